@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Makes a virtual environment with everything that `make demo` and `make test` need. Usage: setup.sh VENV
+set -euo pipefail
+venv=$1
+fail() { echo "error: $*" >&2; exit 1; }
+
+# The first of these that runs and is 3.10 to 3.12: MediaPipe has wheels for no other.
+supported='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+python=
+for candidate in python3 python3.12 python3.11 python3.10; do
+    if command -v "$candidate" >/dev/null && "$candidate" -c "$supported" 2>/dev/null; then python=$candidate; break; fi
+done
+
+# An environment that a Python of another version, or an interrupted run, left behind is made anew.
+if [ -e "$venv" ] && ! "$venv/bin/python" -c "$supported" 2>/dev/null; then rm -rf "$venv"; fi
+
+if [ -n "$python" ]; then
+    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || fail "$python cannot make virtual environments; install its venv package (Debian: apt install python3-venv)"
+    # uv installs the whole set in about a minute, where pip takes ten.
+    "$venv/bin/python" -m pip install --quiet "uv>=0.5,<1"
+    uv="$venv/bin/uv"
+else
+    uv=$(command -v uv || true)
+    if [ -z "$uv" ] && command -v python3 >/dev/null; then
+        # No supported Python, but any python3 can fetch uv, and uv brings Python 3.12.
+        helper=$(mktemp -d)
+        trap 'rm -rf "$helper"' EXIT
+        python3 -m venv "$helper" && "$helper/bin/python" -m pip install --quiet "uv>=0.5,<1" && uv="$helper/bin/uv"
+    fi
+    [ -n "$uv" ] || fail "Python 3.10, 3.11 or 3.12 is needed; install one of them, or uv"
+    echo "no Python 3.10 to 3.12 here; getting 3.12 through uv"
+    [ -x "$venv/bin/python" ] || "$uv" venv --quiet --python 3.12 "$venv" || fail "uv could not get Python 3.12; install Python 3.10, 3.11 or 3.12"
+fi
+
+echo "installing into $venv (about 7 GB with PyTorch's CUDA libraries; a minute or two)"
+"$uv" pip install --quiet --python "$venv/bin/python" --constraints constraints.txt --editable ".[dev]"

@@ -1,0 +1,35 @@
+"""The one exception that a user may see."""
+
+from __future__ import annotations
+
+
+class MerError(Exception):
+    """Something in the user's input or machine that the user can mend.
+
+    The command line prints it as one line and exits with code 1. Anything else that reaches the user is a bug.
+
+    Args:
+        what: What is wrong.
+        where: The file, sheet, row or clip that it is wrong in.
+        fix: What to do next.
+
+    >>> str(MerError("no frames", where="sub01/EP02_01f", fix="check the download"))
+    'sub01/EP02_01f: no frames; check the download'
+    """
+
+    def __init__(self, what: str, *, where: object = None, fix: str | None = None) -> None:
+        self.what, self.where, self.fix = what, where, fix
+        text = what if where is None else f"{where}: {what}"
+        super().__init__(" ".join((text if fix is None else f"{text}; {fix}").split()))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments are lost by the default reduction, and worker processes send errors back.
+        return _rebuild, (type(self), self.what, self.where, self.fix)
+
+
+class WriteError(MerError):
+    """The disk is full or a folder may not be written: no other clip or fold would fare better, so work stops."""
+
+
+def _rebuild(kind: type[MerError], what: str, where: object, fix: str | None) -> MerError:
+    return kind(what, where=where, fix=fix)

@@ -1,0 +1,31 @@
+"""Emotion names and classification protocols, read from tables.
+
+``data/emotions.csv`` maps every spelling to one canonical emotion, ``data/protocols.toml`` maps emotions to classes and
+holds the published counts of each, ``data/published.toml`` those of whole sheets. A new spelling or protocol is a new
+line there, or a user's own file (`protocol_from_file`).
+"""
+
+from mer_pipeline.labels.emotions import canonical_emotion, known_emotions
+from mer_pipeline.labels.protocols import (
+    Protocol,
+    Published,
+    compare_with_published,
+    default_protocol,
+    protocol,
+    protocol_from_file,
+    protocol_names,
+)
+from mer_pipeline.labels.published import published_sheet
+
+__all__ = [
+    "Protocol",
+    "Published",
+    "canonical_emotion",
+    "compare_with_published",
+    "default_protocol",
+    "known_emotions",
+    "protocol",
+    "protocol_from_file",
+    "protocol_names",
+    "published_sheet",
+]

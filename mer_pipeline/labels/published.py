@@ -1,0 +1,23 @@
+"""What the sheets of the public sets hold in all, before any protocol."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from mer_pipeline.labels.protocols import Published, tomllib
+
+
+def published_sheet(dataset: str) -> Published | None:
+    """What a dataset's whole sheet holds; its classes are emotions. None where it is not known.
+
+    >>> published_sheet("samm").classes["anger"], published_sheet("own")
+    (57, None)
+    """
+    return _table().get(dataset)
+
+
+@cache
+def _table() -> dict[str, Published]:
+    text = (files("mer_pipeline") / "data" / "published.toml").read_text(encoding="utf-8")
+    return {name: Published(**entry) for name, entry in tomllib.loads(text).items()}

@@ -1,0 +1,58 @@
+"""Files that are whole or absent, and folders that only their owner may open."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from mer_pipeline.errors import WriteError
+
+
+def private_folder(path: Path) -> Path:
+    """Create a folder and its missing parents with mode 0700; one that exists is left as it is.
+
+    Raises:
+        WriteError: It cannot be created, or a file has its name.
+    """
+    try:
+        for folder in [*reversed(path.parents), path]:
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
+        if not path.is_dir():
+            raise NotADirectoryError(20, "a file has this name")
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    return path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600 under a temporary name, sync it, and rename it into place.
+
+    Readers see the old content or the new, also when two processes write at once or one is killed.
+
+    Raises:
+        WriteError: No permission, or no space on the disk.
+    """
+    private_folder(path.parent)
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> WriteError:
+    return WriteError(
+        f"cannot be written ({error.strerror})",
+        where=path,
+        fix="check permissions and free space",
+    )

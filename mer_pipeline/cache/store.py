@@ -1,0 +1,92 @@
+"""Artefacts of the stages, each under a key that is a hash of everything it was computed from.
+
+An artefact is one file: named arrays and a JSON header in the safetensors format, then 32 bytes of BLAKE2b over them.
+Nothing is loaded with pickle, and a file whose checksum does not hold is never used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+
+from mer_pipeline.cache.files import private_folder, write_atomically
+from mer_pipeline.errors import MerError
+
+_DIGEST_BYTES = 32
+
+
+def key_of(stage: str, version: int, inputs: Any, parameters: Any) -> str:
+    """The key of an artefact: a hash of the stage, its version, its inputs (JSON values or keys) and its parameters.
+
+    >>> key_of("crop", 1, ["abc"], {"size": 224}) == key_of("crop", 1, ["abc"], {"size": 112})
+    False
+    """
+    text = json.dumps([stage, version, inputs, parameters], sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What a stage computed.
+
+    Attributes:
+        arrays: Named arrays of any shape.
+        facts: JSON values.
+    """
+
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """The artefacts below one folder; several processes may use it at once.
+
+    Attributes:
+        root: The folder; created with mode 0700.
+        damaged: The files that were found damaged, set aside and reported by whoever owns the store.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = private_folder(root)
+        self.damaged: list[Path] = []
+
+    def path(self, stage: str, key: str) -> Path:
+        """Where the artefact of a key lies."""
+        return self.root / stage / key[:2] / key
+
+    def get(self, stage: str, key: str) -> Artefact | None:
+        """Read an artefact; None where there is none or where it is damaged (it is then set aside)."""
+        path = self.path(stage, key)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise MerError(f"cannot be read ({error.strerror})", where=path, fix="check its permissions") from None
+        body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+        if hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest() != digest:
+            self._set_aside(path)
+            return None
+        header_bytes = int.from_bytes(body[:8], "little")
+        facts = json.loads(json.loads(body[8 : 8 + header_bytes])["__metadata__"]["facts"])
+        return Artefact(safetensors.numpy.load(body), facts)
+
+    def put(self, stage: str, key: str, artefact: Artefact) -> None:
+        """Write an artefact under its key."""
+        arrays = {name: np.ascontiguousarray(array) for name, array in artefact.arrays.items()}
+        body = safetensors.numpy.save(arrays, metadata={"facts": json.dumps(dict(artefact.facts))})
+        digest = hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
+        write_atomically(self.path(stage, key), body + digest)
+
+    def _set_aside(self, path: Path) -> None:
+        aside = path.with_name(path.name + ".damaged")
+        path.replace(aside)
+        self.damaged.append(aside)

@@ -1,0 +1,231 @@
+"""A clip on disk as a sequence of RGB frames that are decoded only when somebody asks for them."""
+
+from __future__ import annotations
+
+import abc
+import bisect
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mer_pipeline.errors import MerError
+from mer_pipeline.frames import list_frames
+
+Image = npt.NDArray[np.uint8]
+
+
+class Footage(abc.ABC):
+    """A clip's frames by 0-based index.
+
+    Attributes:
+        path: The video file or the frame folder.
+        fps: Frames a second; None where the medium does not say (a frame folder).
+        decoded: How many frames have been decoded so far, for those who must prove that none was wasted.
+    """
+
+    def __init__(self, path: Path, fps: float | None) -> None:
+        self.path = path
+        self.fps = fps
+        self.decoded = 0
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """How many frames there are."""
+
+    @abc.abstractmethod
+    def _decode(self, indices: list[int]) -> Iterator[tuple[int, Image]]:
+        """Decode frames at ascending, distinct, valid indices."""
+
+    @property
+    @abc.abstractmethod
+    def times_s(self) -> npt.NDArray[np.float64] | None:
+        """When each frame is shown, (frames,) seconds from the first; None where the medium does not say."""
+
+    @abc.abstractmethod
+    def fingerprint(self) -> list[list[str | int]]:
+        """Name, size in bytes and modification time (ns) of every file behind the clip; no file is read."""
+
+    def read(self, indices: Iterable[int]) -> Iterator[tuple[int, Image]]:
+        """Decode the frames at `indices`, each once, in ascending order.
+
+        Yields:
+            (index, (H, W, 3) uint8 RGB).
+
+        Raises:
+            MerError: An index is outside the clip, or a frame cannot be decoded.
+        """
+        wanted = sorted(set(indices))
+        if wanted and not 0 <= wanted[0] <= wanted[-1] < len(self):
+            bad = wanted[0] if wanted[0] < 0 else wanted[-1]
+            raise MerError(f"frame {bad} is outside 0..{len(self) - 1}", where=self.path, fix="check onset and offset")
+        return self._decode(wanted)
+
+    def frame(self, index: int) -> Image:
+        """One frame, (H, W, 3) uint8 RGB."""
+        return next(image for _, image in self.read([index]))
+
+
+class FrameFolder(Footage):
+    """A folder with one image a frame, in the order of the last number in each file name.
+
+    Attributes:
+        numbers: The number in each frame's file name, ascending.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, fps=None)
+        frames = list_frames(path)
+        self.numbers = list(frames)
+        self._names = list(frames.values())
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def times_s(self) -> npt.NDArray[np.float64] | None:
+        """A frame folder keeps no times."""
+        return None
+
+    def fingerprint(self) -> list[list[str | int]]:
+        """Name, size and modification time of every frame."""
+        return [_stat(self.path / name) for name in self._names]
+
+    def _decode(self, indices: list[int]) -> Iterator[tuple[int, Image]]:
+        for index in indices:
+            image = read_image(self.path / self._names[index])
+            self.decoded += 1
+            yield index, image
+
+
+class VideoFile(Footage):
+    """A video file; frames are addressed by their presentation order, also at a variable frame rate.
+
+    Opening reads the packet table and decodes nothing. A frame is reached from the nearest key frame before it, so in
+    codecs without inter-frame compression (MJPEG, as the datasets use) only the wanted frames are decoded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, fps=None)
+        try:
+            with av.open(str(path)) as container:
+                stream = _video_stream(container, path)
+                packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
+                self._time_base = Fraction(stream.time_base or 1)
+                rate = stream.average_rate or stream.guessed_rate
+                keeps_times = container.format.name != "avi"
+        except (av.error.FFmpegError, OSError) as error:
+            raise _unreadable(path, error) from None
+        stamps = [packet.pts if packet.pts is not None else packet.dts for packet in packets]
+        if not packets or None in stamps:
+            raise MerError("no video frames in this file", where=path, fix="check that it plays in a video player")
+        order = sorted(range(len(packets)), key=lambda at: stamps[at])
+        self._pts = [int(stamps[at]) for at in order]
+        # AVI stores no presentation times, so where frames depend on each other only their count is certain.
+        self._counted = not keeps_times and not all(packet.is_keyframe for packet in packets)
+        keys = [index for index, at in enumerate(order) if packets[at].is_keyframe]
+        self._keys = keys if keys and not self._counted else [0]
+        self.fps = float(rate) if rate else None
+
+    def __len__(self) -> int:
+        return len(self._pts)
+
+    @property
+    def times_s(self) -> npt.NDArray[np.float64] | None:
+        """Presentation times from the packet table, (frames,) seconds from the first frame."""
+        return (np.array(self._pts, np.float64) - self._pts[0]) * float(self._time_base)
+
+    def fingerprint(self) -> list[list[str | int]]:
+        """Name, size and modification time of the file."""
+        return [_stat(self.path)]
+
+    def _decode(self, indices: list[int]) -> Iterator[tuple[int, Image]]:
+        try:
+            with av.open(str(self.path)) as container:
+                stream = _video_stream(container, self.path)
+                stream.thread_type = "AUTO"
+                frames: Iterator[tuple[int, av.VideoFrame]] | None = None
+                at = -1
+                for wanted in indices:
+                    key = self._keys[bisect.bisect_right(self._keys, wanted) - 1]
+                    if frames is None or key > at + 1:
+                        container.seek(self._pts[key], stream=stream, backward=True)
+                        frames = self._indexed(container.decode(stream))
+                    at, frame = next(((i, f) for i, f in frames if i >= wanted), (-1, None))
+                    if frame is None or at != wanted:
+                        raise MerError(
+                            f"frame {wanted} cannot be decoded", where=self.path, fix="the file may be cut short"
+                        )
+                    yield wanted, _upright(frame)
+        except (av.error.FFmpegError, OSError) as error:
+            raise _unreadable(self.path, error) from None
+
+    def _indexed(self, frames: Iterable[av.VideoFrame]) -> Iterator[tuple[int, av.VideoFrame]]:
+        position = {pts: index for index, pts in enumerate(self._pts)}
+        for count, frame in enumerate(frames):
+            self.decoded += 1
+            yield count if self._counted else -1 if frame.pts is None else position.get(frame.pts, -1), frame
+
+
+def open_footage(path: Path) -> Footage:
+    """Open a video file or a folder of frames.
+
+    Raises:
+        MerError: It is absent, unreadable, or holds no frames.
+    """
+    if path.is_dir():
+        return FrameFolder(path)
+    if not path.exists():
+        raise MerError("no such file or folder", where=path, fix="check the path")
+    return VideoFile(path)
+
+
+def read_image(path: Path) -> Image:
+    """Read an image file as (H, W, 3) uint8 RGB; grey images get three equal channels.
+
+    Raises:
+        MerError: The file is absent or is no image.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise MerError(f"cannot be read ({error.strerror})", where=path, fix="check the file") from None
+    # OpenCV prints its own complaint about an empty buffer, so it never sees one.
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise MerError("not a readable image", where=path, fix="it may be damaged; copy it again from the source")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _stat(file: Path) -> list[str | int]:
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise MerError(f"cannot be read ({error.strerror})", where=file, fix="check the file") from None
+    return [file.name, found.st_size, found.st_mtime_ns]
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    if not container.streams.video:
+        raise MerError("the file has no video stream", where=path, fix="is it audio only?")
+    return container.streams.video[0]
+
+
+def _unreadable(path: Path, error: Exception) -> MerError:
+    return MerError(
+        f"not a readable video ({getattr(error, 'strerror', None) or type(error).__name__})",
+        where=path,
+        fix="check that it plays in a video player",
+    )
+
+
+def _upright(frame: av.VideoFrame) -> Image:
+    """The frame as RGB, turned by the rotation that its metadata asks for."""
+    image = frame.to_ndarray(format="rgb24")
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

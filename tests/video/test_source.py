@@ -1,0 +1,147 @@
+import av
+import cv2
+import numpy as np
+import pytest
+
+from mer_pipeline.errors import MerError
+from mer_pipeline.frames import frame_number
+from mer_pipeline.video import FrameFolder, VideoFile, open_footage
+
+LENGTH = 40
+
+
+def write_video(path, codec, pixel_format, b_frames=0, levels=range(LENGTH)):
+    """A video whose frame i is grey of level 6 i, so that a wrong index shows."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=200)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixel_format
+        stream.codec_context.max_b_frames = b_frames
+        for i in levels:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), i * 6, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+VIDEOS = [
+    pytest.param("clip.avi", "mjpeg", "yuvj420p", 0, id="mjpeg avi, as datasets are handed out"),
+    pytest.param("clip.avi", "libx264", "yuv420p", 2, id="avi with B-frames has no presentation times"),
+    pytest.param("clip.mp4", "libx264", "yuv420p", 2, id="mp4 with B-frames"),
+    pytest.param("clip.mkv", "ffv1", "bgr0", 0, id="lossless mkv"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "pixel_format", "b_frames"), VIDEOS)
+def test_every_index_gives_its_own_frame(tmp_path, name, codec, pixel_format, b_frames):
+    footage = open_footage(write_video(tmp_path / name, codec, pixel_format, b_frames))
+    assert len(footage) == LENGTH
+    assert footage.fps == pytest.approx(200)
+    wanted = [2, 3, 17, LENGTH - 1]
+    got = {index: image.mean() / 6 for index, image in footage.read(reversed(wanted))}
+    assert list(got) == wanted
+    assert [round(level) for level in got.values()] == wanted
+
+
+def test_only_the_wanted_frames_of_mjpeg_are_decoded(tmp_path):
+    footage = open_footage(write_video(tmp_path / "clip.avi", "mjpeg", "yuvj420p"))
+    list(footage.read([5, 30]))
+    assert footage.decoded == 2
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["pexels_face.mp4", "no_face.mp4", "face_noface.mov"])
+def test_real_videos_agree_with_decoding_from_the_start(shared, name):
+    path = shared / "clips" / name
+    with av.open(str(path)) as container:
+        truth = [(frame.time, frame.to_ndarray(format="rgb24")[::16, ::16]) for frame in container.decode(video=0)]
+    footage = VideoFile(path)
+    assert len(footage) == len(truth)
+    assert footage.times_s == pytest.approx([time - truth[0][0] for time, _ in truth])
+    rng = np.random.default_rng(0)
+    wanted = sorted({0, len(truth) - 1, *rng.integers(0, len(truth), 12).tolist()})
+    for index, image in footage.read(wanted):
+        assert np.array_equal(image[::16, ::16], truth[index][1]), index
+
+
+def test_the_variable_frame_rate_clip_has_uneven_times(shared):
+    if not shared.is_dir():
+        pytest.skip("needs the shared data folder beside the checkout")
+    steps = np.diff(VideoFile(shared / "clips" / "face_noface.mov").times_s)
+    assert steps.min() < 0.9 * steps.max()
+
+
+def write_frames(folder, names):
+    folder.mkdir()
+    for level, name in enumerate(names):
+        cv2.imwrite(str(folder / name), np.full((8, 8, 3), level * 10, np.uint8))
+    return folder
+
+
+def test_a_folder_is_sorted_by_the_last_number_in_the_names(tmp_path):
+    folder = write_frames(tmp_path / "006_1_2", ["006_00999.png", "006_1000.png", "006_01001.png"])
+    footage = open_footage(folder)
+    assert isinstance(footage, FrameFolder)
+    assert footage.numbers == [999, 1000, 1001]
+    assert [image.mean() for _, image in footage.read([0, 1, 2])] == [0, 10, 20]
+    assert footage.decoded == 3
+
+
+def test_a_grey_image_gets_three_channels(tmp_path):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "1.png"), np.full((4, 5), 7, np.uint8))
+    assert open_footage(folder).frame(0).shape == (4, 5, 3)
+
+
+def bad_text(path):
+    path.write_text("not a video\n" * 99)
+    return path
+
+
+BAD = [
+    pytest.param(lambda at: at / "absent.avi", "no such file or folder", id="absent"),
+    pytest.param(lambda at: bad_text(at / "text.avi"), "not a readable video", id="text named .avi"),
+    pytest.param(lambda at: (at / "empty.avi").touch() or at / "empty.avi", "not a readable video", id="zero length"),
+    pytest.param(lambda at: (at / "empty").mkdir() or at / "empty", "no frames in this folder", id="empty folder"),
+    pytest.param(
+        lambda at: write_frames(at / "twice", ["img1.png", "img01.png"]), "have the same number", id="one number twice"
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), BAD)
+def test_bad_media_are_one_clear_line(tmp_path, make, message):
+    path = make(tmp_path)
+    with pytest.raises(MerError, match=message) as error:
+        open_footage(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unreadable_image_is_named(tmp_path):
+    folder = write_frames(tmp_path / "clip", ["1.png", "2.png"])
+    (folder / "2.png").write_bytes(b"damaged")
+    with pytest.raises(MerError, match=r"2\.png: not a readable image"):
+        list(open_footage(folder).read([0, 1]))
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_an_index_outside_the_clip_is_refused(tmp_path, index):
+    footage = open_footage(write_frames(tmp_path / "clip", ["1.png", "2.png"]))
+    with pytest.raises(MerError, match=f"frame {index} is outside"):
+        list(footage.read([index]))
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("img46.jpg", 46),
+        ("reg_img046.jpg", 46),
+        ("006_05562.jpg", 5562),
+        ("7.jpg", 7),
+        ("S1.take2", 1),
+        ("x.jpg", None),
+    ],
+)
+def test_frame_number(name, number):
+    assert frame_number(name) == number

@@ -1,0 +1,32 @@
+"""Networks: torch modules only.
+
+>>> net = build("facesleuth", classes=3, size=64, channels=[8, 8, 16, 16], stem=[8, 8], embed_dim=8)
+>>> net.inputs
+('onset', 'apex', 'aus', 'aus_known')
+>>> len(angle_parameters(net)), learned_angles_deg(net)
+(4, [45.0, 45.0, 45.0, 45.0])
+"""
+
+from mer_pipeline.networks.attention import (
+    MODES,
+    AttentionProfile,
+    OrientationAttention,
+    angle_parameters,
+    learned_angles_deg,
+)
+from mer_pipeline.networks.interface import AU_COUNT, Network, Output
+from mer_pipeline.networks.registry import build, names, option_defaults
+
+__all__ = [
+    "AU_COUNT",
+    "MODES",
+    "AttentionProfile",
+    "Network",
+    "OrientationAttention",
+    "Output",
+    "angle_parameters",
+    "build",
+    "learned_angles_deg",
+    "names",
+    "option_defaults",
+]

@@ -1,0 +1,113 @@
+"""Parts that several networks share: the motion stream's stem and stages, and the Action Unit input."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mer_pipeline.networks.interface import AU_COUNT
+
+STRIDES = (1, 2, 2, 2)  # of the four stages; with the stem's 2 the motion map has stride 16
+
+
+class Stem(nn.Sequential):
+    """conv3x3 stride 2, BN, ReLU, conv3x3, BN, ReLU: (B, 3, S, S) -> (B, widths[1], S/2, S/2).
+
+    Source: the release of MMNet, kept by FaceSleuth (widths 180 and 128).
+    """
+
+    def __init__(self, widths: Sequence[int], in_channels: int = 3) -> None:
+        first, second = widths
+        super().__init__(
+            nn.Conv2d(in_channels, first, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(first),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(first, second, 3, padding=1, bias=False),
+            nn.BatchNorm2d(second),
+            nn.ReLU(inplace=True),
+        )
+
+
+class Stage(nn.Module):
+    """conv3x3-BN-ReLU-conv1x1-BN, a residual (1x1 and BN where shapes differ), ReLU.
+
+    Source: the CA block of MMNet before its attention.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(in_channels, channels, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+        same = stride == 1 and in_channels == channels
+        self.shortcut: nn.Module = (
+            nn.Identity()
+            if same
+            else nn.Sequential(nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, channels, ceil(H / stride), ceil(W / stride))."""
+        result: Tensor = (self.body(x) + self.shortcut(x)).relu()
+        return result
+
+
+def stages(stem_channels: int, channels: Sequence[int]) -> nn.ModuleList:
+    """The four stages of a motion stream."""
+    before = (stem_channels, *channels[:-1])
+    return nn.ModuleList(Stage(b, c, s) for b, c, s in zip(before, channels, STRIDES, strict=True))
+
+
+def initialise(module: nn.Module) -> None:
+    """Kaiming-normal convolutions (fan out), as in the release; use with `Module.apply`."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class ActionUnitInput(nn.Module):
+    """Estimates the Action Units from motion features and decides which AUs the classifier sees.
+
+    The classifier sees `aus` where `aus_known`, else the estimate. That one rule gives all cases: annotated AUs (all
+    known), predicted (none known, or `aus` not given), none (zeros, known), and the random replacement in training
+    (the training loop draws `aus_known`). The estimate reaches the classifier without its gradient, so only the AU
+    loss teaches the estimate.
+
+    Args:
+        channels: of the (B, C, h, w) motion map.
+        cells: the map is averaged to cells x cells before the linear layer.
+    """
+
+    def __init__(self, channels: int, cells: int = 7) -> None:
+        super().__init__()
+        hidden = 8
+        self.head = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(inplace=True),
+            nn.AdaptiveAvgPool2d(cells),
+            nn.Flatten(),
+            nn.Linear(hidden * cells * cells, AU_COUNT),
+        )
+
+    def forward(self, motion: Tensor, aus: Tensor | None, aus_known: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the AUs for the classifier (B, 21) and the logits of the estimate (B, 21).
+
+        `aus` without `aus_known` counts as known. Raises ValueError for a wrong shape.
+        """
+        logits: Tensor = self.head(motion)
+        estimate = logits.detach().sigmoid()
+        if aus is None:
+            return estimate, logits
+        if aus.shape != logits.shape:
+            raise ValueError(f"aus has shape {tuple(aus.shape)}, expected {tuple(logits.shape)}")
+        if aus_known is None:
+            return aus.to(estimate.dtype), logits
+        if aus_known.shape != logits.shape[:1]:
+            raise ValueError(f"aus_known has shape {tuple(aus_known.shape)}, expected {tuple(logits.shape[:1])}")
+        return torch.where(aus_known.bool()[:, None], aus.to(estimate.dtype), estimate), logits

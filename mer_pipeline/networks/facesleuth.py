@@ -1,0 +1,146 @@
+"""FaceSleuth: motion of the face under oriented attention, the position of its parts, and Action Units."""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+import torch
+from torch import Tensor, nn
+
+from mer_pipeline.networks.attention import AttentionProfile, OrientationAttention, attention_layers
+from mer_pipeline.networks.blocks import ActionUnitInput, Stem, initialise, stages
+from mer_pipeline.networks.focalizer import STRIDE_PX, PositionFocalizer
+from mer_pipeline.networks.interface import AU_COUNT, Output, check_square
+
+HEADS = ("paper", "release")
+
+
+class MotionStream(nn.Module):
+    """Stem and four stages on apex - onset, each followed by attention that continues the previous one.
+
+    Args:
+        stem: widths of the stem's two convolutions.
+        channels: of the four stages, strides 1, 2, 2, 2.
+        attention: see `attention.MODES`.
+        theta_deg: start of learned angles.
+    """
+
+    def __init__(self, stem: Sequence[int], channels: Sequence[int], attention: str, theta_deg: float) -> None:
+        super().__init__()
+        self.stem = Stem(stem)
+        self.stages = stages(stem[-1], channels)
+        self.apply(initialise)
+        self.attentions, self.shared_orientation = attention_layers(attention, tuple(channels), theta_deg)
+
+    def forward(self, difference: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, channels[-1], S / 16, S / 16)."""
+        # The attention sums over rows of channels; convolutions run in that layout as well.
+        x: Tensor = self.stem(difference.contiguous(memory_format=torch.channels_last))
+        previous: AttentionProfile | None = None
+        for stage, attention in zip_longest(self.stages, self.attentions):
+            x = stage(x)
+            if isinstance(attention, OrientationAttention):  # None in mode "none"
+                x, previous = attention.attend(x, previous)
+        return x
+
+
+class PaperHead(nn.Module):
+    """Flatten, concatenate the AUs, one linear layer (the reading of FaceSleuth's paper)."""
+
+    def __init__(self, features: int, aus: int, classes: int) -> None:
+        super().__init__()
+        self.classify = nn.Linear(features + aus, classes)
+
+    def forward(self, features: Tensor, aus: Tensor | None) -> Tensor:
+        """(B, C, h, w) and (B, aus) or None -> logits (B, classes)."""
+        flat = features.flatten(1)
+        result: Tensor = self.classify(flat if aus is None else torch.cat([flat, aus.to(flat.dtype)], dim=1))
+        return result
+
+
+class ReleaseHead(nn.Module):
+    """Flatten, linear to 512, concatenate the AUs, BN, ReLU, linear 128, BN, linear (FaceSleuth's release)."""
+
+    def __init__(self, features: int, aus: int, classes: int) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(features, 512)
+        self.classify = nn.Sequential(
+            nn.BatchNorm1d(512 + aus),
+            nn.ReLU(inplace=True),
+            nn.Linear(512 + aus, 128),
+            nn.BatchNorm1d(128),
+            nn.Linear(128, classes),
+        )
+
+    def forward(self, features: Tensor, aus: Tensor | None) -> Tensor:
+        """(B, C, h, w) and (B, aus) or None -> logits (B, classes)."""
+        flat: Tensor = self.reduce(features.flatten(1))
+        result: Tensor = self.classify(flat if aus is None else torch.cat([flat, aus.to(flat.dtype)], dim=1))
+        return result
+
+
+class FaceSleuth(nn.Module):
+    """The whole network; with `attention="soa"` it is FaceSleuth-R.
+
+    Args:
+        classes: emotions.
+        size: of the square frames in pixels, a multiple of 16.
+        attention: `soa`, `soa-shared`, `horizontal`, `cva` or `none`.
+        theta_deg: start of learned angles.
+        stem: widths of the stem; (180, 128) in the release.
+        channels: of the four stages; (128, 128, 256, 512) in the release.
+        position: whether the Facial Position Focalizer is added.
+        embed_dim: of the focalizer: 128 (release), 64 (compact) or less.
+        drop_path: stochastic depth of the focalizer.
+        head: `paper` or `release`.
+        au_input: whether Action Units enter the head and are estimated.
+    """
+
+    inputs: tuple[str, ...]
+
+    def __init__(
+        self,
+        classes: int,
+        size: int,
+        *,
+        attention: str = "soa",
+        theta_deg: float = 45.0,
+        stem: Sequence[int] = (180, 128),
+        channels: Sequence[int] = (128, 128, 256, 512),
+        position: bool = True,
+        embed_dim: int = 64,
+        drop_path: float = 0.1,
+        head: str = "paper",
+        au_input: bool = True,
+    ) -> None:
+        super().__init__()
+        if size % STRIDE_PX:
+            raise ValueError(f"size is {size}: give a multiple of {STRIDE_PX}")
+        if head not in HEADS:
+            raise ValueError(f"head is {head!r}: choose one of {', '.join(HEADS)}")
+        if len(stem) != 2 or len(channels) != 4:
+            raise ValueError(f"stem is {list(stem)} and channels {list(channels)}: give 2 and 4 widths")
+        self.size = size
+        self.inputs = ("onset", "apex", "aus", "aus_known") if au_input else ("onset", "apex")
+        self.motion = MotionStream(stem, channels, attention, theta_deg)
+        self.position = PositionFocalizer(size, channels[-1], embed_dim, drop_path) if position else None
+        self.action_units = ActionUnitInput(channels[-1]) if au_input else None
+        features = channels[-1] * (size // STRIDE_PX) ** 2
+        head_type = PaperHead if head == "paper" else ReleaseHead
+        self.head = head_type(features, AU_COUNT if au_input else 0, classes)
+
+    def forward(
+        self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None
+    ) -> Output:
+        """Frames (B, 3, size, size), AUs (B, 21), which of them are known (B,) -> logits.
+
+        Raises ValueError for frames of another size.
+        """
+        check_square("onset", onset, self.size)
+        check_square("apex", apex, self.size)
+        features = self.motion(apex - onset)
+        effective = au_logits = None
+        if self.action_units is not None:
+            effective, au_logits = self.action_units(features, aus, aus_known)
+        if self.position is not None:
+            features = features + self.position(onset, apex)
+        return Output(self.head(features, effective), au_logits)

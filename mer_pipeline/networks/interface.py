@@ -1,0 +1,38 @@
+"""What every network takes and gives."""
+
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+AU_COUNT = 21  # length of the Action Unit vector: 1,2,4,5,6,7,9,10,12,14,15,16,17,18,20,23,24,25,26,28,45
+
+
+class Output(NamedTuple):
+    """What a forward pass gives; a part that a network does not have is None."""
+
+    logits: Tensor  # (B, classes)
+    au_logits: Tensor | None = None  # (B, 21): the network's own estimate of the Action Units
+
+
+class Network(Protocol):
+    """A network names the tensors of a batch that its forward takes as keywords.
+
+    `onset`, `apex`: (B, 3, size, size) float, normalised. `aus`: (B, 21) float, 0/1 or probabilities.
+    `aus_known`: (B,) bool, False where the network's own estimate shall replace `aus`.
+    """
+
+    inputs: tuple[str, ...]
+
+    def __call__(self, **batch: Tensor) -> Output:
+        """Run the network."""
+        ...
+
+
+def check_square(name: str, images: Tensor, size: int) -> None:
+    """Raise ValueError unless `images` is (B, channels, size, size)."""
+    height, width = images.shape[-2:]
+    if images.ndim != 4 or (height, width) != (size, size):
+        raise ValueError(
+            f"{name} has shape {tuple(images.shape)}, but the network was built for size {size}: "
+            f"give images of {size}x{size} or build it with size={height}"
+        )

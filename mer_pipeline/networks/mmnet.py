@@ -1,0 +1,120 @@
+"""MMNet, from which FaceSleuth descends: motion under one-channel spatial attention, plus position."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from mer_pipeline.networks.blocks import STRIDES, ActionUnitInput, Stem, initialise, stages
+from mer_pipeline.networks.focalizer import STRIDE_PX
+from mer_pipeline.networks.interface import AU_COUNT, Output, check_square
+
+
+class SpatialAttention(nn.Module):
+    """One value a pixel from the mean and maximum over channels: sigmoid(BN(conv1x1([mean, max]))).
+
+    The previous layer's attention, max-pooled 3 stride 2 where the map shrank, multiplies it (continuity).
+    Source: the CA block of MMNet's paper and release.
+    """
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.mix = nn.Sequential(nn.Conv2d(2, 1, 1, bias=False), nn.BatchNorm2d(1))
+        self.shrink: nn.Module = nn.Identity() if stride == 1 else nn.MaxPool2d(3, stride=stride, padding=1)
+
+    def forward(self, x: Tensor, previous: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Map (B, C, H, W) and attention (B, 1, H', W') -> map, its attention (B, 1, H, W)."""
+        summary = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
+        attention: Tensor = self.mix(summary).sigmoid()
+        if previous is not None:
+            attention = attention * self.shrink(previous)
+        return x * attention, attention
+
+
+class PositionCalibration(nn.Module):
+    """A small ViT on the onset averaged to the motion map's grid, one token a cell.
+
+    Source: MMNet's position calibration module: 14x14, patch 1, width 512, depth 2, 4 heads.
+    """
+
+    def __init__(self, grid: int, width: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.vit = VisionTransformer(
+            img_size=grid,
+            patch_size=1,
+            embed_dim=width,
+            depth=2,
+            num_heads=4,
+            num_classes=0,
+            class_token=False,
+            global_pool="",
+        )
+
+    def forward(self, onset: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, width, grid, grid)."""
+        tokens: Tensor = self.vit.forward_features(F.adaptive_avg_pool2d(onset, self.grid))
+        return tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+
+
+class MMNet(nn.Module):
+    """MMNet on onset and apex.
+
+    Args:
+        classes: emotions.
+        size: of the square frames in pixels, a multiple of 16.
+        stem: widths of the stem.
+        channels: of the four stages; the last divides by 4 (heads of the position stream).
+        position: whether the position stream is added.
+        au_input: whether Action Units enter the last layer and are estimated (not part of the original).
+    """
+
+    inputs: tuple[str, ...]
+
+    def __init__(
+        self,
+        classes: int,
+        size: int,
+        *,
+        stem: Sequence[int] = (180, 128),
+        channels: Sequence[int] = (128, 128, 256, 512),
+        position: bool = True,
+        au_input: bool = False,
+    ) -> None:
+        super().__init__()
+        if size % STRIDE_PX:
+            raise ValueError(f"size is {size}: give a multiple of {STRIDE_PX}")
+        if len(stem) != 2 or len(channels) != 4 or channels[-1] % 4:
+            raise ValueError(f"stem is {list(stem)} and channels {list(channels)}: give 2 and 4 widths, the last 4k")
+        self.size = size
+        self.inputs = ("onset", "apex", "aus", "aus_known") if au_input else ("onset", "apex")
+        self.stem = Stem(stem)
+        self.stages = stages(stem[-1], channels)
+        self.attentions = nn.ModuleList(SpatialAttention(stride) for stride in STRIDES)
+        self.apply(initialise)
+        grid = size // STRIDE_PX
+        self.position = PositionCalibration(grid, channels[-1]) if position else None
+        self.action_units = ActionUnitInput(channels[-1]) if au_input else None
+        self.classify = nn.Linear(channels[-1] * grid**2 + (AU_COUNT if au_input else 0), classes)
+
+    def forward(
+        self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None
+    ) -> Output:
+        """Frames (B, 3, size, size), AUs (B, 21), which of them are known (B,) -> logits."""
+        check_square("onset", onset, self.size)
+        check_square("apex", apex, self.size)
+        x: Tensor = self.stem(apex - onset)
+        previous: Tensor | None = None
+        for stage, attention in zip(self.stages, self.attentions, strict=True):
+            x, previous = attention(stage(x), previous)
+        effective = au_logits = None
+        if self.action_units is not None:
+            effective, au_logits = self.action_units(x, aus, aus_known)
+        if self.position is not None:
+            x = x + self.position(onset)
+        flat = x.flatten(1)
+        if effective is not None:
+            flat = torch.cat([flat, effective.to(flat.dtype)], dim=1)
+        return Output(self.classify(flat), au_logits)

@@ -1,0 +1,138 @@
+"""Stage `detect`: the face box and landmarks of a frame, by MediaPipe Face Mesh with its bundled models."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+VERSION = 1
+POINTS = 478  # Face Mesh with refined irises
+
+
+@dataclass(frozen=True)
+class FaceBox:
+    """The upright rectangle around a face, in pixels of its frame."""
+
+    box_xyxy: tuple[float, float, float, float]
+
+    def __post_init__(self) -> None:
+        x0, y0, x1, y1 = self.box_xyxy
+        if not (x0 < x1 and y0 < y1):
+            raise ValueError(f"box_xyxy must have x0 < x1 and y0 < y1, got {self.box_xyxy}")
+
+    @property
+    def size_wh(self) -> tuple[float, float]:
+        """Width and height in pixels."""
+        x0, y0, x1, y1 = self.box_xyxy
+        return x1 - x0, y1 - y0
+
+    @property
+    def area(self) -> float:
+        """Area in square pixels."""
+        width, height = self.size_wh
+        return width * height
+
+    def iou(self, other: FaceBox) -> float:
+        """Intersection over union with another box, 0 to 1.
+
+        >>> FaceBox((0, 0, 2, 2)).iou(FaceBox((1, 0, 3, 2)))
+        0.3333333333333333
+        """
+        ax0, ay0, ax1, ay1 = self.box_xyxy
+        bx0, by0, bx1, by1 = other.box_xyxy
+        shared = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
+        return shared / (self.area + other.area - shared)
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The Face Mesh points of one face in one frame.
+
+    Attributes:
+        points_xy: (478, 2) float64, pixels, in the numbering of MediaPipe's Face Mesh (468 to 477 are the irises).
+    """
+
+    points_xy: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.points_xy.shape != (POINTS, 2):
+            raise ValueError(f"points_xy must have shape ({POINTS}, 2), got {self.points_xy.shape}")
+
+    @property
+    def box(self) -> FaceBox:
+        """The smallest upright rectangle that holds all points."""
+        (x0, y0), (x1, y1) = self.points_xy.min(0), self.points_xy.max(0)
+        return FaceBox((float(x0), float(y0), float(x1), float(y1)))
+
+
+class FaceMesh:
+    """Finds faces in single frames; use it as a context manager, for one process and one thread.
+
+    >>> with FaceMesh() as mesh:
+    ...     mesh(np.zeros((64, 64, 3), np.uint8))
+    []
+    """
+
+    def __init__(self, max_faces: int = 4) -> None:
+        os.environ.setdefault("GLOG_minloglevel", "3")
+        with _native_stderr_silenced():
+            # Imported here because it takes seconds and `mer --help` must not wait for it.
+            import mediapipe
+
+            self._mesh: Any = mediapipe.solutions.face_mesh.FaceMesh(
+                static_image_mode=True, max_num_faces=max_faces, refine_landmarks=True, min_detection_confidence=0.5
+            )
+            self._mesh.process(np.zeros((64, 64, 3), np.uint8))  # the models load, and talk, on first use
+        self._has_talked = False
+
+    def __enter__(self) -> FaceMesh:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._mesh.close()
+
+    def __call__(self, rgb: npt.NDArray[np.uint8]) -> list[Landmarks]:
+        """Every face in a (H, W, 3) RGB frame, largest first."""
+        # The detector was trained on faces with room around them; a tightly cropped face is found with a border.
+        return self._find(rgb, border=0.0) or self._find(rgb, border=0.35)
+
+    def _find(self, rgb: npt.NDArray[np.uint8], border: float) -> list[Landmarks]:
+        height, width = rgb.shape[:2]
+        pad = round(border * max(height, width))
+        # A square canvas: MediaPipe places the points of a non-square frame wrongly once the head is tilted.
+        side = max(height, width) + 2 * pad
+        framed = cv2.copyMakeBorder(
+            rgb, pad, side - height - pad, pad, side - width - pad, cv2.BORDER_REPLICATE if pad else cv2.BORDER_CONSTANT
+        )
+        faces = []
+        # The landmark model loads, and talks, with the first face that is found.
+        with contextlib.nullcontext() if self._has_talked else _native_stderr_silenced():
+            found = self._mesh.process(framed).multi_face_landmarks or ()
+        self._has_talked |= bool(found)
+        for face in found:
+            points = np.array([(p.x, p.y) for p in face.landmark], np.float64) * side - pad
+            if np.ptp(points, axis=0).min() > 0:
+                faces.append(Landmarks(points))
+        return sorted(faces, key=lambda face: -face.box.area)
+
+
+@contextlib.contextmanager
+def _native_stderr_silenced() -> Iterator[None]:
+    """Drop what MediaPipe's native libraries write to file descriptor 2 while they load; they offer no switch."""
+    saved = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -1,0 +1,106 @@
+import cv2
+import numpy as np
+import pytest
+
+from mer_pipeline.stages.align import _GRID, align, face_to_unit, unit_to_grid, warp
+from mer_pipeline.stages.crop import CropPair, crop
+from mer_pipeline.stages.detect import POINTS, FaceBox, FaceMesh, Landmarks
+from mer_pipeline.video import open_footage
+
+
+@pytest.fixture(scope="module")
+def portrait(raw):
+    """A rendered neutral face and its landmarks."""
+    image = open_footage(raw / "CASME2-RAW" / "sub01" / "EP02_01f").frame(0)
+    with FaceMesh() as mesh:
+        return image, mesh(image)[0]
+
+
+def rigid(image, centre, shift, theta_deg, scale=1.0):
+    """The image with its head moved: what is at p lands at centre + shift + scale R(theta) (p - centre)."""
+    matrix = cv2.getRotationMatrix2D(centre, -theta_deg, scale)
+    matrix[:, 2] += shift
+    size = image.shape[1], image.shape[0]
+    return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), matrix
+
+
+def test_the_eyes_land_on_their_canonical_place(portrait):
+    _, landmarks = portrait
+    matrix = face_to_unit(landmarks)
+    eyes = [landmarks.points_xy[[33, 133]].mean(0), landmarks.points_xy[[362, 263]].mean(0)]
+    placed = [matrix @ [*eye, 1] for eye in eyes]
+    assert np.allclose(placed, [(0.33, 0.37), (0.67, 0.37)])
+    assert np.isclose(np.linalg.det(matrix[:, :2]), (0.34 / np.linalg.norm(eyes[1] - eyes[0])) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("shift", "theta_deg"),
+    [((0.0, 0.0), 0.0), ((0.4, -0.3), 0.0), ((2.5, 1.5), 0.0), ((-3.0, 0.2), 0.5), ((1.0, -2.0), -1.0)],
+)
+def test_planted_head_drift_is_removed(portrait, shift, theta_deg):
+    image, landmarks = portrait
+    centre = tuple(landmarks.points_xy.mean(0))
+    moved, planted = rigid(image, centre, shift, theta_deg)
+    onset, apex = align({0: image, 5: moved}, 0, landmarks)
+    assert (onset.frame, apex.frame, onset.drift_px, apex.registered) == (0, 5, 0.0, True)
+    # Where points of the still face land in the crop, once from the onset and once from the moved frame.
+    points = landmarks.points_xy
+    after = cv2.transform(points[None], planted)[0]
+    left_px = (cv2.transform(after[None], apex.to_unit) - cv2.transform(points[None], onset.to_unit))[0] * _GRID
+    assert np.median(np.linalg.norm(left_px, axis=1)) < 0.1
+
+
+def test_motion_of_the_mouth_is_not_taken_for_head_drift(portrait):
+    image, landmarks = portrait
+    mouth = landmarks.points_xy[[61, 291]].mean(0)
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
+    bump = 3 * np.exp(-((columns - mouth[0]) ** 2 + (rows - mouth[1]) ** 2) / (2 * 25**2)).astype(np.float32)
+    expressed = cv2.remap(image, columns, rows + bump, cv2.INTER_CUBIC)
+    _, apex = align({0: image, 1: expressed}, 0, landmarks)
+    assert apex.drift_px < 0.1
+
+
+def test_a_frame_without_anything_to_register_is_marked(portrait):
+    image, landmarks = portrait
+    _, apex = align({0: image, 1: np.full_like(image, 128)}, 0, landmarks)
+    assert not apex.registered
+    assert np.array_equal(apex.to_unit, face_to_unit(landmarks))
+
+
+def test_warp_samples_once_and_exactly():
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    to_unit = np.linalg.inv(np.vstack([unit_to_grid(32), [0, 0, 1]]))[:2]
+    assert np.array_equal(warp(image, to_unit, 32), image)
+
+
+def test_a_large_face_is_low_passed_before_it_is_shrunk():
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, ::2] = 255
+    to_unit = np.linalg.inv(np.vstack([unit_to_grid(512), [0, 0, 1]]))[:2]
+    assert warp(stripes, to_unit, 100)[10:-10, 10:-10].std() < 3
+
+
+def test_crops_are_in_the_order_of_the_frames(portrait):
+    image, landmarks = portrait
+    aligned = align({3: image, 1: image}, 1, landmarks)
+    assert [face.frame for face in aligned] == [1, 3]
+    assert crop({1: image, 3: image}, aligned, 64).shape == (2, 64, 64, 3)
+
+
+def test_contracts_say_what_they_expect():
+    good = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(ValueError, match="expected two uint8 images of one shape"):
+        CropPair(good, good.astype(np.float32)[:4])
+    with pytest.raises(ValueError, match=rf"\({POINTS}, 2\), got \(5, 2\)"):
+        Landmarks(np.zeros((5, 2)))
+    with pytest.raises(ValueError, match="x0 < x1"):
+        FaceBox((2, 0, 1, 1))
+
+
+def test_a_tightly_cropped_face_is_found(portrait):
+    image, landmarks = portrait
+    x0, y0, x1, y1 = (round(v) for v in landmarks.box.box_xyxy)
+    with FaceMesh() as mesh:
+        found = mesh(np.ascontiguousarray(image[y0:y1, x0:x1]))
+    assert len(found) == 1
+    assert np.abs(found[0].points_xy + np.array([x0, y0]) - landmarks.points_xy).mean() < 6

@@ -10,8 +10,14 @@ from torch import nn
 from mer_pipeline.networks.facesleuth import FaceSleuth
 from mer_pipeline.networks.mmnet import MMNet
 from mer_pipeline.networks.resnet import ResNet18
+from mer_pipeline.networks.ststnet import STSTNet
 
-_NETWORKS: dict[str, Callable[..., nn.Module]] = {"facesleuth": FaceSleuth, "mmnet": MMNet, "resnet18": ResNet18}
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "facesleuth": FaceSleuth,
+    "mmnet": MMNet,
+    "resnet18": ResNet18,
+    "ststnet": STSTNet,
+}
 
 
 def names() -> list[str]:

@@ -106,8 +106,9 @@ def align(frames: dict[int, Image], onset_frame: int, landmarks: Landmarks) -> l
 def _register(index: int, image: Image, base: Matrix, reference: GreyImage) -> AlignedFace:
     """Find the rigid motion of the stable regions since the onset and undo it.
 
-    Gauss-Newton on the brightness difference (Lucas and Kanade, IJCAI 1981) with the mean of both images' gradients, which
-    cancels the second-order error; a gain and an offset take up changes of light. Every step samples the frame anew.
+    Gauss-Newton on the brightness difference (Lucas and Kanade, IJCAI 1981) with the mean of both images' gradients,
+    which cancels the second-order error; a gain and an offset take up changes of light. Every step samples the frame
+    anew.
     """
     rows, columns = np.nonzero(_stable_mask())
     centre = np.array([_GRID / 2, _GRID / 2])
@@ -155,7 +156,9 @@ def _rigid_step(
 def _rigid(shift_x: float, shift_y: float, theta: float, centre: Matrix) -> Matrix:
     """(3, 3) rotation about a centre, then a shift, in pixels of the registration grid."""
     rotation = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]])
-    return np.vstack([np.column_stack([rotation, centre + [shift_x, shift_y] - rotation @ centre]), [0, 0, 1]])
+    return np.vstack(
+        [np.column_stack([rotation, centre + np.array([shift_x, shift_y]) - rotation @ centre]), [0, 0, 1]]
+    )
 
 
 def _grey(image: Image, to_unit: Matrix) -> GreyImage:

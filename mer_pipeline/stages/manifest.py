@@ -18,6 +18,7 @@ COLUMNS = {
     "dataset": "string",
     "subject": "string",
     "clip": "string",
+    "kind": "string",
     "status": "string",
     "stage": "string",
     "reason": "string",
@@ -35,6 +36,7 @@ COLUMNS = {
     "registered": "boolean",
     "size": "Int64",
     "crop_key": "string",
+    "motion_key": "string",
     "source": "string",
 }
 

@@ -22,16 +22,19 @@ import numpy.typing as npt
 import mer_pipeline
 from mer_pipeline.cache import Artefact, Store, key_of, private_folder, write_atomically
 from mer_pipeline.datasets import Annotations, Clip
+from mer_pipeline.datasets.clip import Kind
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.stages import align as align_stage
 from mer_pipeline.stages import crop as crop_stage
 from mer_pipeline.stages import detect as detect_stage
 from mer_pipeline.stages import keyframes as keyframes_stage
+from mer_pipeline.stages import motion as motion_stage
 from mer_pipeline.stages.manifest import write_manifest
-from mer_pipeline.video import Footage, open_footage
+from mer_pipeline.video import Footage, fingerprint, open_footage
 
-STAGES = ("keyframes", "detect", "align", "crop")
+# The chain of each kind of clip; a flow image enters it at the last stage.
+STAGES: dict[Kind, tuple[str, ...]] = {"frames": ("keyframes", "detect", "align", "crop"), "flow": ("motion",)}
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,7 @@ class Summary:
     dataset: str
     clips: int
     ok: int = 0
-    stages: dict[str, dict[str, int]] = field(
-        default_factory=lambda: {name: {"computed": 0, "cached": 0, "failed": 0} for name in STAGES}
-    )
+    stages: dict[str, dict[str, int]] = field(default_factory=dict)
     failures: list[dict[str, str]] = field(default_factory=list)
     decoded_frames: int = 0
     damaged: list[str] = field(default_factory=list)
@@ -87,7 +88,7 @@ def preprocess(
     parameters = parameters or Parameters()
     store = Store(private_folder(cache) / "objects")
     folder = private_folder(cache / annotations.dataset)
-    summary = Summary(annotations.dataset, len(annotations.clips))
+    summary = Summary(annotations.dataset, len(annotations.clips), stages=_no_counts(annotations))
     rows = []
     with _Chain(store, parameters, summary) as chain:
         for done, clip in enumerate(annotations.clips, 1):
@@ -122,6 +123,7 @@ class _Chain:
             "dataset": clip.dataset,
             "subject": clip.subject,
             "clip": clip.name,
+            "kind": clip.kind,
             "status": "failed",
             "emotion": clip.emotion,
             "aus": None if clip.aus is None else str(clip.aus),
@@ -131,12 +133,8 @@ class _Chain:
         try:
             if clip.fault is not None:
                 raise MerError(clip.fault)
-            frames = _Frames(open_footage(clip.source))
-            try:
-                for facts in self._stages(clip, frames):
-                    row |= facts
-            finally:
-                self._summary.decoded_frames += frames.footage.decoded
+            for facts in self._flow_stages(clip) if clip.kind == "flow" else self._frame_stages(clip):
+                row |= facts
             return row | {"status": "ok"}
         except WriteError:
             raise
@@ -148,8 +146,25 @@ class _Chain:
         self._summary.failures.append({"clip": clip.clip_id, "stage": stage, "reason": reason})
         return row | {"stage": stage, "reason": reason}
 
-    def _stages(self, clip: Clip, frames: _Frames) -> Iterator[dict[str, Any]]:
+    def _flow_stages(self, clip: Clip) -> Iterator[dict[str, Any]]:
+        """A flow image enters the chain at its last stage."""
+        key, found = self._cached(
+            "motion",
+            motion_stage.VERSION,
+            {"image": fingerprint(clip.source)},
+            lambda: Artefact({"flow": motion_stage.read_flow_image(clip.source)}),
+        )
+        yield {"motion_key": key, "size": found.arrays["flow"].shape[-1]}
+
+    def _frame_stages(self, clip: Clip) -> Iterator[dict[str, Any]]:
         """Run the stages in order; each yields what the manifest keeps of it."""
+        frames = _Frames(open_footage(clip.source))
+        try:
+            yield from self._stages(clip, frames)
+        finally:
+            self._summary.decoded_frames += frames.footage.decoded
+
+    def _stages(self, clip: Clip, frames: _Frames) -> Iterator[dict[str, Any]]:
         footage = frames.footage
         annotated = (clip.onset_frame, clip.apex_frame, clip.offset_frame)
         key, found = self._cached(
@@ -258,6 +273,12 @@ def _align(frames: _Frames, keyframes: keyframes_stage.KeyFrames, landmarks: det
     )
 
 
+def _no_counts(annotations: Annotations) -> dict[str, dict[str, int]]:
+    kinds = {clip.kind for clip in annotations.clips}
+    stages = [stage for kind, chain in STAGES.items() if kind in kinds for stage in chain]
+    return {stage: {"computed": 0, "cached": 0, "failed": 0} for stage in stages}
+
+
 def _facts(annotations: Annotations, parameters: Parameters) -> dict[str, Any]:
     return {
         "dataset": annotations.dataset,
@@ -268,6 +289,7 @@ def _facts(annotations: Annotations, parameters: Parameters) -> dict[str, Any]:
             "detect": detect_stage.VERSION,
             "align": align_stage.VERSION,
             "crop": crop_stage.VERSION,
+            "motion": motion_stage.VERSION,
         },
         "versions": {
             "mer": mer_pipeline.__version__,

@@ -94,7 +94,7 @@ class FrameFolder(Footage):
 
     def fingerprint(self) -> list[list[str | int]]:
         """Name, size and modification time of every frame."""
-        return [_stat(self.path / name) for name in self._names]
+        return [fingerprint(self.path / name) for name in self._names]
 
     def _decode(self, indices: list[int]) -> Iterator[tuple[int, Image]]:
         for index in indices:
@@ -142,7 +142,7 @@ class VideoFile(Footage):
 
     def fingerprint(self) -> list[list[str | int]]:
         """Name, size and modification time of the file."""
-        return [_stat(self.path)]
+        return [fingerprint(self.path)]
 
     def _decode(self, indices: list[int]) -> Iterator[tuple[int, Image]]:
         try:
@@ -202,7 +202,8 @@ def read_image(path: Path) -> Image:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _stat(file: Path) -> list[str | int]:
+def fingerprint(file: Path) -> list[str | int]:
+    """Name, size in bytes and modification time (ns) of a file, which is not read."""
     try:
         found = file.stat()
     except OSError as error:
@@ -228,4 +229,4 @@ def _upright(frame: av.VideoFrame) -> Image:
     """The frame as RGB, turned by the rotation that its metadata asks for."""
     image = frame.to_ndarray(format="rgb24")
     turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    return np.asarray(np.ascontiguousarray(np.rot90(image, turns)) if turns else image, np.uint8)

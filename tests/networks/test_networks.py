@@ -35,7 +35,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def test_registry_lists_all() -> None:
-    assert names() == ["facesleuth", "mmnet", "resnet18"]
+    assert names() == sorted([*TINY, "ststnet"])
 
 
 @pytest.mark.parametrize("name", names())
@@ -49,7 +49,7 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
     ("name", "options", "message"),
     [
         ("facesleut", {}, "did you mean facesleuth?"),
-        ("vgg", {}, "facesleuth, mmnet, resnet18"),
+        ("vgg", {}, "facesleuth, mmnet, resnet18, ststnet"),
         ("facesleuth", {"atention": "soa"}, "'atention': did you mean attention?"),
         ("facesleuth", {"attention": "sao"}, "choose one of soa"),
         ("facesleuth", {"head": "big"}, "paper, release"),
@@ -67,14 +67,14 @@ def test_wrong_options_are_named(name: str, options: dict, message: str) -> None
         build(name, **arguments)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", TINY)
 def test_wrong_frame_size_names_both(name: str) -> None:
     with pytest.raises(ValueError, match=r"(?s)96.*size 64"):
         tiny(name)(*frames(1, 96))
 
 
 @pytest.mark.parametrize("size", [64, 96, 112, 160, 224, 256])
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", TINY)
 def test_sizes_and_batch_of_one(name: str, size: int) -> None:
     net = tiny(name, size=size).eval()
     output = net(*frames(1, size))
@@ -101,7 +101,7 @@ def test_bfloat16_autocast_trains() -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", TINY)
 def test_action_units_annotated_predicted_none(name: str) -> None:
     net = tiny(name, au_input=True).eval()
     assert net.inputs == ("onset", "apex", "aus", "aus_known")
@@ -133,7 +133,7 @@ def test_action_units_of_a_wrong_shape(aus: torch.Tensor, known: torch.Tensor | 
         tiny("facesleuth")(*frames(2, 64), aus, known)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", TINY)
 def test_class_loss_does_not_teach_the_estimate(name: str) -> None:
     net = tiny(name, au_input=True)
     output = net(*frames(2, 64))
@@ -155,7 +155,7 @@ def test_parameter_counts() -> None:
     assert parameters(tiny("facesleuth")) < 0.3e6
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", TINY)
 def test_same_seed_same_numbers(name: str) -> None:
     def once() -> torch.Tensor:
         net = tiny(name)
@@ -189,3 +189,29 @@ def test_overfits_eight_clips(name: str, options: dict) -> None:
         loss.backward()
         optimiser.step()
     assert (net.eval()(onset, apex).logits.argmax(dim=1) == labels).all()
+
+
+def test_ststnet_has_the_sizes_of_its_paper() -> None:
+    net = tiny_flow()
+    # 3, 5 and 8 filters of 3x3x3 with bias and batch norm, then 16 x 5 x 5 cells to three classes.
+    assert parameters(net) == (3 + 5 + 8) * (27 + 1 + 2) + 400 * 3 + 3
+    assert net(torch.randn(2, 3, 28, 28)).logits.shape == (2, 3)
+    with pytest.raises(ValueError, match=r"(?s)32.*size 28"):
+        net(torch.randn(2, 3, 32, 32))
+
+
+def test_ststnet_overfits_eight_clips() -> None:
+    net = tiny_flow(dropout=0.0)
+    flow, labels = torch.randn(8, 3, 28, 28), torch.arange(8) % 3
+    optimiser = torch.optim.Adam(net.parameters(), 1e-2)
+    for _ in range(60):
+        loss = F.cross_entropy(net(flow).logits, labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert (net(flow).logits.argmax(1) == labels).all()
+
+
+def tiny_flow(**options) -> nn.Module:
+    torch.manual_seed(0)
+    return build("ststnet", classes=3, size=28, **options)

@@ -12,9 +12,10 @@ from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.stages import preprocess as module
 from mer_pipeline.stages.detect import FaceMesh
 from mer_pipeline.stages.manifest import read_manifests
-from mer_pipeline.stages.preprocess import STAGES, Parameters, preprocess
+from mer_pipeline.stages.preprocess import Parameters, preprocess
 
 CLIPS = 15
+STAGES = ("keyframes", "detect", "align", "crop")
 
 
 @pytest.fixture
@@ -23,6 +24,7 @@ def annotations(raw):
 
 
 def counts(summary, what):
+    assert tuple(summary.stages) == STAGES
     return {stage: summary.stages[stage][what] for stage in STAGES}
 
 
@@ -40,9 +42,11 @@ def test_only_the_needed_frames_are_decoded_and_a_second_run_decodes_none(annota
 
 
 def test_another_size_computes_crops_and_nothing_before_them(annotations, cache):
-    summary = preprocess(annotations, cache, Parameters(size=48))
+    try:
+        summary = preprocess(annotations, cache, Parameters(size=48))
+    finally:
+        back = preprocess(annotations, cache, Parameters(size=64))
     assert counts(summary, "computed") == {"keyframes": 0, "detect": 0, "align": 0, "crop": CLIPS}
-    back = preprocess(annotations, cache, Parameters(size=64))
     assert counts(back, "computed") == dict.fromkeys(STAGES, 0)
 
 

@@ -1,0 +1,16 @@
+"""Folds, the training loop, scores, and the run that ties them together."""
+
+from mer_pipeline.training.data import ClipSet, load_clips
+from mer_pipeline.training.recipe import Recipe, load_recipe, model_names, parse_settings
+from mer_pipeline.training.train import OPTIMISTIC, train
+
+__all__ = [
+    "OPTIMISTIC",
+    "ClipSet",
+    "Recipe",
+    "load_clips",
+    "load_recipe",
+    "model_names",
+    "parse_settings",
+    "train",
+]

@@ -1,0 +1,207 @@
+"""A recipe: which network, with which options, trained how. The zoo keeps each as a short difference from defaults."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import torch
+
+from mer_pipeline import networks
+from mer_pipeline.datasets.clip import Kind
+from mer_pipeline.errors import MerError
+from mer_pipeline.networks.feed import input_names
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# Side of what networks look at, in pixels, as the papers have it.
+_USUAL_SIZE: dict[Kind, int] = {"frames": 224, "flow": 28}
+AUS = ("predicted", "annotated", "none")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that shapes a training.
+
+    Attributes:
+        model: Name in the zoo.
+        source: The paper or release that it follows, in a few words.
+        network: Name in `mer_pipeline.networks`.
+        options: Options of the network that differ from its defaults.
+        epochs: How often every clip is seen; the last epoch counts.
+        batch: Clips a step.
+        lr: Learning rate of AdamW.
+        angle_lr: Learning rate of orientation angles (radians).
+        weight_decay: Of AdamW; angles have none.
+        lr_decay: The learning rate is multiplied by this after each of the first `lr_decay_epochs` epochs.
+        lr_decay_epochs: See `lr_decay`.
+        class_weights: `none`, or `balanced` for weights inverse to the class frequency in the training clips.
+        au_loss: Weight of the Action Unit head's loss.
+        au_substitution: Share of training clips whose annotated AUs are replaced by the head's own estimate.
+        aus: AU source at test time: `predicted` by the head, `annotated` (nobody has these for a new clip), or `none`.
+        flip: Probability that a clip is mirrored.
+        rotation_deg: Clips are turned by up to this angle, either way.
+        shift: Clips are shifted by up to this share of their side, either way.
+        seed: Of everything that is drawn at random.
+    """
+
+    model: str
+    network: str
+    source: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = 99
+    batch: int = 50
+    lr: float = 8e-4
+    angle_lr: float = 5e-3
+    weight_decay: float = 0.6
+    lr_decay: float = 0.987
+    lr_decay_epochs: int = 50
+    class_weights: str = "none"
+    au_loss: float = 1.0
+    au_substitution: float = 0.5
+    aus: str = "predicted"
+    flip: float = 0.5
+    rotation_deg: float = 3.0
+    shift: float = 15 / 224
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        ranges: dict[str, tuple[float, float]] = {
+            "epochs": (1, 100_000),
+            "batch": (1, 100_000),
+            "lr": (0, 10),
+            "angle_lr": (0, 10),
+            "seed": (0, 2**31),
+        }
+        ranges |= {"flip": (0, 1), "shift": (0, 0.5), "rotation_deg": (0, 180), "au_substitution": (0, 1)}
+        ranges |= {"weight_decay": (0, 100), "lr_decay": (0, 1), "lr_decay_epochs": (0, 100_000), "au_loss": (0, 1e6)}
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise MerError(f"{name} = {getattr(self, name)} is outside {low}..{high}", fix="correct the recipe")
+        for name, allowed in (("class_weights", ("none", "balanced")), ("aus", AUS)):
+            if getattr(self, name) not in allowed:
+                raise MerError(
+                    f"{name} = {getattr(self, name)!r} is unknown", fix=f"choose one of {', '.join(allowed)}"
+                )
+        try:
+            self.parameters()
+        except ValueError as error:
+            raise MerError(
+                str(error), where=f"recipe {self.model}", fix="see mer models and the model's card"
+            ) from None
+
+    def parameters(self, size: int | None = None, classes: int = 5) -> int:
+        """How many parameters the network has at a size (by default its kind's usual one); nothing is allocated.
+
+        Raises:
+            ValueError: An unknown network or option, or an impossible value.
+        """
+        size = size or _USUAL_SIZE[self.kind]
+        return sum(parameter.numel() for parameter in self._outline(size, classes).parameters())
+
+    @property
+    def kind(self) -> Kind:
+        """What the network looks at."""
+        return "flow" if "flow" in input_names(self._outline(_USUAL_SIZE["frames"], 5)) else "frames"
+
+    def _outline(self, size: int, classes: int) -> torch.nn.Module:
+        with torch.device("meta"):
+            return networks.build(self.network, classes=classes, size=size, **self.options)
+
+    def as_json(self) -> dict[str, Any]:
+        """The recipe with every default written out, options of the network included."""
+        return {**asdict(self), "options": {**networks.option_defaults(self.network), **self.options}}
+
+
+def zoo() -> Path:
+    """The folder of the zoo: inside the installed package, or `models/` of a source checkout."""
+    packaged = Path(__file__).parents[1] / "zoo"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "models"
+
+
+def model_names() -> list[str]:
+    """The models of the zoo, sorted."""
+    return sorted(path.parent.name for path in zoo().glob("*/recipe.toml"))
+
+
+def zoo_table() -> list[dict[str, Any]]:
+    """Name, parameters, source and recipe of every model, as `mer models --json` prints them."""
+    recipes = [load_recipe(name) for name in model_names()]
+    return [
+        {
+            "name": recipe.model,
+            "parameters": recipe.parameters(),
+            "source": recipe.source,
+            "recipe": str(zoo() / recipe.model / "recipe.toml"),
+        }
+        for recipe in recipes
+    ]
+
+
+def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe of the zoo and change some of its values.
+
+    Args:
+        model: Name in the zoo.
+        overrides: Values by key; `options.<name>` is an option of the network.
+
+    Raises:
+        MerError: Unknown model, unknown key, or a value of the wrong kind.
+    """
+    names = model_names()
+    if model not in names:
+        near = difflib.get_close_matches(model, names, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise MerError(f"unknown model {model!r}", fix=f"{hint}known are {', '.join(names)}")
+    path = zoo() / model / "recipe.toml"
+    try:
+        values = {"model": model, **tomllib.loads(path.read_text())}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise MerError(f"not a readable recipe ({error})", where=path, fix="correct the file") from None
+    options = dict(values.pop("options", {}))
+    for key, value in (overrides or {}).items():
+        name = key.removeprefix("options.")
+        (values if name == key else options)[name] = value
+    known = {f.name for f in fields(Recipe)}
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise MerError(
+                f"unknown key {key!r}", where=f"recipe {model}", fix=f"{hint}known are {', '.join(sorted(known))}"
+            )
+    return Recipe(**{key: _typed(key, value) for key, value in values.items()}, options=options)
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """`key=value` texts as overrides; values are read as TOML where they are, else as text.
+
+    >>> parse_settings(["epochs=5", "options.head=paper"])
+    {'epochs': 5, 'options.head': 'paper'}
+    """
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise MerError(f"{setting!r} is not key=value", fix="write for example --set epochs=20")
+        try:
+            parsed[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed[key] = text
+    return parsed
+
+
+def _typed(key: str, value: Any) -> Any:
+    wanted = get_type_hints(Recipe)[key]
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wanted in (int, float, str) and (not isinstance(value, wanted) or isinstance(value, bool)):
+        raise MerError(f"{key} = {value!r} is not of type {wanted.__name__}", fix="correct the recipe or --set")
+    return value

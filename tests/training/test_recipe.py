@@ -1,0 +1,49 @@
+import pytest
+
+from mer_pipeline.errors import MerError
+from mer_pipeline.training.recipe import load_recipe, model_names, parse_settings, zoo, zoo_table
+
+
+def test_every_recipe_of_the_zoo_loads_and_has_a_card():
+    names = model_names()
+    assert {"facesleuth", "facesleuth-compact", "facesleuth-tiny"} <= set(names)
+    for name in names:
+        recipe = load_recipe(name)
+        assert recipe.model == name
+        assert recipe.source
+        assert (zoo() / name / "README.md").is_file()
+
+
+def test_the_card_states_the_parameters_that_the_network_has():
+    for row in zoo_table():
+        card = (zoo() / row["name"] / "README.md").read_text()
+        assert f"{row['parameters']:,}" in card, row
+
+
+def test_the_compact_size_is_near_the_papers_table():
+    assert load_recipe("facesleuth-compact").parameters() == pytest.approx(8.79e6, rel=0.05)
+
+
+def test_overrides_reach_recipe_and_network():
+    recipe = load_recipe("facesleuth-tiny", parse_settings(["epochs=3", "lr=1", "options.attention=cva"]))
+    assert (recipe.epochs, recipe.lr, recipe.options["attention"]) == (3, 1.0, "cva")
+    assert recipe.as_json()["options"]["attention"] == "cva"
+    assert "theta_deg" in recipe.as_json()["options"]
+
+
+BAD = [
+    pytest.param("facesleuth-tny", [], "did you mean facesleuth-tiny?", id="unknown model"),
+    pytest.param("facesleuth-tiny", ["epoch=3"], "unknown key 'epoch'.*did you mean epochs?", id="unknown key"),
+    pytest.param("facesleuth-tiny", ["epochs=many"], "epochs = 'many' is not of type int", id="wrong type"),
+    pytest.param("facesleuth-tiny", ["epochs=0"], r"epochs = 0 is outside 1\.\.", id="out of range"),
+    pytest.param("facesleuth-tiny", ["epochs"], "'epochs' is not key=value", id="no value"),
+    pytest.param("facesleuth-tiny", ["aus=guessed"], "aus = 'guessed' is unknown", id="unknown choice"),
+    pytest.param("facesleuth-tiny", ["options.atention=soa"], "did you mean attention", id="unknown option"),
+    pytest.param("facesleuth-tiny", ["options.attention=sao"], "'sao'", id="unknown attention"),
+]
+
+
+@pytest.mark.parametrize(("model", "settings", "message"), BAD)
+def test_a_wrong_recipe_says_what_to_write(model, settings, message):
+    with pytest.raises(MerError, match=message):
+        load_recipe(model, parse_settings(settings))

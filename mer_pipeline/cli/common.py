@@ -1,0 +1,105 @@
+"""What commands share: option types, progress bars, and how results and errors are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from mer_pipeline import progress as reports
+from mer_pipeline.errors import MerError
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31, help="Of everything drawn at random.")]
+RawFolder = Annotated[Path, typer.Argument(help="The dataset's folder as it was handed out.")]
+Dataset = Annotated[str, typer.Option(help="Which dataset it is; auto recognises it from the layout.")]
+
+# Wide enough for tables also where output goes to a file, whose width rich would take as 80.
+_out = Console(soft_wrap=True)
+_err = Console(stderr=True)
+
+
+def say_error(error: MerError) -> None:
+    """Print an error as one line."""
+    _err.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True, highlight=False)
+
+
+def say_warning(text: str) -> None:
+    """Print a warning as one line on standard error."""
+    _err.print(f"[yellow]warning:[/] {_plain(text)}", soft_wrap=True, highlight=False)
+
+
+def say(text: str = "") -> None:
+    """Print a line of the result; rich markup is understood."""
+    _out.print(text, highlight=False)
+
+
+def say_json(values: Any) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(values, indent=2))
+
+
+def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; cells are shown as they are."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_plain("" if cell is None else str(cell)) for cell in row))
+    _out.print(table)
+
+
+def counts_line(counts: Mapping[str, int]) -> str:
+    """Counts as one line: `happiness 32, surprise 25`."""
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+
+@contextmanager
+def progress_bar(quiet: bool, resumes: bool = True) -> Iterator[reports.Progress]:
+    """Draw progress on standard error; an interruption becomes one line and exit code 130."""
+    try:
+        if quiet:
+            yield reports.silent
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[detail]}"),
+        )
+        with Progress(*columns, console=_err) as bars:
+            tasks: dict[str, TaskID] = {}
+
+            def report(task: str, done: int, total: int, detail: str = "") -> None:
+                if task not in tasks:
+                    tasks[task] = bars.add_task(task, total=total, detail="")
+                bars.update(tasks[task], completed=done, total=total, detail=_plain(detail))
+
+            yield report
+    except KeyboardInterrupt:
+        _err.print("interrupted" + ("; the same command goes on from here" if resumes else ""))
+        raise typer.Exit(130) from None
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,85 @@
+"""`mer inspect RAW`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from mer_pipeline.cli.common import Dataset, Json, RawFolder, counts_line, say, say_json, say_table, say_warning
+from mer_pipeline.datasets import Annotations, compare_counts, differences, read_dataset
+
+Corrected = Annotated[
+    bool,
+    typer.Option("--corrections/--no-corrections", help="Correct known mistakes of the sheet; each is told."),
+]
+
+
+def inspect(
+    raw: RawFolder,
+    dataset: Dataset = "auto",
+    corrections: Corrected = True,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there is any problem.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read a dataset's annotations: clips, subjects, classes, Action Units, and every problem. Decodes no frame."""
+    found = read_dataset(raw, dataset, corrections)
+    if as_json:
+        say_json(_document(found))
+    else:
+        _print(found)
+    if strict and found.problems:
+        raise typer.Exit(1)
+
+
+def _document(found: Annotations) -> dict[str, Any]:
+    return {
+        "dataset": found.dataset,
+        "recognised_by": found.recognised_by,
+        "clips": len(found.clips),
+        "usable": sum(clip.fault is None for clip in found.clips),
+        "macro": len(found.macro),
+        "subjects": len(found.subjects),
+        "emotions": found.emotions,
+        "fps": found.rates,
+        "aus": found.au_counts,
+        "aus_outside": found.outside_counts,
+        "aus_flags": found.au_flags,
+        "published": [asdict(count) for count in compare_counts(found)],
+        "corrections": [asdict(correction) for correction in found.corrections],
+        "warnings": [*found.warnings, *differences(compare_counts(found))],
+        "problems": [asdict(problem) for problem in found.problems],
+    }
+
+
+def _print(found: Annotations) -> None:
+    usable = sum(clip.fault is None for clip in found.clips)
+    say(f"[bold]{found.dataset}[/] (recognised by {found.recognised_by})")
+    say(f"{len(found.clips)} clips of {len(found.subjects)} subjects, {usable} of them usable")
+    say(f"frames a second (clips at each): {counts_line(found.rates)}")
+    say(f"emotions: {counts_line(found.emotions)}")
+    say(f"Action Units (clips with each): {counts_line(found.au_counts)}")
+    if found.outside_counts:
+        say(f"outside the 21 of the vector: {counts_line(found.outside_counts)}")
+    if found.au_flags:
+        say(f"flagged: {counts_line(found.au_flags)}")
+    counts = [
+        (c.protocol, c.dataset, c.name, c.here, c.published, "differs" if c.differs else "")
+        for c in compare_counts(found)
+    ]
+    if counts:
+        say_table("published counts", ("protocol", "dataset", "count", "here", "published", ""), counts)
+    if found.corrections:
+        outcomes = [
+            (c.clip, c.field, c.old, c.new, "applied" if c.applied else f"refused: {c.refusal}", c.reason, c.source)
+            for c in found.corrections
+        ]
+        say_table("corrections", ("clip", "field", "old", "new", "outcome", "reason", "source"), outcomes)
+    for warning in (*found.warnings, *differences(compare_counts(found))):
+        say_warning(warning)
+    if found.problems:
+        rows = [(p.sheet, p.row, p.clip, p.field, p.value, p.reason) for p in found.problems]
+        say_table(f"{len(rows)} problems", ("sheet", "row", "clip", "field", "value", "reason"), rows)
+    else:
+        say("no problems")

@@ -1,0 +1,43 @@
+"""`mer synth OUT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mer_pipeline.cli.common import Quiet, Seed, progress_bar, say
+
+
+def synth(
+    out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    layout: Annotated[str, typer.Option(help="Whose layout: casme2, samm, mmew, smic, casme-sq or casme3.")] = "casme2",
+    subjects: Annotated[int, typer.Option(min=1, max=99, help="How many subjects.")] = 6,
+    clips: Annotated[int, typer.Option(min=1, max=99, help="How many clips a subject.")] = 8,
+    seed: Seed = 0,
+    face: Annotated[
+        Path | None, typer.Option(help="Draw from this photo of a face instead of the built-in portrait.")
+    ] = None,
+    noise: Annotated[float, typer.Option(min=0, help="Sensor noise, standard deviation in grey levels.")] = 1.0,
+    flicker: Annotated[float, typer.Option(min=0, max=0.5, help="Flicker of the light, relative amplitude.")] = 0.0,
+    drift: Annotated[float, typer.Option(min=0, help="Head drift over a clip, up to so many pixels.")] = 0.0,
+    drift_deg: Annotated[float, typer.Option(min=0, help="Head rotation over a clip, up to so many degrees.")] = 0.0,
+    blinks: Annotated[float, typer.Option(min=0, max=1, help="Share of clips with a blink.")] = 0.0,
+    video: Annotated[bool, typer.Option("--video", help="One .avi a clip instead of frame folders (casme2).")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a synthetic dataset with known truth, in the exact layout of a real one."""
+    from mer_pipeline.synth import Options, synthesise
+
+    try:
+        options = Options(
+            noise=noise, flicker=flicker, drift_px=drift, drift_deg=drift_deg, blink_share=blinks, video=video
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    with progress_bar(quiet, resumes=False) as progress:
+        synthesise(
+            out, layout=layout, subjects=subjects, clips=clips, seed=seed, face=face, options=options, progress=progress
+        )
+    say(f"{subjects * clips} clips of {subjects} subjects in {out}; planted truth in {out / 'truth.parquet'}")

@@ -16,6 +16,7 @@ from mer_pipeline.labels import (
     protocol,
     protocol_from_file,
     protocol_names,
+    published_sheet,
 )
 
 # Clips of each emotion, counted on the sheets.
@@ -126,6 +127,15 @@ def test_published_counts_are_consistent(name):
         assert published.n > 0
         assert not published.classes or set(published.classes) == set(protocol(name).classes)
         assert not published.classes or sum(published.classes.values()) == published.n
+
+
+@pytest.mark.parametrize(
+    ("dataset", "emotions"), [("casme2", CASME2), ("samm", SAMM), ("smic", SMIC), ("casme3", CASME3)]
+)
+def test_whole_sheets(dataset, emotions):
+    published = published_sheet(dataset)
+    assert published.classes == {canonical_emotion(label): count for label, count in emotions.items()}
+    assert published.n == sum(emotions.values())
 
 
 def test_megc_composite_adds_up():

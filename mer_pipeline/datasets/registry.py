@@ -1,0 +1,113 @@
+"""The table of datasets, and which of them a folder is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mer_pipeline.datasets import casme2, casme3, casme_sq, flow, mmew, own, samm, smic
+from mer_pipeline.datasets.clip import Annotations
+from mer_pipeline.datasets.corrections import Corrections, load_corrections
+from mer_pipeline.datasets.layout import Layout
+from mer_pipeline.errors import MerError
+
+Read = Callable[[Path, Corrections], Annotations]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one dataset is recognised and read.
+
+    Attributes:
+        layout: What it looks like on disk.
+        read: A raw folder and the known corrections -> its annotations.
+        recognise: A raw folder -> what tells that it is this set, or None.
+    """
+
+    layout: Layout
+    read: Read
+    recognise: Callable[[Path], str | None]
+
+    @property
+    def name(self) -> str:
+        """Short name, also the first part of every clip id."""
+        return self.layout.name
+
+    @property
+    def title(self) -> str:
+        """The name that people use."""
+        return self.layout.title
+
+
+def _reader(layout: Layout, read: Read, recognise: Callable[[Path], str | None] | None = None) -> Reader:
+    return Reader(layout, read, recognise or layout.recognise)
+
+
+_PUBLISHED = (
+    _reader(casme2.LAYOUT, casme2.read),
+    _reader(samm.LAYOUT, samm.read),
+    _reader(mmew.LAYOUT, mmew.read),
+    _reader(smic.LAYOUT, smic.read),
+    _reader(casme_sq.LAYOUT, casme_sq.read),
+    _reader(casme3.LAYOUT, casme3.read),
+    _reader(flow.LAYOUT, flow.read, flow.recognise),
+)
+READERS: tuple[Reader, ...] = (
+    *_PUBLISHED,
+    _reader(own.LAYOUT, partial(own.read, taken=frozenset(reader.name for reader in _PUBLISHED))),
+)
+
+
+def read_dataset(raw: Path, dataset: str = "auto", corrections: bool | Path = True) -> Annotations:
+    """Read the annotations of a raw dataset; no frame is decoded.
+
+    Args:
+        raw: The folder as it was handed out.
+        dataset: A short name, or `auto` to recognise the set from its layout.
+        corrections: Whether known mistakes of the sheet are corrected; or a table of one's own.
+
+    Raises:
+        MerError: The folder is absent, empty or unknown, or its sheet cannot be read.
+    """
+    if not raw.is_dir():
+        what = "a file, not a folder" if raw.exists() else "no such folder"
+        what = "a symbolic link that leads nowhere or round in a circle" if raw.is_symlink() else what
+        raise MerError(what, where=raw, fix="give the raw folder")
+    try:
+        empty = not any(raw.iterdir())
+    except OSError as error:
+        raise MerError(f"cannot be listed ({error.strerror})", where=raw, fix="check its permissions") from None
+    if empty:
+        raise MerError("the folder is empty", where=raw, fix="check the download")
+    reader = _named(dataset) if dataset != "auto" else _recognised(raw)
+    known = Corrections()
+    if corrections is not False:
+        known = load_corrections(reader.name, corrections if isinstance(corrections, Path) else None)
+    return reader.read(raw, known)
+
+
+def _named(dataset: str) -> Reader:
+    for reader in READERS:
+        if reader.name == dataset:
+            return reader
+    raise MerError(f"unknown dataset {dataset!r}", fix=f"known are {', '.join(r.name for r in READERS)}")
+
+
+def _recognised(raw: Path) -> Reader:
+    signs = [(reader, sign) for reader in READERS if (sign := reader.recognise(raw))]
+    if len(signs) == 1:
+        return signs[0][0]
+    if signs:
+        both = " or ".join(f"{reader.name} by {sign}" for reader, sign in signs)
+        raise MerError(f"may be {both}", where=raw, fix=f"say which with --dataset {signs[0][0].name}")
+    # Own data is near to everything, since any folder may hold clips.
+    missing, found, nearest = max(
+        ((*reader.layout.missing(raw), reader) for reader in _PUBLISHED), key=lambda fit: fit[1]
+    )
+    if not found:
+        fix = f"known are {', '.join(r.title for r in _PUBLISHED)}; for own data put a clips.csv beside the clips"
+        raise MerError("not a known dataset, and near to none", where=raw, fix=fix)
+    what = f"not a known dataset; nearest is {nearest.title}, whose layout is {nearest.layout.expected}"
+    raise MerError(what, where=raw, fix=f"missing here: {' and '.join(missing)}")

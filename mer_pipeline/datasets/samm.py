@@ -1,0 +1,52 @@
+"""SAMM: 29 subjects with clips, 200 fps, grey; frame folders and a coding sheet with thirteen lines of preamble.
+
+Another release of the sheet starts with the header. Frame names are padded to three to five digits. Two of its apexes
+are impossible (032_3_1 lies before its onset, 028_4_1 after its offset); what is true is not published, so they are
+spotted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mer_pipeline.datasets.build import Place, Table
+from mer_pipeline.datasets.clip import Annotations
+from mer_pipeline.datasets.corrections import Corrections
+from mer_pipeline.datasets.layout import Layout, Tree, numbered, subject_id
+from mer_pipeline.datasets.sheets import read_rows
+
+LAYOUT = Layout(
+    name="samm",
+    title="SAMM",
+    fps=200.0,
+    sheet=r".*SAMM.*FACS.*",
+    sheet_example="SAMM_Micro_FACS_Codes_v2.xlsx",
+    roots=("SAMM", "SAMM_CROP", "SAMM_cropped", "."),
+    clips="[0-9][0-9][0-9]/[0-9]*_*",
+    frames_example="SAMM/006/006_1_2/006_05562.jpg",
+)
+COLUMNS = {
+    "subject": ("Subject",),
+    "clip": ("Filename",),
+    "onset": ("Onset Frame", "Onset"),
+    "apex": ("Apex Frame", "Apex"),
+    "offset": ("Offset Frame", "Offset"),
+    "aus": ("Action Units", "Action Unit", "AU", "AUs"),
+    "emotion": ("Estimated Emotion", "Emotion"),
+}
+
+
+def read(raw: Path, corrections: Corrections) -> Annotations:
+    """Read the coding sheet and find every clip's frames.
+
+    Raises:
+        MerError: The sheet is absent, or a needed column is.
+    """
+    sheet = LAYOUT.need_sheet(raw)
+    root, tree = LAYOUT.find_root(raw) or raw / LAYOUT.roots[0], Tree()
+    table = Table(LAYOUT, corrections)
+    for row in table.take(read_rows(sheet, COLUMNS, required=("subject", "clip", "onset", "offset"))):
+        subject, name = subject_id(row["subject"], 3), row["clip"]
+        source = tree.descend(root, numbered("", subject), (name,)) or root / subject / name
+        table.add(row, Place(subject, name, source))
+    return table.finish(f"the sheet {sheet.name}")

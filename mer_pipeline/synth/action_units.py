@@ -1,0 +1,267 @@
+"""Action Units as smooth displacement fields that hang on Face Mesh landmarks.
+
+Every number below is in units of the distance between the pupils, in face coordinates: `out` points away from the
+midline on either side, `up` to the forehead. Anchors are Face Mesh indices on the person's right side; `_LEFT_OF`
+holds their mirror images.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mer_pipeline.synth import pictures
+
+Side = Literal["L", "R"]
+FloatImage = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """One group of landmarks that a muscle pulls one way.
+
+    Attributes:
+        anchors: Face Mesh indices on the person's right side.
+        out_up: Direction and relative strength of the pull.
+        width_wh: Standard deviations of its falloff across and along the face, in distances between the pupils.
+    """
+
+    anchors: tuple[int, ...]
+    out_up: tuple[float, float]
+    width_wh: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ActionUnit:
+    """What one Action Unit does to the skin; `on_lids` marks those that act on the eyelids themselves."""
+
+    number: int
+    name: str
+    pulls: tuple[Pull, ...]
+    on_lids: bool = False
+
+
+def _unit(number: int, name: str, *pulls: Pull, on_lids: bool = False) -> tuple[int, ActionUnit]:
+    return number, ActionUnit(number, name, pulls, on_lids)
+
+
+ACTION_UNITS: dict[int, ActionUnit] = dict(
+    (
+        _unit(1, "inner brow raiser", Pull((107, 55, 66), (0, 1), (0.17, 0.15)), Pull((108,), (0, 0.6), (0.2, 0.15))),
+        _unit(2, "outer brow raiser", Pull((105, 63, 70), (0, 1), (0.18, 0.14)), Pull((69,), (0, 0.5), (0.2, 0.15))),
+        _unit(
+            4, "brow lowerer", Pull((107, 55), (-0.6, -0.8), (0.16, 0.14)), Pull((66, 105), (-0.2, -0.8), (0.2, 0.13))
+        ),
+        _unit(5, "upper lid raiser", Pull((158, 159, 160), (0, 1), (0.15, 0.05)), on_lids=True),
+        _unit(
+            6,
+            "cheek raiser",
+            Pull((118, 101, 50), (0.1, 1), (0.2, 0.13)),
+            Pull((226,), (-0.5, 0), (0.1, 0.1)),
+            on_lids=True,
+        ),
+        _unit(
+            7,
+            "lid tightener",
+            Pull((144, 145, 153), (-0.2, 1), (0.15, 0.07)),
+            Pull((159,), (0, -0.3), (0.15, 0.05)),
+            on_lids=True,
+        ),
+        _unit(9, "nose wrinkler", Pull((129, 217), (0.1, 1), (0.12, 0.14)), Pull((55,), (-0.3, -0.5), (0.12, 0.1))),
+        _unit(
+            10,
+            "upper lip raiser",
+            Pull((37, 39, 40), (0, 1), (0.12, 0.09)),
+            Pull((203, 206), (0.15, 0.8), (0.13, 0.13)),
+        ),
+        _unit(
+            12, "lip corner puller", Pull((61,), (0.75, 0.65), (0.16, 0.15)), Pull((216, 205), (0.3, 0.5), (0.18, 0.18))
+        ),
+        _unit(14, "dimpler", Pull((61,), (1, 0), (0.12, 0.1)), Pull((57, 186), (0.5, 0.1), (0.1, 0.08))),
+        _unit(15, "lip corner depressor", Pull((61,), (0.1, -1), (0.14, 0.12)), Pull((43,), (0.1, -0.9), (0.14, 0.14))),
+        _unit(17, "chin raiser", Pull((171, 208), (0, 1), (0.18, 0.14)), Pull((84, 181), (0, 0.6), (0.16, 0.09))),
+        _unit(
+            20, "lip stretcher", Pull((61, 91), (1, -0.25), (0.16, 0.13)), Pull((43, 202), (0.8, -0.3), (0.16, 0.16))
+        ),
+        _unit(
+            23,
+            "lip tightener",
+            Pull((61,), (-1, 0), (0.14, 0.1)),
+            Pull((39,), (0, -0.4), (0.1, 0.06)),
+            Pull((181,), (0, 0.4), (0.1, 0.06)),
+        ),
+        _unit(
+            24,
+            "lip presser",
+            Pull((84, 181), (0, 1), (0.16, 0.1)),
+            Pull((37, 39), (0, -0.7), (0.15, 0.08)),
+            Pull((61,), (-0.4, 0), (0.1, 0.08)),
+        ),
+        _unit(
+            25,
+            "lips part",
+            Pull((84, 181), (0, -1), (0.17, 0.1)),
+            Pull((37, 39), (0, 0.4), (0.15, 0.08)),
+            Pull((201,), (0, -0.4), (0.18, 0.14)),
+        ),
+        _unit(26, "jaw drop", Pull((171, 208, 176), (0, -1), (0.28, 0.2)), Pull((84, 181), (0, -0.9), (0.2, 0.1))),
+    )
+)
+
+_LEFT_OF = {
+    37: 267, 39: 269, 40: 270, 43: 273, 50: 280, 55: 285, 57: 287, 61: 291, 63: 293, 66: 296, 69: 299, 70: 300,
+    84: 314, 91: 321, 101: 330, 105: 334, 107: 336, 108: 337, 118: 347, 129: 358, 144: 373, 145: 374, 153: 380,
+    158: 385, 159: 386, 160: 387, 171: 396, 176: 400, 181: 405, 186: 410, 201: 421, 202: 422, 203: 423, 205: 425,
+    206: 426, 208: 428, 216: 436, 217: 437, 226: 446,
+}  # fmt: skip
+EYE_RIGHT = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7)  # upper lid, then lower
+EYE_LEFT = (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249)
+_SPARED = 0.85  # how much of a brow's or cheek's pull the eyeball, which no skin covers, does not follow
+_NEGLIGIBLE = 0.004  # of the peak: below 1/64 px at any amplitude, the step of cv2.remap on the base picture
+
+
+@dataclass(frozen=True)
+class FaceAxes:
+    """Where a face is and how it is turned, in pixels.
+
+    Attributes:
+        points_xy: (478, 2) Face Mesh points.
+    """
+
+    points_xy: npt.NDArray[np.float64]
+
+    @property
+    def center_xy(self) -> npt.NDArray[np.float64]:
+        """Midway between the outer corners of the eyes."""
+        return np.asarray((self.points_xy[33] + self.points_xy[263]) / 2)
+
+    @property
+    def left_xy(self) -> npt.NDArray[np.float64]:
+        """Unit vector along the eye line, to the person's left (right in the picture)."""
+        line = self.points_xy[263] - self.points_xy[33]
+        return np.asarray(line / np.linalg.norm(line))
+
+    @property
+    def down_xy(self) -> npt.NDArray[np.float64]:
+        """Unit vector down the face."""
+        return np.array([-self.left_xy[1], self.left_xy[0]])
+
+    @property
+    def pupils_px(self) -> float:
+        """Distance between the pupils."""
+        return float(np.linalg.norm(self.points_xy[473] - self.points_xy[468]))
+
+    def to_face(self, points_xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Pixels -> (left, down) in distances between the pupils; any leading shape."""
+        away = (points_xy - self.center_xy) / self.pupils_px
+        return np.stack([away @ self.left_xy, away @ self.down_xy], axis=-1)
+
+
+def parse_aus(notation: str) -> tuple[tuple[int, tuple[Side, ...]], ...]:
+    """Action Units and their sides from a sheet's notation.
+
+    Raises:
+        ValueError: The notation is not understood or names an Action Unit that cannot be planted.
+
+    >>> parse_aus("4+L10")
+    ((4, ('L', 'R')), (10, ('L',)))
+    """
+    units: list[tuple[int, tuple[Side, ...]]] = []
+    for part in notation.split("+"):
+        match = re.fullmatch(r"([LR]?)(\d+)", part)
+        if match is None or int(match[2]) not in ACTION_UNITS:
+            raise ValueError(f"{part!r} in {notation!r} is no Action Unit that can be planted")
+        sides: tuple[Side, ...] = ("L",) if match[1] == "L" else ("R",) if match[1] == "R" else ("L", "R")
+        units.append((int(match[2]), sides))
+    return tuple(units)
+
+
+def displacement_field(
+    notation: str, points_xy: npt.NDArray[np.float64], size_wh: tuple[int, int], strengths: tuple[float, ...] = ()
+) -> FloatImage:
+    """How far each point of the skin moves at full contraction.
+
+    Args:
+        notation: Action Units as in a sheet, such as `4+L10`.
+        points_xy: (478, 2) Face Mesh points of the neutral face, in pixels.
+        size_wh: Size of the picture.
+        strengths: One relative strength for each unit; all 1 if empty.
+
+    Returns:
+        (H, W, 2) float32, in (x, y); the longest vector has length 1.
+    """
+    axes = FaceAxes(points_xy)
+    # Only around the face: a frame has four times as many pixels.
+    margin = 0.3 * axes.pupils_px
+    left, top = np.clip(np.floor(points_xy.min(0) - margin).astype(int), 0, size_wh)
+    right, bottom = np.clip(np.ceil(points_xy.max(0) + margin).astype(int), 0, size_wh)
+    grid_xy = np.stack(np.meshgrid(np.arange(left, right), np.arange(top, bottom)), axis=-1)
+    inside_xy = points_xy - (left, top)
+    field = _sum_of_units(parse_aus(notation), strengths, axes.to_face(grid_xy).astype(np.float32), inside_xy, axes)
+    field /= np.float32(_peak(field))
+    field[np.hypot(field[..., 0], field[..., 1]) < _NEGLIGIBLE] = 0
+    whole = np.zeros((size_wh[1], size_wh[0], 2), np.float32)
+    # From the face's axes to the picture's.
+    whole[top:bottom, left:right] = field @ np.stack([axes.left_xy, axes.down_xy]).astype(np.float32)
+    return whole
+
+
+def _sum_of_units(
+    units: tuple[tuple[int, tuple[Side, ...]], ...],
+    strengths: tuple[float, ...],
+    face_uv: FloatImage,
+    points_xy: npt.NDArray[np.float64],
+    axes: FaceAxes,
+) -> FloatImage:
+    """All units on their sides, in face axes, inside the face; `points_xy` in pixels of the window `face_uv` covers."""
+    size_wh = (face_uv.shape[1], face_uv.shape[0])
+    spare = 1 - _SPARED * _eye_mask(points_xy, size_wh, axes.pupils_px)
+    total = np.zeros_like(face_uv)
+    for (number, sides), strength in zip(units, strengths or (1.0,) * len(units), strict=True):
+        unit = ACTION_UNITS[number]
+        for side in sides:
+            part = _one_side(unit, side, face_uv, axes)
+            if not unit.on_lids:
+                part *= spare[..., None]
+            total += part * np.float32(strength / _peak(part))
+    return np.asarray(total * _face_mask(points_xy, size_wh, axes.pupils_px)[..., None], np.float32)
+
+
+def _one_side(unit: ActionUnit, side: Side, face_uv: FloatImage, axes: FaceAxes) -> FloatImage:
+    """The field of one side in face axes (left, down), unnormalised; a soft window keeps it off the other side."""
+    sign = 1.0 if side == "L" else -1.0
+    field = np.zeros_like(face_uv)
+    for pull in unit.pulls:
+        indices = [_LEFT_OF[i] if side == "L" else i for i in pull.anchors]
+        falloff = np.zeros(face_uv.shape[:2], np.float32)
+        for anchor_uv in axes.to_face(axes.points_xy[indices]):
+            away = (face_uv - anchor_uv.astype(np.float32)) / np.array(pull.width_wh, np.float32)
+            falloff += np.exp(-0.5 * (away**2).sum(-1))
+        falloff /= falloff.max()  # many anchors close together pull no harder than one
+        field[..., 0] += sign * pull.out_up[0] * falloff
+        field[..., 1] -= pull.out_up[1] * falloff
+    # The two windows add up to one, so a movement of both sides is whole at the midline.
+    window = _smoothstep((sign * face_uv[..., 0] + 0.1) / 0.2)
+    return np.asarray(field * window[..., None], np.float32)
+
+
+def _eye_mask(points_xy: npt.NDArray[np.float64], size_wh: tuple[int, int], pupils_px: float) -> FloatImage:
+    return pictures.soft_polygons([points_xy[list(EYE_RIGHT)], points_xy[list(EYE_LEFT)]], size_wh, 0.03 * pupils_px)
+
+
+def _face_mask(points_xy: npt.NDArray[np.float64], size_wh: tuple[int, int], pupils_px: float) -> FloatImage:
+    """1 inside the face, 0 beyond its contour: hair and background stay where they are."""
+    return pictures.soft_polygons([pictures.hull(points_xy)], size_wh, 0.08 * pupils_px)
+
+
+def _smoothstep(x: FloatImage) -> FloatImage:
+    t = np.clip(x, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def _peak(field: FloatImage) -> float:
+    return float(np.hypot(field[..., 0], field[..., 1]).max())

@@ -1,0 +1,132 @@
+"""Which Action Units stand for which emotion, as the coders of the real sets combined them: data, not rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mer_pipeline.synth.action_units import parse_aus
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One row of a sheet's vocabulary.
+
+    Attributes:
+        aus: Action Units in plain notation.
+        weight: How often it comes up among the combinations of its emotion.
+        objective_class: The class that follows from the Action Units alone, 1 (I) to 7 (VII).
+        notation: What the sheet writes, where that is more than `aus`: intensities, asymmetry, a choice.
+    """
+
+    aus: str
+    weight: float
+    objective_class: int
+    notation: str = ""
+
+    def __post_init__(self) -> None:
+        parse_aus(self.aus)
+        if self.weight <= 0 or not 1 <= self.objective_class <= 7:
+            raise ValueError(f"weight must be positive and objective_class 1 to 7, got {self}")
+
+
+# Shares follow the sheet of CASME II roughly; its sadness (4 clips) and fear (2) are too rare to learn and left out.
+CASME2: dict[str, tuple[Combination, ...]] = {
+    "happiness": (
+        Combination("12", 5, 1),
+        Combination("6+12", 4, 1),
+        Combination("R12", 1, 1),
+        Combination("6+7+12", 1, 1),
+    ),
+    "disgust": (
+        Combination("4+7", 3, 3),
+        Combination("4+9", 3, 4),
+        Combination("9", 1, 4),
+        Combination("10", 2, 4),
+        Combination("L10", 1, 4),
+        Combination("4+7+L10", 1, 4),
+    ),
+    "repression": (
+        Combination("14", 3, 7),
+        Combination("15", 2, 5),
+        Combination("17", 3, 7),
+        Combination("14+17", 1, 7),
+        Combination("15+17", 1, 5),
+    ),
+    "surprise": (
+        Combination("1+2", 5, 2),
+        Combination("1+2+25", 2, 2),
+        Combination("L2", 1, 2),
+        Combination("R2", 1, 2),
+        Combination("1+L2", 1, 2),
+    ),
+    "others": (
+        Combination("4", 4, 7),
+        Combination("4+14", 2, 7),
+        Combination("4+15", 1, 7),
+        Combination("4+24", 1, 7),
+        Combination("20", 1, 6),
+        Combination("24", 1, 7),
+    ),
+}
+
+_ANGER = (
+    Combination("4", 3, 3),
+    Combination("4+7", 3, 3),
+    Combination("4+5+7", 1, 3),
+    Combination("4+23", 2, 3),
+    Combination("23", 1, 7),
+)
+_FEAR = (Combination("1+4", 2, 7), Combination("1+2+4", 2, 7), Combination("1+2+5", 1, 7), Combination("20", 2, 6))
+_SADNESS = (Combination("1", 2, 6), Combination("1+4", 1, 6), Combination("15", 2, 5), Combination("1+15", 1, 5))
+
+# The six basic emotions and others.
+MMEW: dict[str, tuple[Combination, ...]] = {
+    "happiness": CASME2["happiness"],
+    "surprise": CASME2["surprise"],
+    "anger": _ANGER,
+    "disgust": CASME2["disgust"],
+    "fear": _FEAR,
+    "sadness": _SADNESS,
+    "others": CASME2["others"],
+}
+CASME3: dict[str, tuple[Combination, ...]] = MMEW
+
+# SMIC has no Action Units; its classes are sums of emotions.
+SMIC: dict[str, tuple[Combination, ...]] = {
+    "negative": (*CASME2["disgust"], *_ANGER, *_SADNESS),
+    "positive": CASME2["happiness"],
+    "surprise": CASME2["surprise"],
+}
+
+CASME_SQ: dict[str, tuple[Combination, ...]] = {
+    "happiness": CASME2["happiness"],
+    "disgust": CASME2["disgust"],
+    "anger": _ANGER,
+    "surprise": CASME2["surprise"],
+}
+
+# SAMM's coders note sides, intensities, asymmetry, and what they could not decide.
+SAMM: dict[str, tuple[Combination, ...]] = {
+    "anger": (
+        Combination("4", 3, 3, "4B"),
+        Combination("4+7", 3, 3, "4A+7B"),
+        Combination("7", 2, 3, "ref(7B)+43"),
+        Combination("4+23", 1, 3, "4+T23"),
+    ),
+    "contempt": (Combination("L14", 3, 7, "L14A"), Combination("R14", 2, 7, "R14A or 17A or 24A")),
+    "disgust": (Combination("9", 2, 4, "9B"), Combination("10", 2, 4, "10A/B"), Combination("4+9", 1, 4, "4+9A ")),
+    "fear": (Combination("1+2+4", 2, 7, "1A+2A+4B"), Combination("20", 2, 6, "20C")),
+    "happiness": (
+        Combination("12", 4, 1, "A12B"),
+        Combination("6+12", 3, 1, "6B+12C"),
+        Combination("L12", 2, 1, "L12 or L14"),
+        Combination("L12", 1, 1, "A/L12"),
+    ),
+    "others": (
+        Combination("4+24", 2, 7, "4A + 24"),
+        Combination("24", 2, 7, "24B+39"),
+        Combination("17", 1, 7, "17+61"),
+    ),
+    "sadness": (Combination("15", 2, 5, "15B"), Combination("1+15", 1, 5, "1A+15")),
+    "surprise": (Combination("1+2", 4, 2, "1B+2B"), Combination("1+2+25", 1, 2, "1+2C+25"), Combination("R2", 1, 2)),
+}

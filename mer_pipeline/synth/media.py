@@ -1,0 +1,68 @@
+"""Frames as files: images named with their numbers, or the same images inside an AVI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mer_pipeline.synth.files import make_folder, replaced
+from mer_pipeline.synth.planted import PlantedClip
+
+Frames = Iterator[npt.NDArray[np.uint8]]
+_JPEG_QUALITY = 95
+
+
+def encode(frame: npt.NDArray[np.uint8], suffix: str = ".jpg", grey: bool = False) -> bytes:
+    """An RGB frame as the bytes of an image file."""
+    picture = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY if grey else cv2.COLOR_RGB2BGR)
+    return cv2.imencode(suffix, picture, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1].tobytes()
+
+
+def write_images(
+    folder: Path, clip: PlantedClip, frames: Frames, name: Callable[[int], str], grey: bool = False
+) -> None:
+    """Write a clip's frames into a folder, which may hold other clips.
+
+    Args:
+        folder: Created where it is absent.
+        clip: Knows the number of each frame.
+        frames: RGB, in order.
+        name: A frame's number -> its file name, whose ending says the format.
+        grey: Write one channel.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    make_folder(folder)
+    for index, frame in enumerate(frames):
+        path = folder / name(clip.number(index))
+        path.write_bytes(encode(frame, path.suffix, grey))
+
+
+def write_avi(path: Path, frames: Frames, fps: float) -> None:
+    """Put JPEG files into an AVI: its frames are the same pixels as a folder's.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    make_folder(path.parent)
+    with (
+        replaced(path) as temporary,
+        av.open(str(temporary), "w", format="avi", options={"fflags": "+bitexact"}) as container,
+    ):
+        stream = cast(av.VideoStream, container.add_stream("mjpeg", rate=int(fps), options={"strict": "unofficial"}))
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuvj420p"
+        stream.codec_context.flags |= 1 << 23  # bitexact: no name of a library version in the file
+        for index, jpeg in enumerate(map(encode, frames)):
+            packet = av.Packet(jpeg)
+            packet.stream, packet.is_keyframe = stream, True
+            packet.pts = packet.dts = index
+            packet.duration, packet.time_base = 1, Fraction(1, int(fps))
+            container.mux(packet)

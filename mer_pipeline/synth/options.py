@@ -1,0 +1,62 @@
+"""What a synthetic dataset may vary, checked when it is stated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """How strong the planted motion is and what disturbs it.
+
+    Attributes:
+        amplitude_px: Least and greatest peak displacement of the skin at the apex, in pixels of the 640x480 frame;
+            every clip draws one value between them.
+        noise: Standard deviation of the sensor noise, in grey levels.
+        flicker: Relative amplitude of the brightness flicker of mains light.
+        drift_px: Greatest translation of the head within a clip, in pixels.
+        drift_deg: Greatest rotation of the head within a clip, in degrees.
+        drift_scale: Greatest relative change of the head's size within a clip.
+        blink_share: Share of clips in which the eyes blink once.
+        video: Write one AVI a clip instead of a folder of frames.
+
+    Raises:
+        ValueError: A value is outside what can be drawn.
+
+    >>> Options(noise=-1)
+    Traceback (most recent call last):
+        ...
+    ValueError: noise must be a number from 0 to 20, got -1
+    """
+
+    amplitude_px: tuple[float, float] = (0.8, 3.0)
+    noise: float = 1.0
+    flicker: float = 0.0
+    drift_px: float = 0.0
+    drift_deg: float = 0.0
+    drift_scale: float = 0.0
+    blink_share: float = 0.0
+    video: bool = False
+
+    def __post_init__(self) -> None:
+        amplitude = tuple(self.amplitude_px)
+        # Beyond 8 px the smooth displacement fields would start to fold the picture over itself.
+        if len(amplitude) != 2 or not 0 <= amplitude[0] <= amplitude[1] <= 8:
+            raise ValueError(f"amplitude_px must be a pair (least, greatest) from 0 to 8, got {self.amplitude_px}")
+        object.__setattr__(self, "amplitude_px", amplitude)
+        for name, greatest in _GREATEST.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= greatest):
+                raise ValueError(f"{name} must be a number from 0 to {greatest:g}, got {value}")
+
+
+# Beyond these a face no longer looks filmed, or leaves the frame.
+_GREATEST = {
+    "noise": 20.0,
+    "flicker": 0.5,
+    "drift_px": 20.0,
+    "drift_deg": 10.0,
+    "drift_scale": 0.1,
+    "blink_share": 1.0,
+}

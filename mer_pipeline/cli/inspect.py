@@ -80,6 +80,8 @@ def _print(found: Annotations) -> None:
         say_warning(warning)
     if found.problems:
         rows = [(p.sheet, p.row, p.clip, p.field, p.value, p.reason) for p in found.problems]
-        say_table(f"{len(rows)} problems", ("sheet", "row", "clip", "field", "value", "reason"), rows)
+        say_table(
+            f"{len(rows)} problem{'s' * (len(rows) > 1)}", ("sheet", "row", "clip", "field", "value", "reason"), rows
+        )
     else:
         say("no problems")

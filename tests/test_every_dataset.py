@@ -1,0 +1,51 @@
+"""Every dataset from its raw layout to a run, each in its own cache and all of them in one."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from mer_pipeline.stages.manifest import read_manifests
+
+LAYOUTS = ("casme2", "samm", "mmew", "smic", "casme-sq", "casme3")
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory):
+    """One folder with `<layout>/raw`, `<layout>/cache`, and `all`, a cache of everything."""
+    return tmp_path_factory.mktemp("every")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_chain_runs_on(mer, caches, layout):
+    raw, cache = caches / layout / "raw", caches / layout / "cache"
+    assert mer("synth", raw, "--layout", layout, "--subjects", 2, "--clips", 4, "-q").code == 0
+    facts = json.loads(mer("inspect", raw, "--json").out)
+    assert facts["dataset"] == layout
+    assert facts["subjects"] == 2
+    for folder in (cache, caches / "all"):
+        summary = json.loads(mer("preprocess", raw, "--out", folder, "--size", 32, "--json", "-q").out)
+        assert (summary["dataset"], summary["ok"], summary["failures"]) == (layout, facts["clips"], [])
+    truth = pd.read_parquet(raw / "truth.parquet").set_index("clip_id")
+    truth = truth[truth["expression"] == "micro"]
+    found = read_manifests(cache).set_index("clip_id")
+    assert set(found.index) == set(truth.index)
+    annotated = found[found["apex_source"] == "annotated"]
+    assert annotated["apex_frame"].tolist() == truth.loc[annotated.index, "apex_frame"].tolist()
+    spotted = found[found["apex_source"] == "spotted"]
+    assert len(spotted) == (len(found) if layout == "smic" else len(spotted))
+    called = mer("train", "--dataset", cache, "--model", "facesleuth-tiny", "--epochs", 1,
+                 "--out", caches / layout / "run", "--json", "-q")  # fmt: skip
+    assert called.code == 0, called.err
+    assert json.loads(called.out)["folds"] == 2
+
+
+def test_all_sets_in_one_cache_train_together(mer, caches, tmp_path):
+    called = mer("train", "--dataset", caches / "all", "--model", "facesleuth-tiny", "--epochs", 1,
+                 "--protocol-labels", "megc3", "--out", tmp_path / "run", "--json", "-q")  # fmt: skip
+    assert called.code == 0, called.err
+    summary = json.loads(called.out)
+    assert summary["labels"] == "megc3"
+    assert set(json.loads((tmp_path / "run" / "run.json").read_text())["data"]["datasets"]) == set(LAYOUTS)
+    assert summary["folds"] == 2 * len(LAYOUTS)
+    assert "not the published clips" in called.err

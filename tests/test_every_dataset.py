@@ -49,3 +49,26 @@ def test_all_sets_in_one_cache_train_together(mer, caches, tmp_path):
     assert set(json.loads((tmp_path / "run" / "run.json").read_text())["data"]["datasets"]) == set(LAYOUTS)
     assert summary["folds"] == 2 * len(LAYOUTS)
     assert "not the published clips" in called.err
+
+
+def test_own_clips_with_own_labels(mer, raw, tmp_path):
+    """A folder of clips and a clips.csv is a dataset; labels of one's own need no code."""
+    truth = pd.read_parquet(raw / "truth.parquet")
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    rows = []
+    for row in truth.to_dict("records"):
+        name = f"{row['subject']}_{row['clip']}"
+        (folder / name).symlink_to(raw / "CASME2-RAW" / f"sub{row['subject']}" / row["clip"], target_is_directory=True)
+        label = "concealed" if row["emotion"] in ("disgust", "repression") else "open"
+        rows.append((name, row["subject"], label, row["onset_number"], row["apex_number"], row["offset_number"]))
+    table = pd.DataFrame(rows, columns=["clip", "subject", "emotion", "onset", "apex", "offset"])
+    table.to_csv(folder / "clips.csv", index=False)
+    summary = json.loads(mer("preprocess", folder, "--out", tmp_path / "c", "--size", 32, "--json", "-q").out)
+    assert (summary["dataset"], summary["ok"]) == ("lab", 15)
+    train = ["train", "--dataset", tmp_path / "c", "--model", "facesleuth-tiny", "--epochs", 1, "--json", "-q"]
+    facts = json.loads(mer(*train, "--out", tmp_path / "r1").out)
+    assert facts["classes"] == ["concealed", "open"]
+    (tmp_path / "swapped.toml").write_text('[classes]\nshown = ["open"]\nhidden = ["concealed"]\n')
+    facts = json.loads(mer(*train, "--out", tmp_path / "r2", "--protocol-labels", tmp_path / "swapped.toml").out)
+    assert (facts["labels"], facts["classes"]) == ("swapped", ["shown", "hidden"])

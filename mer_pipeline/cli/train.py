@@ -27,7 +27,10 @@ def train(
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option("--protocol-labels", help="Label protocol, such as megc3; the dataset's own by default."),
+        typer.Option(
+            "--protocol-labels",
+            help="Label protocol, such as megc3, or a .toml file with your own; the dataset's by default.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/<date>-<name>.")] = None,
     device: Device = "auto",

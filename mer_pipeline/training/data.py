@@ -15,7 +15,7 @@ from mer_pipeline.cache import Store
 from mer_pipeline.datasets.clip import Kind
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
-from mer_pipeline.labels import Protocol, compare_with_published, default_protocol, protocol
+from mer_pipeline.labels import Protocol, compare_with_published, default_protocol, protocol, protocol_from_file
 from mer_pipeline.stages.manifest import read_manifests
 
 
@@ -85,7 +85,7 @@ def load_clips(cache: Path, labels: str | None = None, kind: Kind = "frames") ->
 
     Args:
         cache: What `mer preprocess` wrote; may hold several datasets.
-        labels: Name of a label protocol; None for the default of the datasets.
+        labels: Name of a label protocol, or a .toml file with one of your own; None for the default of the datasets.
         kind: What the network looks at; clips of the other kind are left out.
 
     Raises:
@@ -100,7 +100,7 @@ def load_clips(cache: Path, labels: str | None = None, kind: Kind = "frames") ->
     usable = table[(table["status"] == "ok") & table["emotion"].notna()]
     if usable.empty:
         raise MerError("no usable clip with an emotion label", where=cache, fix="see mer preprocess for the reasons")
-    chosen = protocol(labels) if labels else _default(usable)
+    chosen = _protocol(labels) if labels else _default(usable)
     ids = zip(usable["clip_id"], usable["emotion"], strict=True)
     usable = usable.assign(label=pd.array([chosen.class_of_clip(clip, emotion) for clip, emotion in ids], "Int64"))
     kept = usable[usable["label"].notna()]
@@ -124,6 +124,10 @@ def load_clips(cache: Path, labels: str | None = None, kind: Kind = "frames") ->
         kind=kind,
         notes=notes,
     )
+
+
+def _protocol(labels: str) -> Protocol:
+    return protocol_from_file(Path(labels)) if labels.endswith(".toml") else protocol(labels)
 
 
 def _default(usable: pd.DataFrame) -> Protocol:

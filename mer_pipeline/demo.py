@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mer_pipeline.datasets import read_dataset
+from mer_pipeline.device import choose_device
 from mer_pipeline.errors import MerError
 from mer_pipeline.inference import Predictor
 from mer_pipeline.progress import Progress, silent
@@ -64,6 +65,7 @@ def run_demo(run: Path, *, device: str = "cpu", progress: Progress = silent) -> 
     Raises:
         MerError: A folder cannot be written, or holds something else.
     """
+    choose_device(device)  # before anything is written
     data = run.with_name(f"{run.name}-data")
     raw, cache = data / "raw", data / "cache"
     if not (raw / "truth.parquet").is_file():

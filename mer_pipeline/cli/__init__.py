@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -18,6 +19,10 @@ from mer_pipeline.cli.preprocess import preprocess
 from mer_pipeline.cli.synth import synth
 from mer_pipeline.cli.train import train
 from mer_pipeline.errors import MerError
+
+# Threads that wait shall sleep: where other work runs on the same cores, spinning ones starve each other (a training
+# step on two busy cores: 0.74 s spinning, 0.49 s asleep). OpenMP reads this when torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 app = typer.Typer(
     name="mer",

@@ -9,7 +9,22 @@ import typer
 
 from mer_pipeline.cli.common import Dataset, Json, Quiet, RawFolder, progress_bar, say, say_json, say_table, say_warning
 from mer_pipeline.datasets import read_dataset
+from mer_pipeline.errors import MerError
+from mer_pipeline.stages.align import Registration
 from mer_pipeline.stages.crop import DEFAULT_SIZE
+from mer_pipeline.stages.detectors import Name, choose_detector
+from mer_pipeline.stages.motion import Method
+from mer_pipeline.stages.preprocess import Parameters, Summary
+from mer_pipeline.stages.preprocess import preprocess as run_stages
+from mer_pipeline.stages.workers import cores
+
+Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores where not given.")]
+Predictor = Annotated[
+    Path | None, typer.Option(help="dlib's file of 68 points; MER_DLIB_PREDICTOR where not given.", show_default=False)
+]
+FlowImages = Annotated[
+    Path | None, typer.Option(help="Also write the motion here as 28x28 flow images, like published ones.")
+]
 
 
 def preprocess(
@@ -17,28 +32,51 @@ def preprocess(
     out: Annotated[Path, typer.Option(help="The cache folder; several datasets may share one.")],
     dataset: Dataset = "auto",
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the face crops in pixels.")] = DEFAULT_SIZE,
+    detector: Annotated[
+        Name, typer.Option(help="Who finds the face; none if pictures are already cropped to it.")
+    ] = "mediapipe",
+    predictor: Predictor = None,
+    registration: Annotated[
+        Registration, typer.Option(help="Remove the head's drift since the onset, or not.")
+    ] = "stable",
+    motion: Annotated[Method, typer.Option(help="Optical flow from onset to apex, and its strain.")] = "none",
+    flow_images: FlowImages = None,
+    jobs: Jobs = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any clip fails.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find key frames and faces, align and crop them; every stage is cached, so a second run computes nothing."""
-    from mer_pipeline.stages.preprocess import Parameters, preprocess
-
+    if flow_images is not None and motion == "none":
+        raise MerError("--flow-images needs motion", fix="add --motion tvl1 or --motion dis")
+    parameters = Parameters(size, choose_detector(detector, predictor), registration, motion)
     annotations = read_dataset(raw, dataset)
     with progress_bar(quiet) as progress:
-        summary = preprocess(annotations, out, Parameters(size=size), progress=progress)
+        summary = run_stages(
+            annotations, out, parameters, jobs=jobs or cores(), flow_images=flow_images, progress=progress
+        )
     for path in summary.damaged:
         say_warning(f"{path}: was damaged; set aside and computed again")
+    for warning in summary.warnings:
+        say_warning(f"{warning['clip']}: {warning['text']}")
     if as_json:
         say_json(summary.as_json())
     else:
-        rows = [(name, *counts.values()) for name, counts in summary.stages.items()]
-        say_table(
-            f"{summary.dataset}: {summary.ok} of {summary.clips} clips", ("stage", "computed", "cached", "failed"), rows
-        )
-        if summary.failures:
-            failures = [tuple(failure.values()) for failure in summary.failures]
-            say_table(f"{len(failures)} failed", ("clip", "stage", "reason"), failures)
-        say(f"{summary.decoded_frames} frames decoded, {summary.seconds:.1f} s; cache: {out}")
+        _print(summary, out, flow_images)
     if summary.ok == 0 or (strict and summary.failures):
         raise typer.Exit(1)
+
+
+def _print(summary: Summary, out: Path, flow_images: Path | None) -> None:
+    rows = [(name, *counts.values()) for name, counts in summary.stages.items()]
+    say_table(
+        f"{summary.dataset}: {summary.ok} of {summary.clips} clips", ("stage", "computed", "cached", "failed"), rows
+    )
+    if summary.failures:
+        failures = [tuple(failure.values()) for failure in summary.failures]
+        say_table(f"{len(failures)} failed", ("clip", "stage", "reason"), failures)
+    if summary.timings:
+        say("seconds: " + ", ".join(f"{what} {seconds:.1f}" for what, seconds in summary.timings.items()))
+    if flow_images is not None:
+        say(f"{summary.flow_images} flow images in {flow_images}")
+    say(f"{summary.decoded_frames} frames decoded, {summary.seconds:.1f} s; cache: {out}")

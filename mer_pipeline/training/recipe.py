@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -91,8 +91,13 @@ class Recipe:
                     f"{name} = {getattr(self, name)!r} is unknown", fix=f"choose one of {', '.join(allowed)}"
                 )
         try:
+            known = networks.option_defaults(self.network)
+            for name in self.options:
+                if name not in known:
+                    fix = _nearest(name, known)
+                    raise MerError(f"{self.network} has no option {name!r}", where=f"recipe {self.model}", fix=fix)
             self.parameters()
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise MerError(
                 str(error), where=f"recipe {self.model}", fix="see mer models and the model's card"
             ) from None
@@ -157,9 +162,7 @@ def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recip
     """
     names = model_names()
     if model not in names:
-        near = difflib.get_close_matches(model, names, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise MerError(f"unknown model {model!r}", fix=f"{hint}known are {', '.join(names)}")
+        raise MerError(f"unknown model {model!r}", fix=_nearest(model, names))
     path = zoo() / model / "recipe.toml"
     try:
         values = {"model": model, **tomllib.loads(path.read_text())}
@@ -172,11 +175,7 @@ def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recip
     known = {f.name for f in fields(Recipe)}
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise MerError(
-                f"unknown key {key!r}", where=f"recipe {model}", fix=f"{hint}known are {', '.join(sorted(known))}"
-            )
+            raise MerError(f"unknown key {key!r}", where=f"recipe {model}", fix=_nearest(key, known))
     return Recipe(**{key: _typed(key, value) for key, value in values.items()}, options=options)
 
 
@@ -196,6 +195,11 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             parsed[key] = text
     return parsed
+
+
+def _nearest(wrong: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(wrong, known := sorted(known), 1)
+    return (f"did you mean {near[0]}? " if near else "") + f"known are {', '.join(known)}"
 
 
 def _typed(key: str, value: Any) -> Any:

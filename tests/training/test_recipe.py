@@ -39,6 +39,8 @@ BAD = [
     pytest.param("facesleuth-tiny", ["epochs"], "'epochs' is not key=value", id="no value"),
     pytest.param("facesleuth-tiny", ["aus=guessed"], "aus = 'guessed' is unknown", id="unknown choice"),
     pytest.param("facesleuth-tiny", ["options.atention=soa"], "did you mean attention", id="unknown option"),
+    pytest.param("facesleuth-tiny", ["options.size=64"], "facesleuth has no option 'size'", id="not an option"),
+    pytest.param("facesleuth-tiny", ['options.embed_dim="x"'], "recipe facesleuth-tiny: ", id="option of a wrong type"),
     pytest.param("facesleuth-tiny", ["options.attention=sao"], "'sao'", id="unknown attention"),
 ]
 

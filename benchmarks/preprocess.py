@@ -13,13 +13,13 @@ import argparse
 import datetime
 import json
 import multiprocessing
+import re
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from mer_pipeline.datasets import Annotations, read_dataset
@@ -63,14 +63,16 @@ def measured(work: Callable[..., dict[str, Any]], annotations: Annotations, cach
 
 
 def _measure(work: Callable[..., dict[str, Any]], annotations: Annotations, cache: Path, queue: Any) -> None:
-    import resource
-
-    before = psutil.Process().memory_info().rss
     started = time.perf_counter()
     facts = work(annotations, cache)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    queue.put({**facts, "seconds": seconds, "peak_mib": peak / 2**20, "start_mib": before / 2**20})
+    queue.put({**facts, "seconds": seconds, "peak_mib": _peak_mib()})
+
+
+def _peak_mib() -> float:
+    """The most memory that this process ever held; Linux keeps it for each process image, getrusage's outlives exec."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
 
 
 def main() -> None:

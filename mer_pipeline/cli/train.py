@@ -59,12 +59,16 @@ def say_summary(summary: dict[str, Any], class_counts: dict[str, int]) -> None:
     """Print a training's result: the honest score first, the flattering one beside it and named so."""
     from mer_pipeline.training import OPTIMISTIC
 
-    oracle = summary["oracle"]
+    oracle, (low, high), majority = summary["oracle"], summary["intervals95"]["uf1"], summary["majority"]
     say(f"[bold]{summary['model']}[/] {summary['labels']}: {counts_line(class_counts)}")
     say(
         f"[bold]UF1 {summary['uf1']:.3f}  UAR {summary['uar']:.3f}  accuracy {summary['accuracy']:.3f}[/]  "
         f"(LOSO, {summary['folds']} subjects, {summary['clips']} clips, last epoch, Action Units {summary['aus']})"
     )
+    say(f"UF1 95 % interval over subjects {low:.3f} to {high:.3f}; always the commonest class: {majority['uf1']:.3f}")
+    if len(summary["by_dataset"]) > 1:
+        each = "; ".join(f"{name} {values['uf1']:.3f}" for name, values in summary["by_dataset"].items())
+        say(f"UF1 by dataset: {each}")
     if len(summary["by_aus"]) > 1:
         each = "; ".join(f"{source} {values['uf1']:.3f}" for source, values in summary["by_aus"].items())
         say(f"UF1 by source of the Action Units at test time: {each}")

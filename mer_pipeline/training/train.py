@@ -8,8 +8,9 @@ import io
 import platform
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from mer_pipeline.runs import Card, Prediction, read_json, save_network, write_j
 from mer_pipeline.training.data import ClipSet
 from mer_pipeline.training.folds import Fold, loso
 from mer_pipeline.training.loop import Trained, au_sources, train_network
-from mer_pipeline.training.metrics import scores
+from mer_pipeline.training.metrics import intervals, scores
 from mer_pipeline.training.recipe import Recipe
 
 OPTIMISTIC = "optimistic: epoch chosen on the test fold"
@@ -90,19 +91,25 @@ def pooled(predictions: Sequence[Prediction], classes: Sequence[str], aus: str) 
     sources = {p.aus for p in predictions if p.selection == "last"}
     main = aus if aus in sources else "unused"
 
-    def of(selection: str, source: str) -> dict[str, Any]:
-        rows = [p for p in predictions if p.selection == selection and p.aus == source]
+    def of(rows: Sequence[Prediction]) -> dict[str, Any]:
         return scores([p.truth for p in rows], [p.predicted for p in rows], classes)
 
-    last, oracle = of("last", main), of("oracle", main)
+    def brief(rows: Sequence[Prediction]) -> dict[str, float]:
+        return {name: value for name, value in of(rows).items() if name in ("clips", "accuracy", "uf1", "uar")}
+
+    last = [p for p in predictions if p.selection == "last"]
+    honest = [p for p in last if p.aus == main]
+    datasets = sorted({p.clip_id.split("/")[0] for p in honest})
+    subjects = [p.clip_id.rpartition("/")[0] for p in honest]
+    common = Counter(p.truth for p in honest).most_common(1)[0][0]
     return {
         "aus": main,
-        **{name: last[name] for name in ("accuracy", "uf1", "uar", "weighted_f1", "per_class", "confusion")},
-        "oracle": {"note": OPTIMISTIC, **{name: oracle[name] for name in ("accuracy", "uf1", "uar")}},
-        "by_aus": {
-            source: {name: of("last", source)[name] for name in ("accuracy", "uf1", "uar")}
-            for source in sorted(sources)
-        },
+        **of(honest),
+        "intervals95": intervals([p.truth for p in honest], [p.predicted for p in honest], subjects, classes),
+        "majority": brief([replace(p, predicted=common) for p in honest]),
+        "oracle": {"note": OPTIMISTIC, **brief([p for p in predictions if p.selection == "oracle"])},
+        "by_aus": {source: brief([p for p in last if p.aus == source]) for source in sorted(sources)},
+        "by_dataset": {name: brief([p for p in honest if p.clip_id.split("/")[0] == name]) for name in datasets},
     }
 
 

@@ -4,7 +4,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.training.folds import Fold, loso
-from mer_pipeline.training.metrics import scores
+from mer_pipeline.training.metrics import _scores_of, intervals, scores
 
 
 def test_every_subject_is_held_out_once_and_never_trained_on():
@@ -49,3 +49,25 @@ def test_a_class_that_nobody_shows_is_left_out_of_the_averages():
     found = scores(["a", "b"], ["a", "c"], ["a", "b", "c"])
     assert set(found["per_class"]) == {"a", "b"}
     assert found["uar"] == pytest.approx(0.5)
+
+
+def test_the_bootstrap_scores_as_scikit_learn_does():
+    rng = np.random.default_rng(1)
+    for size in (5, 40):  # with five clips some of the classes are absent
+        truth, predicted = rng.choice(list("abcd"), (2, size)).tolist()
+        table = np.zeros((1, 4, 4))
+        for true, guess in zip(truth, predicted, strict=True):
+            table[0, "abcd".index(true), "abcd".index(guess)] += 1
+        expected = scores(truth, predicted, list("abcd"))
+        for name, value in _scores_of(table).items():
+            assert value[0] == pytest.approx(expected[name])
+
+
+def test_the_interval_is_over_subjects_not_clips():
+    """Thirty clips that stand or fall together are one piece of evidence."""
+    truth = ["a", "b"] * 30
+    right, wrong = truth[:30], ["b", "a"] * 15
+    alike = intervals(truth, right + wrong, ["s1"] * 30 + ["s2"] * 30, ["a", "b"])["accuracy"]
+    many = intervals(truth, right + wrong, [f"s{i // 2}" for i in range(60)], ["a", "b"])["accuracy"]
+    assert alike == (0.0, 1.0)
+    assert 0.2 < many[0] < 0.5 < many[1] < 0.8

@@ -30,6 +30,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31, help="Of everything drawn at random.")]
 RawFolder = Annotated[Path, typer.Argument(help="The dataset's folder as it was handed out.")]
 Dataset = Annotated[str, typer.Option(help="Which dataset it is; auto recognises it from the layout.")]
+Corrected = Annotated[
+    bool, typer.Option("--corrections/--no-corrections", help="Correct known mistakes of the sheet; each is told.")
+]
 
 # Wide enough for tables also where output goes to a file, whose width rich would take as 80.
 _out = Console(soft_wrap=True)

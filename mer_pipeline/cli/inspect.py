@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mer_pipeline.cli.common import Dataset, Json, RawFolder, counts_line, say, say_json, say_table, say_warning
+from mer_pipeline.cli.common import Corrected, Dataset, Json, counts_line, say, say_json, say_table, say_warning
 from mer_pipeline.datasets import Annotations, compare_counts, differences, read_dataset
+from mer_pipeline.errors import MerError
 
-Corrected = Annotated[
-    bool,
-    typer.Option("--corrections/--no-corrections", help="Correct known mistakes of the sheet; each is told."),
+ClipId = Annotated[str | None, typer.Option(help="A clip of a cache, to be drawn with --image.", show_default=False)]
+Sheet = Annotated[
+    Path | None, typer.Option(help="A PNG file for the contact sheet of --clip; shows a face.", show_default=False)
 ]
 
 
 def inspect(
-    raw: RawFolder,
+    raw: Annotated[Path, typer.Argument(help="The dataset's folder as it was handed out; a cache with --image.")],
     dataset: Dataset = "auto",
     corrections: Corrected = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there is any problem.")] = False,
     as_json: Json = False,
+    clip: ClipId = None,
+    image: Sheet = None,
 ) -> None:
-    """Read a dataset's annotations: clips, subjects, classes, Action Units, and every problem. Decodes no frame."""
+    """Read a dataset's annotations: clips, subjects, classes, Action Units, and every problem. Decodes no frame.
+
+    Of a preprocessed cache, --clip and --image draw what the stages made of one clip.
+    """
+    if clip is not None or image is not None:
+        _draw(raw, clip, image)
+        return
     found = read_dataset(raw, dataset, corrections)
     if as_json:
         say_json(_document(found))
@@ -31,6 +41,16 @@ def inspect(
         _print(found)
     if strict and found.problems:
         raise typer.Exit(1)
+
+
+def _draw(cache: Path, clip: str | None, image: Path | None) -> None:
+    from mer_pipeline.reports import write_contact_sheet
+
+    if clip is None or image is None:
+        missing = "--clip ID" if clip is None else "--image OUT.png"
+        raise MerError("--clip and --image belong together", fix=f"add {missing}")
+    write_contact_sheet(cache, clip, image)
+    say(f"contact sheet: {image}")
 
 
 def _document(found: Annotations) -> dict[str, Any]:

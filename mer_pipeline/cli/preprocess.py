@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Dataset, Json, Quiet, RawFolder, progress_bar, say, say_json, say_table, say_warning
+from mer_pipeline.cli.common import (
+    Corrected,
+    Dataset,
+    Json,
+    Quiet,
+    RawFolder,
+    progress_bar,
+    say,
+    say_json,
+    say_table,
+    say_warning,
+)
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError
 from mer_pipeline.stages.align import Registration
 from mer_pipeline.stages.crop import DEFAULT_SIZE
 from mer_pipeline.stages.detectors import Name, choose_detector
 from mer_pipeline.stages.motion import Method
-from mer_pipeline.stages.preprocess import Parameters, Summary
-from mer_pipeline.stages.preprocess import preprocess as run_stages
-from mer_pipeline.stages.workers import cores
+
+if TYPE_CHECKING:
+    from mer_pipeline.stages.preprocess import Summary
 
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores where not given.")]
 Predictor = Annotated[
@@ -41,16 +52,22 @@ def preprocess(
     ] = "stable",
     motion: Annotated[Method, typer.Option(help="Optical flow from onset to apex, and its strain.")] = "none",
     flow_images: FlowImages = None,
+    frames: Annotated[int, typer.Option(min=0, help="Also crop so many frames from onset to offset.")] = 0,
     jobs: Jobs = None,
+    corrections: Corrected = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any clip fails.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find key frames and faces, align and crop them; every stage is cached, so a second run computes nothing."""
+    from mer_pipeline.stages.preprocess import Parameters
+    from mer_pipeline.stages.preprocess import preprocess as run_stages
+    from mer_pipeline.stages.workers import cores
+
     if flow_images is not None and motion == "none":
         raise MerError("--flow-images needs motion", fix="add --motion tvl1 or --motion dis")
-    parameters = Parameters(size, choose_detector(detector, predictor), registration, motion)
-    annotations = read_dataset(raw, dataset)
+    parameters = Parameters(size, choose_detector(detector, predictor), registration, motion, frames)
+    annotations = read_dataset(raw, dataset, corrections)
     with progress_bar(quiet) as progress:
         summary = run_stages(
             annotations, out, parameters, jobs=jobs or cores(), flow_images=flow_images, progress=progress

@@ -1,8 +1,8 @@
 """Stage `align`: from pixels of a frame to the canonical face, without eating the motion.
 
 Landmarks jitter by more than a micro-expression moves, so a clip gets ONE similarity transform, from the landmarks of
-its onset. What the head itself moves afterwards is removed by a rigid registration of the stable regions (forehead and
-nose bridge), never by fitting landmarks that an expression moves.
+its onset. What the head itself moves afterwards is removed by a registration of the skin that no muscle moves (see
+`registration`), never by fitting landmarks that an expression moves.
 
 The canonical face is the unit square: (0, 0) its upper left corner, (1, 1) its lower right one, so that a crop of any
 size is one scaling away.
@@ -11,33 +11,37 @@ size is one scaling away.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.stages.detect import Landmarks
+from mer_pipeline.stages.detect import EYES_UNIT_XY, Landmarks
+from mer_pipeline.stages.registration import CELLS, Template, similarity
 
-VERSION = 1
+VERSION = 2
 
 Matrix = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 GreyImage = npt.NDArray[np.float32]
+Registration = Literal["stable", "none"]
 
-# Eye corners, not lids or pupils: they stay where they are when a person blinks or looks aside.
-_EYE_CORNERS = ((33, 133), (362, 263))
-# Where the middles of the eyes lie in the unit square: 0.34 apart leaves room for brows above and the chin below.
-_EYES_XY = np.array([(0.33, 0.37), (0.67, 0.37)])
 # Registration works on a grid of this many pixels: one is about one pixel of a 640x480 recording of a face.
 _GRID = 224
+# Standard deviation of the blur before gradients are taken, in pixels of the grid: sharp edges are not linear over one.
+_BLUR_PX = 1.5
 _STEPS = 30
 _CONVERGED_PX = 0.003
+# A last step of this size is still a registration: cv2.warpAffine places its samples in steps of 1/32 pixel.
+_SETTLED_PX = 0.03
 # A head that moved farther than this between onset and apex did not drift: the registration found something else.
 _MOST_DRIFT_PX = 0.1 * _GRID
 _LEAST_CORRELATION = 0.8
-# Regions of the unit square that expressions move least, as (x0, y0, x1, y1): forehead above the brows, nose.
-_STABLE_XYXY = ((0.22, 0.02, 0.78, 0.16), (0.41, 0.30, 0.59, 0.56))
+# How far above the landmarks forehead and hairline reach, in the unit square: this far, or to this row if farther.
+_FOREHEAD, _HAIRLINE = 0.08, 0.06
+# How far around the opening of an eye its lids move in a blink, in widths of the eye (x, y).
+_LIDS_XY = (0.1, 0.4)
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,7 @@ class AlignedFace:
 
 def face_to_unit(landmarks: Landmarks) -> Matrix:
     """The similarity that brings the eyes to their canonical place; (2, 3), pixels to unit square."""
-    eyes = np.array([landmarks.points_xy[list(corners)].mean(0) for corners in _EYE_CORNERS])
-    source, target = (points[:, 0] + 1j * points[:, 1] for points in (eyes, _EYES_XY))
+    source, target = (points[:, 0] + 1j * points[:, 1] for points in (landmarks.eyes_xy, EYES_UNIT_XY))
     turn = (target[1] - target[0]) / (source[1] - source[0])
     shift = target[0] - turn * source[0]
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
@@ -72,7 +75,8 @@ def face_to_unit(landmarks: Landmarks) -> Matrix:
 
 def warp(image: Image, to_unit: Matrix, size: int) -> Image:
     """Sample the unit square of a frame as a (size, size, channels) image: one interpolation from the source pixels."""
-    matrix = unit_to_grid(size) @ np.vstack([to_unit, [0, 0, 1]])
+    matrix = unit_to_grid(size) @ _square(to_unit)
+    image, matrix = _around_face(image, matrix, size)
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale < 0.75:
         # Large faces: without a low-pass the source's fine detail would fold into the crop as false motion.
@@ -82,96 +86,110 @@ def warp(image: Image, to_unit: Matrix, size: int) -> Image:
     return warped.astype(np.uint8, copy=False)
 
 
+def smooth_face(image: Image, to_unit: Matrix, size: int, blur_px: float = _BLUR_PX) -> GreyImage:
+    """The unit square of a frame in grey, (size, size) float32, smoothed for gradients.
+
+    Args:
+        image: (H, W, 3) RGB.
+        to_unit: (2, 3) matrix from the frame to the unit square.
+        size: Side of the result in pixels.
+        blur_px: Standard deviation of the blur in pixels of the result; it also keeps fine detail from folding.
+    """
+    matrix = unit_to_grid(size) @ _square(to_unit)
+    image, matrix = _around_face(image, matrix, size)
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    if blur_px > 0:
+        grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), blur_px / scale), np.float32)
+    flags = cv2.INTER_CUBIC if scale > 0.75 else cv2.INTER_LINEAR
+    warped = cv2.warpAffine(grey, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.float32)
+
+
+def _around_face(image: Image, matrix: Matrix, size: int) -> tuple[Image, Matrix]:
+    """The part of a frame that a warp reads, and the warp from there: what lies beyond need not be blurred."""
+    corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float64) - 0.5
+    there = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    margin = 16 + 4 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    height, width = image.shape[:2]
+    # At least one pixel stays where the face has left the frame.
+    x0, y0 = np.clip(np.floor(there.min(0) - margin), 0, (width - 1, height - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(there.max(0) + margin), (x0 + 1, y0 + 1), (width, height)).astype(int)
+    shift = matrix[:, :2] @ (x0, y0)
+    return image[y0:y1, x0:x1], np.column_stack([matrix[:, :2], matrix[:, 2] + shift])
+
+
 def unit_to_grid(size: int) -> Matrix:
     """(2, 3) matrix from the unit square to pixel coordinates of a size x size image; pixel centres are integers."""
     return np.array([[size, 0, -0.5], [0, size, -0.5]], np.float64)
 
 
-def align(frames: dict[int, Image], onset_frame: int, landmarks: Landmarks) -> list[AlignedFace]:
+def align(
+    frames: dict[int, Image], onset_frame: int, landmarks: Landmarks, *, registration: Registration = "stable"
+) -> list[AlignedFace]:
     """Place the canonical face in every frame of a clip.
 
     Args:
         frames: RGB frames by index; holds the onset.
         onset_frame: The frame that the landmarks belong to.
         landmarks: The face in the onset.
+        registration: `stable` removes the head's motion since the onset; `none` leaves it in.
+
+    Raises:
+        ValueError: No such registration.
     """
+    if registration not in get_args(Registration):
+        raise ValueError(f"registration must be one of {get_args(Registration)}, got {registration!r}")
     base = face_to_unit(landmarks)
-    reference = _grey(frames[onset_frame], base)
-    return [
-        AlignedFace(index, base) if index == onset_frame else _register(index, image, base, reference)
-        for index, image in sorted(frames.items())
-    ]
+    if registration == "none":
+        return [AlignedFace(index, base) for index in sorted(frames)]
+    template = Template(smooth_face(frames[onset_frame], base, _GRID), trusted_cells(landmarks, base))
+    aligned = {onset_frame: AlignedFace(onset_frame, base)}
+    for indices in (sorted(i for i in frames if i > onset_frame), sorted(i for i in frames if i < onset_frame)[::-1]):
+        start = base  # a head that keeps moving is followed from frame to frame, away from the onset
+        for index in indices:
+            aligned[index] = _register(index, frames[index], base, template, start)
+            start = aligned[index].to_unit
+    return [aligned[index] for index in sorted(aligned)]
 
 
-def _register(index: int, image: Image, base: Matrix, reference: GreyImage) -> AlignedFace:
-    """Find the rigid motion of the stable regions since the onset and undo it.
+def trusted_cells(landmarks: Landmarks, to_unit: Matrix) -> Matrix:
+    """How much of each cell is face, without the eyes that blink; (CELLS * CELLS,) 0 to 1."""
+    fine = 8 * CELLS
+    linear, shift = to_unit[:, :2].T, to_unit[:, 2]
+    outline = landmarks.outline_xy @ linear + shift
+    above = outline - (0, max(_FOREHEAD, float(outline[:, 1].min()) - _HAIRLINE))
+    mask = np.zeros((fine, fine), np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(np.vstack([outline, above]) * fine).astype(np.int32)), (1,))
+    for opening in landmarks.eye_openings_xy @ linear + shift:
+        margin = np.multiply(_LIDS_XY, np.ptp(opening[:, 0]))
+        corners = np.array([opening.min(0) - margin, opening.max(0) + margin])
+        (x0, y0), (x1, y1) = np.clip(np.rint(corners * fine).astype(int), 0, fine)
+        mask[y0:y1, x0:x1] = 0
+    share = cv2.resize(mask.astype(np.float32), (CELLS, CELLS), interpolation=cv2.INTER_AREA).ravel().astype(np.float64)
+    return np.where(share > 0.6, share, 0.0)
 
-    Gauss-Newton on the brightness difference (Lucas and Kanade, IJCAI 1981) with the mean of both images' gradients,
-    which cancels the second-order error; a gain and an offset take up changes of light. Every step samples the frame
-    anew.
-    """
-    rows, columns = np.nonzero(_stable_mask())
-    centre = np.array([_GRID / 2, _GRID / 2])
-    to_grid, to_unit = _square(unit_to_grid(_GRID)), _square(base)
-    step_px = np.inf
+
+def _register(index: int, image: Image, base: Matrix, template: Template, start: Matrix) -> AlignedFace:
+    """Find the head's motion since the onset and undo it, beginning at `start`; every step samples the frame anew."""
+    to_grid, to_unit = _square(unit_to_grid(_GRID)), _square(start)
+    from_grid = np.linalg.inv(to_grid)
+    weight, step_px = None, np.inf
     for _ in range(_STEPS):
-        grey = _grey(image, to_unit[:2])
+        grey = smooth_face(image, to_unit[:2], _GRID)
         if step_px < _CONVERGED_PX:
             break
-        shift_x, shift_y, theta = _rigid_step(reference, grey, rows, columns, centre)
-        step_px = max(abs(shift_x), abs(shift_y), abs(theta) * _GRID / 2)
+        head, weight = template.compare(grey).head(template.trust, weight)
+        step_px = float(np.abs(head * (1, 1, _GRID / 2, _GRID / 2)).max())
         # The step takes a point of the reference to where it is now; the canonical face is found by the way back.
-        moved = np.linalg.inv(_rigid(shift_x, shift_y, theta, centre))
-        to_unit = np.linalg.inv(to_grid) @ moved @ to_grid @ to_unit
-    total = to_grid @ _square(base) @ np.linalg.inv(to_unit) @ np.linalg.inv(to_grid)
-    drift_px = float(np.linalg.norm(total[:2] @ [*centre, 1] - centre))
-    alike = _correlation(reference[rows, columns], grey[rows, columns])
-    if step_px >= _CONVERGED_PX or drift_px > _MOST_DRIFT_PX or alike < _LEAST_CORRELATION:
+        to_unit = from_grid @ np.linalg.inv(similarity(head, _GRID)) @ to_grid @ to_unit
+    total = to_grid @ _square(base) @ np.linalg.inv(to_unit) @ from_grid
+    middle = np.array([_GRID / 2, _GRID / 2])
+    drift_px = float(np.linalg.norm(total[:2] @ [*middle, 1] - middle))
+    alike = template.likeness(grey, template.trust)
+    if step_px >= _SETTLED_PX or drift_px > _MOST_DRIFT_PX or not alike >= _LEAST_CORRELATION:
         return AlignedFace(index, base, registered=False)
     return AlignedFace(index, to_unit[:2], drift_px=drift_px)
-
-
-def _correlation(one: GreyImage, other: GreyImage) -> float:
-    one, other = one - one.mean(), other - other.mean()
-    return float((one * other).sum() / np.sqrt((one**2).sum() * (other**2).sum() + 1e-9))
-
-
-def _rigid_step(
-    reference: GreyImage, grey: GreyImage, rows: npt.NDArray[Any], columns: npt.NDArray[Any], centre: Matrix
-) -> tuple[float, float, float]:
-    """One least-squares step: how far `grey` is shifted (pixels) and turned (radians) against the reference."""
-    mean = (reference + grey) / 2
-    gradient_y, gradient_x = (g[rows, columns] for g in np.gradient(mean))
-    turn = (columns - centre[0]) * gradient_y - (rows - centre[1]) * gradient_x
-    design = np.stack([-gradient_x, -gradient_y, -turn, reference[rows, columns], np.ones_like(turn)], 1)
-    difference = (grey - reference)[rows, columns].astype(np.float64)
-    weight = np.ones_like(difference)
-    for _ in range(2):  # the second solution leaves out hair, glare and wrinkles, which do not fit
-        solution = np.linalg.lstsq(design * weight[:, None], difference * weight, rcond=None)[0]
-        residual = np.abs(difference - design @ solution)
-        weight = (residual <= 3 * 1.4826 * np.median(residual) + 1e-6).astype(np.float64)
-    return float(solution[0]), float(solution[1]), float(solution[2])
-
-
-def _rigid(shift_x: float, shift_y: float, theta: float, centre: Matrix) -> Matrix:
-    """(3, 3) rotation about a centre, then a shift, in pixels of the registration grid."""
-    rotation = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]])
-    return np.vstack(
-        [np.column_stack([rotation, centre + np.array([shift_x, shift_y]) - rotation @ centre]), [0, 0, 1]]
-    )
-
-
-def _grey(image: Image, to_unit: Matrix) -> GreyImage:
-    grey = np.asarray(cv2.cvtColor(warp(image, to_unit, _GRID), cv2.COLOR_RGB2GRAY), np.float32)
-    # Gradients of sharp edges are no longer linear over a pixel.
-    return np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.5), np.float32)
-
-
-def _stable_mask() -> Image:
-    mask = np.zeros((_GRID, _GRID), np.uint8)
-    for x0, y0, x1, y1 in _STABLE_XYXY:
-        mask[round(y0 * _GRID) : round(y1 * _GRID), round(x0 * _GRID) : round(x1 * _GRID)] = 1
-    return mask
 
 
 def _square(matrix: npt.NDArray[Any]) -> Matrix:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mer_pipeline.stages.align import AlignedFace, warp
 
-VERSION = 1
+VERSION = 2
 DEFAULT_SIZE = 224
 
 Image = npt.NDArray[np.uint8]

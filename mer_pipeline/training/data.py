@@ -172,11 +172,14 @@ def _images(store: Store, kept: pd.DataFrame, kind: Kind) -> torch.Tensor:
     images = np.empty(
         (len(kept), 2 if kind == "frames" else 1, 3, size, size), np.uint8 if kind == "frames" else np.float32
     )
-    for row, (clip_id, key) in enumerate(zip(kept["clip_id"], kept[f"{stage}_key"], strict=True)):
+    columns = ["clip_id", f"{stage}_key", "onset_frame", "apex_frame"]
+    for row, (clip_id, key, *wanted) in enumerate(kept[columns].itertuples(index=False)):
         artefact = store.get(stage, key)
         if artefact is None:
             raise MerError(f"its {stage} is absent or damaged", where=clip_id, fix="run mer preprocess again")
         found = artefact.arrays[name]
-        # Where onset and apex are one frame, the chain stores it once.
-        images[row] = found[[0, -1]].transpose(0, 3, 1, 2) if kind == "frames" else found
+        if kind == "frames":
+            at = [artefact.facts["frames"].index(frame) for frame in wanted]
+            found = found[at].transpose(0, 3, 1, 2)
+        images[row] = found
     return torch.from_numpy(images)

@@ -2,9 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mer_pipeline.stages.align import _GRID, align, face_to_unit, unit_to_grid, warp
+from benchmarks.alignment import DISTURBED, measure_planted
+from mer_pipeline.stages.align import _GRID, align, face_to_unit, trusted_cells, unit_to_grid, warp
 from mer_pipeline.stages.crop import CropPair, crop
 from mer_pipeline.stages.detect import POINTS, FaceBox, FaceMesh, Landmarks
+from mer_pipeline.synth import synthesise
 from mer_pipeline.video import open_footage
 
 
@@ -34,30 +36,103 @@ def test_the_eyes_land_on_their_canonical_place(portrait):
 
 
 @pytest.mark.parametrize(
-    ("shift", "theta_deg"),
-    [((0.0, 0.0), 0.0), ((0.4, -0.3), 0.0), ((2.5, 1.5), 0.0), ((-3.0, 0.2), 0.5), ((1.0, -2.0), -1.0)],
+    ("shift", "theta_deg", "scale"),
+    [
+        pytest.param((0.0, 0.0), 0.0, 1.0, id="still"),
+        pytest.param((0.4, -0.3), 0.0, 1.0, id="below a pixel"),
+        pytest.param((2.5, 1.5), 0.0, 1.0, id="shift"),
+        pytest.param((-3.0, 0.2), 0.5, 1.0, id="shift and turn"),
+        pytest.param((0.0, 0.0), 0.0, 1.005, id="growth"),
+        pytest.param((1.0, -2.0), -1.0, 0.995, id="all three"),
+        pytest.param((9.0, -4.0), 2.0, 1.02, id="a head that moves"),
+    ],
 )
-def test_planted_head_drift_is_removed(portrait, shift, theta_deg):
+def test_planted_head_drift_is_removed(portrait, shift, theta_deg, scale):
     image, landmarks = portrait
     centre = tuple(landmarks.points_xy.mean(0))
-    moved, planted = rigid(image, centre, shift, theta_deg)
+    moved, planted = rigid(image, centre, shift, theta_deg, scale)
     onset, apex = align({0: image, 5: moved}, 0, landmarks)
     assert (onset.frame, apex.frame, onset.drift_px, apex.registered) == (0, 5, 0.0, True)
     # Where points of the still face land in the crop, once from the onset and once from the moved frame.
     points = landmarks.points_xy
     after = cv2.transform(points[None], planted)[0]
     left_px = (cv2.transform(after[None], apex.to_unit) - cv2.transform(points[None], onset.to_unit))[0] * _GRID
-    assert np.median(np.linalg.norm(left_px, axis=1)) < 0.1
+    # The moved picture itself is exact to 1/32 pixel only, the step in which OpenCV places samples.
+    assert np.quantile(np.linalg.norm(left_px, axis=1), 0.95) < 0.08
 
 
-def test_motion_of_the_mouth_is_not_taken_for_head_drift(portrait):
+@pytest.mark.parametrize(
+    "points",
+    [
+        pytest.param([61, 291], id="mouth"),
+        pytest.param([107, 336], id="inner brows"),
+        pytest.param([168], id="bridge of the nose"),
+        pytest.param([9, 66, 296, 105, 334], id="both brows and the forehead between"),
+    ],
+)
+def test_motion_of_the_skin_is_not_taken_for_head_drift(portrait, points):
     image, landmarks = portrait
-    mouth = landmarks.points_xy[[61, 291]].mean(0)
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
-    bump = 3 * np.exp(-((columns - mouth[0]) ** 2 + (rows - mouth[1]) ** 2) / (2 * 25**2)).astype(np.float32)
+    bump = np.zeros(image.shape[:2], np.float32)
+    for x, y in landmarks.points_xy[points]:
+        bump = np.maximum(bump, 3 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 16**2)).astype(np.float32))
     expressed = cv2.remap(image, columns, rows + bump, cv2.INTER_CUBIC)
     _, apex = align({0: image, 1: expressed}, 0, landmarks)
-    assert apex.drift_px < 0.1
+    assert apex.registered
+    assert apex.drift_px < 0.06
+
+
+def test_a_still_face_stays_the_same_picture(portrait):
+    image, landmarks = portrait
+    onset, apex = crop({0: image, 1: image}, align({0: image, 1: image.copy()}, 0, landmarks), 224)
+    assert np.array_equal(onset, apex)
+
+
+def test_registration_can_be_left_out(portrait):
+    image, landmarks = portrait
+    moved, _ = rigid(image, tuple(landmarks.points_xy.mean(0)), (2.0, 1.0), 0.0)
+    for face in align({0: image, 1: moved}, 0, landmarks, registration="none"):
+        assert np.array_equal(face.to_unit, face_to_unit(landmarks))
+        assert (face.drift_px, face.registered) == (0.0, True)
+    with pytest.raises(ValueError, match=r"registration must be one of .*, got 'rigid'"):
+        align({0: image}, 0, landmarks, registration="rigid")
+
+
+def test_a_head_that_keeps_moving_is_followed_to_either_side_of_the_onset(portrait):
+    image, landmarks = portrait
+    centre = tuple(landmarks.points_xy.mean(0))
+    frames = {i: rigid(image, centre, (5.0 * (i - 3), 0.0), 0.0)[0] for i in range(7)}
+    aligned = align(frames, 3, landmarks)
+    assert [face.frame for face in aligned] == list(range(7))
+    assert all(face.registered for face in aligned)
+    scale = np.sqrt(np.linalg.det(face_to_unit(landmarks)[:, :2])) * _GRID
+    assert np.allclose([face.drift_px for face in aligned], 5 * scale * np.abs(np.arange(7) - 3), atol=0.1)
+
+
+def test_eyes_are_no_reference(portrait):
+    _, landmarks = portrait
+    to_unit = face_to_unit(landmarks)
+    cells = trusted_cells(landmarks, to_unit).reshape(16, 16)
+    for x, y in landmarks.eyes_xy @ to_unit[:, :2].T + to_unit[:, 2]:
+        assert cells[int(16 * y), int(16 * x)] == 0
+    assert cells[8, 8] == 1
+    assert cells[15, 0] == 0
+
+
+def test_what_was_planted_is_found_and_kept(tmp_path):
+    """The table of `benchmarks/alignment.py`, small: drift, noise and blinks at the strength it states."""
+    raw = synthesise(tmp_path / "raw", subjects=2, clips=4, seed=3, options=DISTURBED)
+    with FaceMesh() as mesh:
+        measured = measure_planted(raw, mesh, usual_spotting=False)
+    residual = {way: np.concatenate(parts) for way, parts in measured.residual_px.items()}
+    assert len(measured.kept["stable"]) == 8
+    assert measured.unregistered == 0
+    assert np.median(residual["stable"]) < 0.1
+    assert np.quantile(residual["stable"], 0.95) < 0.2
+    assert np.quantile(residual["usual way"], 0.95) > 0.2
+    assert min(measured.kept["stable"]) >= 0.95
+    assert np.mean(np.abs(measured.apex_error["stable"]) <= 2) >= 0.9
+    assert np.mean(np.abs(measured.onset_error["stable"]) <= 4) >= 0.8
 
 
 def test_a_frame_without_anything_to_register_is_marked(portrait):

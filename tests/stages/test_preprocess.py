@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import multiprocessing
 
 import cv2
 import numpy as np
@@ -58,7 +59,15 @@ def test_the_manifest_holds_what_the_sheet_says(annotations, cache, raw):
         assert table[column].to_dict() == truth[column].to_dict(), column
     assert set(table["apex_source"]) == {"annotated"}
     facts = json.loads((cache / "casme2" / "dataset.json").read_text())
-    assert facts["parameters"] == {"size": 64}
+    assert facts["parameters"] == {
+        "size": 64,
+        "detector": ["mediapipe"],
+        "registration": "stable",
+        "motion": "none",
+    }
+    assert set(table["registration"]) == {"stable"}
+    assert table["gap_frames"].isna().all()
+    assert table["warnings"].isna().all()
     crops = Store(cache / "objects").get("crop", table["crop_key"].iloc[0]).arrays["crops"]
     assert (crops.shape, crops.dtype) == ((2, 64, 64, 3), np.uint8)
 
@@ -145,6 +154,109 @@ def test_a_full_disk_stops_the_run(annotations, tmp_path, monkeypatch):
         preprocess(annotations, tmp_path, Parameters(size=32))
 
 
+def files_of(cache):
+    return {path.relative_to(cache): path.read_bytes() for path in (cache / "objects").rglob("*") if path.is_file()}
+
+
+def test_two_processes_do_what_one_does_in_the_same_order(annotations, tmp_path, monkeypatch):
+    bad, _ = broken(annotations, tmp_path)
+    monkeypatch.setattr(module, "_CLIPS_A_WORKER", 2)
+    summaries, told = [], []
+    for jobs in (1, 2):
+        seen = []
+        summaries.append(
+            preprocess(
+                bad,
+                tmp_path / str(jobs),
+                Parameters(size=32, motion="dis"),
+                jobs=jobs,
+                progress=lambda task, done, total, detail, seen=seen: seen.append((done, detail)),
+            )
+        )
+        told.append(seen)
+    assert [summary.jobs for summary in summaries] == [1, 2]
+    one, two = ({**s.as_json(), "seconds": 0, "timings": {}, "jobs": 0} for s in summaries)
+    assert one == two
+    assert summaries[1].timings.keys() >= {"decode", "detect", "align", "crop", "motion"}
+    assert read_manifests(tmp_path / "1").equals(read_manifests(tmp_path / "2"))
+    assert files_of(tmp_path / "1") == files_of(tmp_path / "2")
+    # Clips that nothing need be computed for are told first: here those that failed before any stage.
+    assert [done for done, _ in told[1]] == list(range(1, CLIPS + 1))
+    order = [clip.clip_id for clip in bad.clips]
+    early = [order[0], order[3]]
+    assert [detail for _, detail in told[1]] == [*early, *(clip for clip in order if clip not in early)]
+
+    monkeypatch.setattr(module, "run_clips", lambda *_: pytest.fail("processes were started"))
+    again = preprocess(bad, tmp_path / "2", Parameters(size=32, motion="dis"), jobs=2)
+    assert (again.ok, again.stages["motion"]["cached"]) == (CLIPS - 4, CLIPS - 4)
+
+
+def test_few_clips_start_no_process(annotations, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "run_clips", lambda *_: pytest.fail("processes were started"))
+    assert preprocess(annotations, tmp_path, Parameters(size=32), jobs=8).jobs == 1
+
+
+def test_an_interrupted_run_of_two_processes_goes_on_where_it_stopped(annotations, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_CLIPS_A_WORKER", 2)
+
+    def stop(task, done, total, detail=""):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        preprocess(annotations, tmp_path, Parameters(size=32), jobs=2, progress=stop)
+    assert not multiprocessing.active_children()
+    summary = preprocess(annotations, tmp_path, Parameters(size=32), jobs=1)
+    assert 2 <= summary.stages["crop"]["cached"] < CLIPS
+    assert summary.ok == CLIPS
+
+
+def test_what_a_process_cannot_write_stops_the_run(annotations, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_CLIPS_A_WORKER", 2)
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects" / "align").symlink_to(tmp_path / "a disk that is not there")
+    with pytest.raises(WriteError, match="cannot be written"):
+        preprocess(annotations, tmp_path, Parameters(size=32), jobs=2)
+
+
+def test_a_process_that_is_killed_is_one_line(annotations, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_CLIPS_A_WORKER", 2)
+
+    def kill(task, done, total, detail=""):
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    with pytest.raises(MerError, match="ended from outside"):
+        preprocess(annotations, tmp_path, Parameters(size=32), jobs=2, progress=kill)
+
+
+def test_registration_none_leaves_the_drift_in(annotations, tmp_path):
+    summary = preprocess(annotations, tmp_path, Parameters(size=32, registration="none"))
+    assert summary.ok == CLIPS
+    table = read_manifests(tmp_path)
+    assert set(table["registration"]) == {"none"}
+    assert (table["drift_px"] == 0).all()
+
+
 def test_an_impossible_size_is_refused():
     with pytest.raises(MerError, match=r"size 4 is outside 16\.\.1024"):
         Parameters(size=4)
+
+
+def test_frames_for_a_model_of_sequences(annotations, cache, tmp_path):
+    """They are cropped beside onset and apex, and what training sees of those stays the same."""
+    from mer_pipeline.training import load_clips
+
+    summary = preprocess(annotations, tmp_path, Parameters(size=64, frames=5))
+    assert 5 * CLIPS <= summary.decoded_frames <= 6 * CLIPS  # the apex may be one of the five
+    table = read_manifests(tmp_path)
+    crops = [Store(tmp_path / "objects").get("crop", key) for key in table["crop_key"]]
+    for row, found in zip(table.to_dict("records"), crops, strict=True):
+        frames = found.facts["frames"]
+        assert {row["onset_frame"], row["apex_frame"], row["offset_frame"]} <= set(frames)
+        assert len(found.arrays["crops"]) == len(frames) in (5, 6)
+    usual, longer = load_clips(cache), load_clips(tmp_path)
+    # Following the head from frame to frame, registration begins elsewhere and may end a thousandth of a pixel away.
+    assert (usual.images.int() - longer.images.int()).abs().float().mean() < 0.1
+    with pytest.raises(MerError, match=r"1 frames are outside 2\.\.256"):
+        Parameters(frames=1)

@@ -1,0 +1,56 @@
+"""Motion of preprocessed clips as a folder of flow images, which every reader of published flow images can take.
+
+The folder has the layout of the images that STSTNet's authors published: `labels.csv` (dataset, subject, clip, emotion,
+image) and `images/`, 28x28 PNG. `mer preprocess FOLDER` reads it back.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+
+from mer_pipeline.cache import Store, private_folder, write_atomically
+from mer_pipeline.errors import MerError
+from mer_pipeline.stages.motion import flow_image
+
+COLUMNS = ("dataset", "subject", "clip", "emotion", "image")
+
+
+def export_flow_images(rows: Sequence[dict[str, Any]], store: Store, folder: Path) -> int:
+    """Write the flow image of every clip that has motion, and the table that names them.
+
+    Args:
+        rows: Rows of the manifest; those without motion from frames are passed over.
+        store: Where the artefacts lie.
+        folder: Created with mode 0700; images of an earlier export stay unless they have the same name.
+
+    Returns:
+        How many images were written.
+
+    Raises:
+        MerError: An artefact is absent or damaged.
+        WriteError: The folder cannot be written.
+    """
+    private_folder(folder / "images")
+    kept = [row for row in rows if row["status"] == "ok" and row["kind"] == "frames" and row.get("motion_key")]
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in kept:
+        artefact = store.get("motion", row["motion_key"])
+        if artefact is None:
+            raise MerError("its motion is absent or damaged", where=row["clip_id"], fix="run mer preprocess again")
+        # Ids may hold any character; quoted, none of them holds a plus, so no two clips share a name.
+        name = "+".join(quote(row[part], safe=" ") for part in ("dataset", "subject", "clip")) + ".png"
+        picture = np.ascontiguousarray(flow_image(artefact.arrays["flow"])[..., ::-1])
+        write_atomically(folder / "images" / name, cv2.imencode(".png", picture)[1].tobytes())
+        writer.writerow([row["dataset"], row["subject"], row["clip"], row["emotion"] or "", f"images/{name}"])
+    write_atomically(folder / "labels.csv", table.getvalue().encode())
+    return len(kept)

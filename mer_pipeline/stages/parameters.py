@@ -1,0 +1,50 @@
+"""What the stages can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import get_args
+
+from mer_pipeline.datasets.clip import Kind
+from mer_pipeline.errors import MerError
+from mer_pipeline.stages.align import Registration
+from mer_pipeline.stages.crop import DEFAULT_SIZE
+from mer_pipeline.stages.detectors import Detector
+from mer_pipeline.stages.motion import METHODS, Method
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the stages can be told.
+
+    Attributes:
+        size: Side of the crops in pixels.
+        detector: Which face finder; see `choose_detector`.
+        registration: `stable` removes the head's drift since the onset; `none` leaves it in.
+        motion: The method of optical flow; `none` computes none.
+        frames: How many evenly spaced frames, onset to offset, are cropped for a model of sequences; 0 for none.
+    """
+
+    size: int = DEFAULT_SIZE
+    detector: Detector = field(default_factory=Detector)
+    registration: Registration = "stable"
+    motion: Method = "none"
+    frames: int = 0
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.size <= 1024:
+            raise MerError(f"size {self.size} is outside 16..1024", fix="give --size in pixels")
+        if self.frames != 0 and not 2 <= self.frames <= 256:
+            raise MerError(f"{self.frames} frames are outside 2..256", fix="0 takes onset and apex alone")
+        for name, value, known in (
+            ("registration", self.registration, get_args(Registration)),
+            ("motion", self.motion, METHODS),
+        ):
+            if value not in known:
+                raise MerError(f"no {name} is called {value!r}", fix=f"choose one of {', '.join(known)}")
+
+    def stages(self, kind: Kind) -> tuple[str, ...]:
+        """The stages of a kind of clip; a flow image enters the chain at the last of them."""
+        if kind == "flow":
+            return ("motion",)
+        return ("keyframes", "detect", "align", "crop", *(() if self.motion == "none" else ("motion",)))

@@ -1,0 +1,70 @@
+"""The options of `mer preprocess`, and the picture of `mer inspect`."""
+
+import json
+
+import pytest
+
+from mer_pipeline.datasets import read_dataset
+from mer_pipeline.stages.manifest import read_manifests
+
+
+def test_options_reach_the_stages(mer, raw, tmp_path):
+    called = mer("preprocess", raw, "--out", tmp_path / "c", "--size", 32, "--detector", "none", "--registration",
+                 "none", "--motion", "dis", "--flow-images", tmp_path / "f", "--jobs", 1, "--json", "-q")  # fmt: skip
+    assert called.code == 0, called.err
+    summary = json.loads(called.out)
+    assert {"dataset", "clips", "ok", "failed", "stages", "failures", "seconds"} <= set(summary)
+    assert tuple(summary["stages"]) == ("keyframes", "detect", "align", "crop", "motion")
+    assert (summary["flow_images"], summary["jobs"], summary["warnings"]) == (15, 1, [])
+    row = read_manifests(tmp_path / "c").iloc[0]
+    assert (row["detector"], row["registration"], row["motion"]) == ("none", "none", "dis")
+    assert len(read_dataset(tmp_path / "f").clips) == 15
+
+
+def test_text_says_where_time_went_and_where_images_are(mer, raw, tmp_path):
+    called = mer("preprocess", raw, "--out", tmp_path / "c", "--size", 32, "--motion", "dis", "--flow-images",
+                 tmp_path / "f", "-q")  # fmt: skip
+    assert "seconds: keyframes" in called.out
+    assert f"15 flow images in {tmp_path / 'f'}" in called.out
+
+
+BAD = [
+    pytest.param(["--flow-images", "f"], 1, "--flow-images needs motion; add --motion tvl1", id="images of no motion"),
+    pytest.param(["--detector", "dlib"], 1, "forbid commercial use", id="dlib without its predictor"),
+    pytest.param(["--predictor", "p.dat"], 1, "belongs to --detector dlib", id="predictor of nobody"),
+    pytest.param(["--detector", "hog"], 2, "Invalid value for '--detector'", id="unknown detector"),
+    pytest.param(["--motion", "farneback"], 2, "Invalid value for '--motion'", id="unknown motion"),
+    pytest.param(["--registration", "full"], 2, "Invalid value for '--registration'", id="unknown registration"),
+    pytest.param(["--jobs", "0"], 2, "Invalid value for '--jobs'", id="no processes"),
+]
+
+
+@pytest.mark.parametrize(("options", "code", "message"), BAD)
+def test_wrong_options(mer, raw, tmp_path, monkeypatch, options, code, message):
+    monkeypatch.delenv("MER_DLIB_PREDICTOR", raising=False)
+    called = mer("preprocess", raw, "--out", tmp_path / "c", *options)
+    assert called.code == code
+    assert message in " ".join(called.err.replace("│", " ").split())
+    assert not (tmp_path / "c").exists()
+
+
+def test_inspect_draws_a_clip_of_a_cache(mer, raw, cache, tmp_path):
+    clip = read_dataset(raw).clips[0].clip_id
+    called = mer("inspect", cache, "--clip", clip, "--image", tmp_path / "sheet.png")
+    assert called.code == 0, called.err
+    assert f"contact sheet: {tmp_path / 'sheet.png'}" in called.out
+    assert (tmp_path / "sheet.png").stat().st_size > 50_000
+
+
+BAD_SHEETS = [
+    pytest.param(["--clip", "casme2/01/EP02_01f"], "belong together; add --image OUT.png", id="no file"),
+    pytest.param(["--image", "s.png"], "belong together; add --clip ID", id="no clip"),
+    pytest.param(["--clip", "EP99_99", "--image", "s.png"], "did you mean casme2/", id="unknown clip"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_SHEETS)
+def test_a_sheet_that_cannot_be_drawn_is_one_line(mer, cache, options, message):
+    called = mer("inspect", cache, *options)
+    assert called.code == 1
+    assert message in " ".join(called.err.split())

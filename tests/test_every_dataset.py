@@ -72,3 +72,14 @@ def test_own_clips_with_own_labels(mer, raw, tmp_path):
     (tmp_path / "swapped.toml").write_text('[classes]\nshown = ["open"]\nhidden = ["concealed"]\n')
     facts = json.loads(mer(*train, "--out", tmp_path / "r2", "--protocol-labels", tmp_path / "swapped.toml").out)
     assert (facts["labels"], facts["classes"]) == ("swapped", ["shown", "hidden"])
+
+
+def test_one_video_a_clip_gives_the_planted_frames(mer, tmp_path):
+    assert mer("synth", tmp_path / "raw", "--subjects", 2, "--clips", 3, "--video", "-q").code == 0
+    assert len(list((tmp_path / "raw").rglob("*.avi"))) == 6
+    summary = json.loads(mer("preprocess", tmp_path / "raw", "--out", tmp_path / "c", "--size", 32, "--json", "-q").out)
+    assert (summary["ok"], summary["decoded_frames"]) == (6, 12)
+    truth = pd.read_parquet(tmp_path / "raw" / "truth.parquet").set_index("clip_id")
+    found = read_manifests(tmp_path / "c").set_index("clip_id")
+    for column in ("onset_frame", "apex_frame", "offset_frame"):
+        assert found[column].to_dict() == truth[column].to_dict()

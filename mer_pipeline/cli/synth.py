@@ -23,6 +23,10 @@ def synth(
     flicker: Annotated[float, typer.Option(min=0, max=0.5, help="Flicker of the light, relative amplitude.")] = 0.0,
     drift: Annotated[float, typer.Option(min=0, help="Head drift over a clip, up to so many pixels.")] = 0.0,
     drift_deg: Annotated[float, typer.Option(min=0, help="Head rotation over a clip, up to so many degrees.")] = 0.0,
+    drift_scale: Annotated[float, typer.Option(min=0, help="Change of the head's size over a clip, relative.")] = 0.0,
+    amplitude: Annotated[
+        tuple[float, float], typer.Option(help="Least and greatest motion at the apex, in pixels of the frame.")
+    ] = (0.8, 3.0),
     blinks: Annotated[float, typer.Option(min=0, max=1, help="Share of clips with a blink.")] = 0.0,
     video: Annotated[bool, typer.Option("--video", help="One .avi a clip instead of frame folders (casme2).")] = False,
     quiet: Quiet = False,
@@ -32,7 +36,14 @@ def synth(
 
     try:
         options = Options(
-            noise=noise, flicker=flicker, drift_px=drift, drift_deg=drift_deg, blink_share=blinks, video=video
+            amplitude_px=amplitude,
+            noise=noise,
+            flicker=flicker,
+            drift_px=drift,
+            drift_deg=drift_deg,
+            drift_scale=drift_scale,
+            blink_share=blinks,
+            video=video,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

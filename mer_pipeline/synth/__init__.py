@@ -117,7 +117,8 @@ def _plan_subject(
         else:
             folder, first_frame = layout.folder_label(label, folder_index, emotion), 0
             folders = -(-len(emotions) // layout.per_folder)
-            first_number = layout.first_number(index * folders + folder_index)
+            # A video keeps no frame numbers, so the sheet counts its frames from 1.
+            first_number = 1 if options.video else layout.first_number(index * folders + folder_index)
         planted.append(
             PlantedClip(
                 dataset=layout.dataset,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 
-def one_error_line(called, *parts):
+def assert_one_error_line(called, *parts):
     assert called.code == 1, called.err
     lines = [line for line in called.error_lines if line.startswith("error:")]
     assert len(lines) == 1, called.err
@@ -74,7 +74,7 @@ def test_a_bad_raw_folder_is_one_line(mer, raw, tmp_path, command, make, parts):
     folder = tmp_path / "raw"
     folder.mkdir()
     options = ["--out", tmp_path / "cache"] if command == "preprocess" else []
-    one_error_line(mer(command, make(raw, folder), *options), *parts)
+    assert_one_error_line(mer(command, make(raw, folder), *options), *parts)
 
 
 def test_a_bad_clip_is_listed_and_strict_fails(mer, raw, tmp_path):
@@ -97,7 +97,7 @@ def test_a_bad_clip_is_listed_and_strict_fails(mer, raw, tmp_path):
 def test_no_permission_to_write_is_one_line(mer, raw, tmp_path):
     (tmp_path / "file").write_text("")
     called = mer("preprocess", raw, "--out", tmp_path / "file" / "cache", "-q")
-    one_error_line(called, "cannot be written", "check permissions and free space")
+    assert_one_error_line(called, "cannot be written", "check permissions and free space")
 
 
 def test_train_json(mer, cache, tmp_path):
@@ -126,7 +126,7 @@ BAD_TRAIN = [
 @pytest.mark.parametrize(("options", "message"), BAD_TRAIN)
 def test_a_wrong_training_is_one_line(mer, cache, tmp_path, options, message):
     base = ["--dataset", cache, "--model", "facesleuth-tiny", "--epochs", 1, "--out", tmp_path / "run"]
-    one_error_line(mer("train", *base, *options), message)
+    assert_one_error_line(mer("train", *base, *options), message)
     assert not (tmp_path / "run").exists()
 
 
@@ -170,7 +170,7 @@ BAD_CLIPS = [
 
 @pytest.mark.parametrize(("make", "options", "message"), BAD_CLIPS)
 def test_a_bad_clip_is_one_line(mer, run, tmp_path, make, options, message):
-    one_error_line(mer("predict", make(tmp_path / "clip"), "--model", run, "-q", *options), message)
+    assert_one_error_line(mer("predict", make(tmp_path / "clip"), "--model", run, "-q", *options), message)
 
 
 def test_a_bad_clip_does_not_stop_the_others(mer, raw, run, tmp_path):
@@ -185,11 +185,13 @@ def test_a_bad_clip_does_not_stop_the_others(mer, raw, run, tmp_path):
 
 def test_an_onset_after_the_apex_is_one_line(mer, raw, run):
     clip = next((raw / "CASME2-RAW" / "sub01").iterdir())
-    one_error_line(mer("predict", clip, "--model", run, "--onset", 9, "--apex", 3, "-q"), "onset 9 is after apex 3")
+    assert_one_error_line(
+        mer("predict", clip, "--model", run, "--onset", 9, "--apex", 3, "-q"), "onset 9 is after apex 3"
+    )
 
 
 def test_a_folder_that_is_no_model_is_one_line(mer, raw, tmp_path):
-    one_error_line(mer("predict", raw, "--model", tmp_path), "not a run folder")
+    assert_one_error_line(mer("predict", raw, "--model", tmp_path), "not a run folder")
 
 
 @pytest.mark.shared
@@ -203,7 +205,9 @@ def test_predict_on_real_video(mer, run, shared):
     assert result["with_face"] >= 0.95 * result["looked_at"]
     assert "24 fps" in result["warnings"][0]
 
-    one_error_line(mer("predict", clips / "no_face.mp4", "--model", run, "-q"), "no_face.mp4", "no face was found")
+    assert_one_error_line(
+        mer("predict", clips / "no_face.mp4", "--model", run, "-q"), "no_face.mp4", "no face was found"
+    )
 
     called = mer("predict", clips / "face_noface.mov", "--model", run, "--json", "-q")
     (result,) = json.loads(called.out)
@@ -229,8 +233,8 @@ def test_synth_then_inspect(mer, tmp_path):
     facts = json.loads(mer("inspect", tmp_path / "s", "--json").out)
     assert {"dataset", "clips", "subjects", "emotions", "aus", "problems"} <= set(facts)
     assert (facts["dataset"], facts["clips"], facts["subjects"], facts["problems"]) == ("casme2", 4, 2, [])
-    one_error_line(mer("synth", tmp_path / "s", "-q"), "is not an empty folder")
-    one_error_line(mer("synth", tmp_path / "t", "--layout", "casme9", "-q"), "casme9")
+    assert_one_error_line(mer("synth", tmp_path / "s", "-q"), "is not an empty folder")
+    assert_one_error_line(mer("synth", tmp_path / "t", "--layout", "casme9", "-q"), "casme9")
     assert mer("synth", tmp_path / "u", "--drift", 999, "-q").code == 2
 
 

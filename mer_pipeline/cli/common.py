@@ -75,8 +75,8 @@ def counts_line(counts: Mapping[str, int]) -> str:
 
 
 @contextmanager
-def progress_bar(quiet: bool, resumes: bool = True) -> Iterator[reports.Progress]:
-    """Draw progress on standard error; an interruption becomes one line and exit code 130."""
+def progress_bar(quiet: bool, resume: str = "the same command goes on from here") -> Iterator[reports.Progress]:
+    """Draw progress on standard error; an interruption becomes a line on how to `resume`, and exit code 130."""
     try:
         if quiet:
             yield reports.silent
@@ -100,7 +100,7 @@ def progress_bar(quiet: bool, resumes: bool = True) -> Iterator[reports.Progress
 
             yield report
     except KeyboardInterrupt:
-        _err.print("interrupted" + ("; the same command goes on from here" if resumes else ""))
+        _err.print(_plain("; ".join(filter(None, ("interrupted", resume)))), soft_wrap=True, highlight=False)
         raise typer.Exit(130) from None
 
 

@@ -29,7 +29,7 @@ def predict(
     from mer_pipeline.inference import ClipResult, Predictor
 
     results = []
-    with Predictor(model, device) as predictor, progress_bar(quiet, resumes=False) as progress:
+    with Predictor(model, device) as predictor, progress_bar(quiet, resume="") as progress:
         for done, clip in enumerate(clips, 1):
             try:
                 results.append(predictor(clip, onset_frame=onset, apex_frame=apex, fps=fps))

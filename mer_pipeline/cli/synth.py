@@ -47,7 +47,7 @@ def synth(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    with progress_bar(quiet, resumes=False) as progress:
+    with progress_bar(quiet, resume="") as progress:
         synthesise(
             out, layout=layout, subjects=subjects, clips=clips, seed=seed, face=face, options=options, progress=progress
         )

@@ -47,7 +47,7 @@ def train(
     run = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{model}"
     for note in clips.notes:
         say_warning(note)
-    with progress_bar(quiet) as progress:
+    with progress_bar(quiet, f"the same command with --out {run} goes on from here") as progress:
         summary = training.train(clips, recipe, run, device=device, command=shlex.join(sys.argv), progress=progress)
     if as_json:
         say_json(summary)

@@ -1,6 +1,7 @@
 """Commands as a user calls them: results, JSON shapes, wrong calls with their exact line and exit code."""
 
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -245,3 +246,18 @@ def test_an_interrupted_command_says_how_to_go_on(mer, raw, tmp_path, monkeypatc
     called = mer("preprocess", raw, "--out", tmp_path / "c", "-q")
     assert called.code == 130
     assert called.error_lines == ["interrupted; the same command goes on from here"]
+
+
+def test_an_interrupted_training_names_its_run(mer, cache, tmp_path, monkeypatch):
+    from mer_pipeline.training import train
+
+    monkeypatch.chdir(tmp_path)
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules[train.__module__], "train_network", stop)
+    called = mer("train", "--dataset", cache, "--model", "facesleuth-tiny", "--epochs", 1, "-q")
+    assert called.code == 130
+    (run,) = (tmp_path / "runs").iterdir()
+    assert called.error_lines[-1] == f"interrupted; the same command with --out runs/{run.name} goes on from here"

@@ -1,6 +1,6 @@
 """How long `mer inspect` takes, beside listing the files of the same folder.
 
-    python benchmarks/inspect_speed.py [--clips 1000] [--frames 100] [--out report.txt]
+    python benchmarks/inspect.py [--clips 1000] [--frames 100] [--out report.txt]
 
 A CASME II folder with tiny files is written to a temporary place; the annotations are read, and every file is listed
 with `os.scandir`, in turns. What counts is the ratio of the medians; 5 is the limit.
@@ -85,6 +85,7 @@ def measure(clips: int, frames: int, times: int) -> str:
     return "\n".join(
         (
             f"{today}: {clips} clips x {frames} frames ({files} files) on {machine}",
+            f"python benchmarks/inspect.py --clips {clips} --frames {frames}",
             f"listing the files      {listing:.3f} s",
             f"reading annotations    {reading:.3f} s, {reading / listing:.2f} times the listing (limit {LIMIT:g})",
             f"the command `inspect`  {whole:.3f} s, {whole / listing:.2f} times, with the start of Python",

@@ -43,6 +43,7 @@ class Card:
         clips, subjects: How many it was trained on.
         datasets: Which sets they come from.
         versions: Of mer, torch and Python.
+        temperature: What logits are divided by before they become probabilities; 1 where it was not fitted.
         format: Version of this card.
     """
 
@@ -61,6 +62,7 @@ class Card:
     subjects: int
     datasets: list[str]
     versions: dict[str, str]
+    temperature: float = 1.0
     format: int = FORMAT
 
 

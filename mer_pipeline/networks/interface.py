@@ -12,13 +12,21 @@ class Output(NamedTuple):
 
     logits: Tensor  # (B, classes)
     au_logits: Tensor | None = None  # (B, 21): the network's own estimate of the Action Units
+    own_loss: Tensor | None = None  # (): what the network asks of itself besides labels and AUs, weights included
 
 
 class Network(Protocol):
     """A network names the tensors of a batch that its forward takes as keywords.
 
-    `onset`, `apex`: (B, 3, size, size) float, normalised. `aus`: (B, 21) float, 0/1 or probabilities.
-    `aus_known`: (B,) bool, False where the network's own estimate shall replace `aus`.
+    A network looks at one of four views of a clip, all float:
+
+    - `onset`, `apex`: (B, 3, size, size) RGB, normalised;
+    - `sequence`: (B, T, 1, size, size) grey from onset to offset, 0..1;
+    - `flow`: (B, 3, size, size) u, v in pixels and strain, from onset to apex;
+    - `flow_sequence`: (B, T, 3, size, size) the same from the onset to each of T later frames.
+
+    `aus`: (B, 21) float, 0/1 or probabilities. `aus_known`: (B,) bool, False where the network's own estimate shall
+    replace `aus`.
     """
 
     inputs: tuple[str, ...]

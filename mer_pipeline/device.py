@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from mer_pipeline.errors import MerError
@@ -52,3 +53,15 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def free_memory_mb(device: torch.device) -> int:
+    """Memory that a program could still take on a device, in MB (10^6 bytes)."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return round(free / 1e6)
+
+
+def used_memory_mb(device: torch.device) -> int:
+    """Memory that this process holds on a device, in MB (10^6 bytes)."""
+    held = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
+    return round(held / 1e6)

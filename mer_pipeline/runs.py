@@ -34,7 +34,7 @@ class Card:
     Attributes:
         model: Name in the zoo.
         network, options: What `networks.build` takes.
-        size: Side of the crops in pixels.
+        size: Side of what the network looks at, in pixels.
         mean, std: Normalisation of RGB in 0..1.
         classes: Names in the order of the logits.
         labels: The label protocol that the classes come from.
@@ -43,6 +43,8 @@ class Card:
         clips, subjects: How many it was trained on.
         datasets: Which sets they come from.
         versions: Of mer, torch and Python.
+        crop_size: Side of the crops that are resized to `size`; flow is measured on them.
+        flow: How flow was computed: `tvl1`, `dis`, `published` for published flow images, or empty.
         temperature: What logits are divided by before they become probabilities; 1 where it was not fitted.
         format: Version of this card.
     """
@@ -62,6 +64,8 @@ class Card:
     subjects: int
     datasets: list[str]
     versions: dict[str, str]
+    crop_size: int = 0
+    flow: str = ""
     temperature: float = 1.0
     format: int = FORMAT
 
@@ -112,10 +116,15 @@ def load_network(path: Path) -> tuple[dict[str, torch.Tensor], Card]:
         raise MerError("not a readable safetensors file", where=file, fix="train again or copy it again") from None
     if text is None:
         raise MerError("the weights have no card", where=file, fix="use weights that mer train wrote")
-    return state, _card(text, file)
+    return state, read_card(text, file)
 
 
-def _card(text: str, file: Path) -> Card:
+def read_card(text: str, file: Path) -> Card:
+    """The card that a weights file carries as JSON.
+
+    Raises:
+        MerError: It is of another version, or lacks entries.
+    """
     values = json.loads(text)
     if values.get("format") != FORMAT:
         raise MerError(

@@ -227,13 +227,12 @@ class _Run:
         yield {"crop_key": key, "size": size}
         if method == "none":
             return
-        onset, apex = (keyframes.needed.index(frame) for frame in (keyframes.onset_frame, keyframes.apex_frame))
-        crops = found.arrays["crops"]
+        crops = dict(zip(keyframes.needed, found.arrays["crops"], strict=True))
         key, _ = self._take(
             "motion",
             motion_stage.VERSION,
-            {"crop": key, "method": method},
-            lambda: Artefact({"flow": motion_stage.motion(crops[onset], crops[apex], method)}),
+            {"crop": key, "method": method, "sequence": keyframes.sequence},
+            lambda: self._motion(keyframes, crops, method),
         )
         yield {"motion_key": key, "motion": method}
 
@@ -277,6 +276,18 @@ class _Run:
             {"to_unit": np.stack([face.to_unit for face in aligned])},
             {"drift_px": [face.drift_px for face in aligned], "registered": [face.registered for face in aligned]},
         )
+
+    def _motion(
+        self, keyframes: keyframes_stage.KeyFrames, crops: dict[int, npt.NDArray[np.uint8]], method: motion_stage.Method
+    ) -> Artefact:
+        """Flow from the onset to the apex, and to every frame of the sequence where one was asked for."""
+        onset = crops[keyframes.onset_frame]
+        wanted = {keyframes.apex_frame, *keyframes.frames_of_sequence}
+        flows = {frame: motion_stage.motion(onset, crops[frame], method) for frame in sorted(wanted)}
+        arrays = {"flow": flows[keyframes.apex_frame]}
+        if keyframes.sequence:
+            arrays["flow_sequence"] = np.stack([flows[frame] for frame in keyframes.frames_of_sequence])
+        return Artefact(arrays)
 
 
 class _StageError(Exception):

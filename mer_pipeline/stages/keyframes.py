@@ -52,10 +52,14 @@ class KeyFrames:
             )
 
     @property
+    def frames_of_sequence(self) -> tuple[int, ...]:
+        """The frames of the sequence, ascending; in a short expression frames repeat."""
+        return uniform_frames(self, self.sequence) if self.sequence else ()
+
+    @property
     def needed(self) -> tuple[int, ...]:
         """The frames that later stages read, ascending."""
-        between = uniform_frames(self, self.sequence) if self.sequence else ()
-        return tuple(sorted({self.onset_frame, self.apex_frame, *between}))
+        return tuple(sorted({self.onset_frame, self.apex_frame, *self.frames_of_sequence}))
 
 
 @dataclass
@@ -66,11 +70,13 @@ class Looked:
         frames: How many frames were looked at.
         with_face: How many of them had one.
         faces: The largest number of faces in one frame.
+        salience: How far what was spotted stands out of the noise; None where nothing had to be spotted.
     """
 
     frames: int = 0
     with_face: int = 0
     faces: int = 0
+    salience: float | None = None
 
     def at(self, finder: FaceFinder, image: npt.NDArray[np.uint8]) -> Landmarks | None:
         """Look at one frame; the largest face."""
@@ -170,4 +176,5 @@ def _search(
             where=footage.path,
             fix="check that a face is visible and upright",
         )
+    looked.salience = spotted.salience
     return spotted

@@ -1,13 +1,17 @@
 """Folds, the training loop, scores, and the run that ties them together."""
 
 from mer_pipeline.training.data import ClipSet, load_clips
+from mer_pipeline.training.estimate import estimate
 from mer_pipeline.training.recipe import Recipe, load_recipe, model_names, parse_settings
-from mer_pipeline.training.train import OPTIMISTIC, train
+from mer_pipeline.training.summary import OPTIMISTIC
+from mer_pipeline.training.train import Plan, train
 
 __all__ = [
     "OPTIMISTIC",
     "ClipSet",
+    "Plan",
     "Recipe",
+    "estimate",
     "load_clips",
     "load_recipe",
     "model_names",

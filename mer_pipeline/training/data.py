@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mer_pipeline.cache import Store
-from mer_pipeline.datasets.clip import Kind
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.labels import Protocol, compare_with_published, default_protocol, protocol, protocol_from_file
+from mer_pipeline.networks.feed import View
 from mer_pipeline.stages.manifest import read_manifests
+from mer_pipeline.training.views import of_view, pictures
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,14 @@ class ClipSet:
         clip_ids: (n,) `dataset/subject/clip`.
         groups: (n,) `dataset/subject`.
         labels: (n,) int64 class indices.
-        images: What networks look at: (n, 2, 3, size, size) uint8, onset and apex; or, where `kind` is `flow`,
-            (n, 1, 3, size, size) float32, u, v and strain.
+        images: What networks look at, (n, F, C, size, size); see `views.pictures`.
         aus: (n, 21) float32, 1 where an Action Unit is annotated.
         aus_known: (n,) bool, False where the clip has no AU annotation.
         classes: Class names.
         protocol: Name of the label protocol.
-        kind: `frames` or `flow`.
+        view: `pair`, `sequence`, `flow` or `flow_sequence`.
+        crop_size: Side of the crops in the cache, in pixels.
+        flow: How flow was computed: `tvl1`, `dis`, `published`, or empty where it is not looked at.
         notes: What was left out and why, for the user.
     """
 
@@ -45,7 +46,9 @@ class ClipSet:
     aus_known: torch.Tensor
     classes: tuple[str, ...]
     protocol: str
-    kind: Kind = "frames"
+    view: View = "pair"
+    crop_size: int = 0
+    flow: str = ""
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -53,7 +56,7 @@ class ClipSet:
         expected = {
             "groups": (len(self.groups), n),
             "labels": (tuple(self.labels.shape), (n,)),
-            "images": (tuple(self.images.shape), (n, 2 if self.kind == "frames" else 1, 3, size, size)),
+            "images": ((len(self.images), *self.images.shape[3:]), (n, size, size)),
             "aus": (tuple(self.aus.shape), (n, len(AU_NUMBERS))),
             "aus_known": (tuple(self.aus_known.shape), (n,)),
         }
@@ -80,23 +83,24 @@ class ClipSet:
         return sorted({group.split("/")[0] for group in self.groups})
 
 
-def load_clips(cache: Path, labels: str | None = None, kind: Kind = "frames") -> ClipSet:
+def load_clips(
+    cache: Path, labels: str | None = None, view: View = "pair", *, size: int = 0, frames: int = 8
+) -> ClipSet:
     """Read every usable clip of a cache.
 
     Args:
         cache: What `mer preprocess` wrote; may hold several datasets.
         labels: Name of a label protocol, or a .toml file with one of your own; None for the default of the datasets.
-        kind: What the network looks at; clips of the other kind are left out.
+        view: What the network looks at; clips that do not have it are left out.
+        size: Pictures are resized to this side; 0 leaves them as they are.
+        frames: Length of a sequence.
 
     Raises:
         MerError: Nothing usable, crops of several sizes, or a crop that is absent or damaged.
     """
-    table = read_manifests(cache)
-    others = table[table["kind"] != kind]
-    table = table[table["kind"] == kind]
-    if table.empty:
-        needs = "onset and apex frames" if kind == "frames" else "optical flow"
-        raise MerError(f"no clips for a network that takes {needs}", where=cache, fix="choose another --model")
+    everything = read_manifests(cache)
+    has = of_view(everything, view, cache)
+    table, others = everything[has], everything[~has]
     usable = table[(table["status"] == "ok") & table["emotion"].notna()]
     if usable.empty:
         raise MerError("no usable clip with an emotion label", where=cache, fix="see mer preprocess for the reasons")
@@ -110,24 +114,37 @@ def load_clips(cache: Path, labels: str | None = None, kind: Kind = "frames") ->
     if kept["size"].nunique() != 1:
         sizes = ", ".join(str(size) for size in sorted(kept["size"].unique()))
         raise MerError(f"crops of several sizes ({sizes})", where=cache, fix="preprocess all sets with one --size")
+    crop_size = int(kept["size"].iloc[0])
     known = kept["aus"].notna().to_numpy(dtype=bool)
     vectors = [parse_aus(text).vector() if isinstance(text, str) else (0,) * len(AU_NUMBERS) for text in kept["aus"]]
     return ClipSet(
         clip_ids=kept["clip_id"].tolist(),
         groups=(kept["dataset"] + "/" + kept["subject"]).tolist(),
         labels=torch.tensor(kept["label"].to_numpy(dtype=np.int64)),
-        images=_images(Store(cache / "objects"), kept, kind),
+        images=torch.from_numpy(pictures(cache, kept, view, size or crop_size, frames)),
         aus=torch.tensor(vectors, dtype=torch.float32),
         aus_known=torch.tensor(known),
         classes=chosen.classes,
         protocol=chosen.name,
-        kind=kind,
+        view=view,
+        crop_size=crop_size,
+        flow=_flow_of(kept, cache) if view.startswith("flow") else "",
         notes=notes,
     )
 
 
 def _protocol(labels: str) -> Protocol:
     return protocol_from_file(Path(labels)) if labels.endswith(".toml") else protocol(labels)
+
+
+def _flow_of(kept: pd.DataFrame, cache: Path) -> str:
+    """How the flow of all clips was computed."""
+    found = sorted(kept["motion"].fillna("published").unique())
+    if len(found) > 1:
+        raise MerError(
+            f"flow of several kinds ({', '.join(found)})", where=cache, fix="preprocess all sets with one --motion"
+        )
+    return str(found[0])
 
 
 def _default(usable: pd.DataFrame) -> Protocol:
@@ -164,22 +181,3 @@ def _notes(
         if differs:
             notes.append("not the published clips: " + "; ".join(differs))
     return tuple(notes)
-
-
-def _images(store: Store, kept: pd.DataFrame, kind: Kind) -> torch.Tensor:
-    stage, name = ("crop", "crops") if kind == "frames" else ("motion", "flow")
-    size = int(kept["size"].iloc[0])
-    images = np.empty(
-        (len(kept), 2 if kind == "frames" else 1, 3, size, size), np.uint8 if kind == "frames" else np.float32
-    )
-    columns = ["clip_id", f"{stage}_key", "onset_frame", "apex_frame"]
-    for row, (clip_id, key, *wanted) in enumerate(kept[columns].itertuples(index=False)):
-        artefact = store.get(stage, key)
-        if artefact is None:
-            raise MerError(f"its {stage} is absent or damaged", where=clip_id, fix="run mer preprocess again")
-        found = artefact.arrays[name]
-        if kind == "frames":
-            at = [artefact.facts["frames"].index(frame) for frame in wanted]
-            found = found[at].transpose(0, 3, 1, 2)
-        images[row] = found
-    return torch.from_numpy(images)

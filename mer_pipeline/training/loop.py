@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +16,15 @@ from mer_pipeline import networks
 from mer_pipeline.networks import feed
 from mer_pipeline.networks.normalise import normalise
 from mer_pipeline.training.augment import augment
+from mer_pipeline.training.checkpoint import Progressing
 from mer_pipeline.training.data import ClipSet
+from mer_pipeline.training.metrics import uf1
 from mer_pipeline.training.recipe import Recipe
 
 # Test clips a step; more would only need more memory.
 _EVALUATION_BATCH = 64
+# A fold that takes longer than this is kept on disk in between, so that an interruption costs no more than that.
+_KEEP_EVERY_S = 60.0
 
 
 @dataclass
@@ -27,12 +33,14 @@ class History:
 
     Attributes:
         loss: Mean training loss.
-        test_accuracy: On the held-out clips; recorded to show what choosing by it would do, never used to choose.
+        test_accuracy, test_uf1: On the held-out clips; recorded to show what choosing by them would do, never used to
+            choose.
         theta_deg: Learned angles, one list an epoch.
     """
 
     loss: list[float] = field(default_factory=list)
     test_accuracy: list[float] = field(default_factory=list)
+    test_uf1: list[float] = field(default_factory=list)
     theta_deg: list[list[float]] = field(default_factory=list)
 
 
@@ -41,8 +49,9 @@ class Trained:
     """A trained network and what it says of the test clips.
 
     Attributes:
-        network: After the last epoch.
+        network: After the last epoch, or after the chosen one.
         last: AU source -> (test clips, classes) probabilities after the last epoch.
+        chosen: The same after the epoch that was chosen before the training began; empty where none was.
         oracle: The same after the epoch that scores best on the test clips, for the recipe's AU source alone; None
             where there were no test clips. Optimistic: epoch chosen on the test fold.
         history: What happened in each epoch.
@@ -50,6 +59,7 @@ class Trained:
 
     network: nn.Module
     last: dict[str, Tensor]
+    chosen: dict[str, Tensor]
     oracle: Tensor | None
     history: History
 
@@ -63,6 +73,8 @@ def train_network(
     seed: int,
     device: torch.device,
     on_epoch: Callable[[int, float], None],
+    chosen_epoch: int | None = None,
+    keep: Path | None = None,
 ) -> Trained:
     """Train on some clips; after every epoch look at others.
 
@@ -73,36 +85,144 @@ def train_network(
         seed: Of weights, order and augmentation.
         device: Where.
         on_epoch: Told the number of finished epochs and the loss of the last.
+        chosen_epoch: An epoch, from 1, whose network is wanted instead of the last.
+        keep: Where a long training is kept on disk while it is under way; removed at its end.
     """
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    network = networks.build(recipe.network, classes=len(clips.classes), size=clips.size, **recipe.options).to(device)
-    optimiser, schedule = _optimiser(network, recipe)
-    rows = torch.tensor(train)
-    weight = _class_weight(clips.labels[rows], len(clips.classes), recipe).to(device)
-    history, oracle, best = History(), None, -1.0
-    for epoch in range(1, recipe.epochs + 1):
-        losses = []
-        network.train()
-        for chosen in _batches(rows, recipe.batch, generator):
-            with _autocast(device):
-                loss = _loss(network, clips, chosen, recipe, weight, generator, device)
-            optimiser.zero_grad(set_to_none=True)
+    session = _Session(clips, train, test, recipe, seed=seed, device=device, chosen_epoch=chosen_epoch)
+    done, kept = session.resume(keep), time.monotonic()
+    for epoch in range(1, done + 1):
+        on_epoch(epoch, session.history.loss[epoch - 1])
+    for epoch in range(done + 1, recipe.epochs + 1):
+        session.epoch(epoch)
+        if keep is not None and time.monotonic() - kept > _KEEP_EVERY_S and epoch < recipe.epochs:
+            session.keep(keep)
+            kept = time.monotonic()
+        on_epoch(epoch, session.history.loss[-1])
+    if keep is not None:
+        keep.unlink(missing_ok=True)
+    return session.trained()
+
+
+class _Session:
+    """One training."""
+
+    def __init__(
+        self,
+        clips: ClipSet,
+        train: Sequence[int],
+        test: Sequence[int],
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: torch.device,
+        chosen_epoch: int | None,
+    ) -> None:
+        torch.manual_seed(seed)
+        self._clips, self._test, self._recipe, self._device = clips, list(test), recipe, device
+        self._rows, self._chosen_epoch = torch.tensor(train), chosen_epoch
+        self._weight = _class_weight(clips.labels[self._rows], len(clips.classes), recipe).to(device)
+        network = networks.build(
+            recipe.network, classes=len(clips.classes), size=clips.size, **recipe.network_options
+        ).to(device)
+        self._under_way = Progressing(
+            network, *_optimiser(network, recipe), torch.Generator().manual_seed(seed), device
+        )
+        self.history = History()
+        self._oracle: Tensor | None = None
+        self._chosen: dict[str, Tensor] = {}
+        self._chosen_state: dict[str, Tensor] = {}
+
+    def epoch(self, number: int) -> None:
+        """Train for one epoch and look at the test clips."""
+        way, losses = self._under_way, []
+        way.network.train()
+        for chosen in _batches(self._rows, self._recipe.batch, way.generator):
+            with _autocast(self._device):
+                loss = _loss(way.network, self._clips, chosen, self._recipe, self._weight, way.generator, self._device)
+            way.optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            optimiser.step()
+            way.optimiser.step()
             losses.append(loss.detach())
-        schedule.step()
-        history.loss.append(float(torch.stack(losses).mean()))
-        history.theta_deg.append(networks.learned_angles_deg(network))
-        if test:
-            probabilities = predict(network, clips, test, recipe.aus, device)
-            right = probabilities.argmax(1) == clips.labels[list(test)]
-            history.test_accuracy.append(float(right.float().mean()))
-            if history.test_accuracy[-1] > best:
-                best, oracle = history.test_accuracy[-1], probabilities
-        on_epoch(epoch, history.loss[-1])
-    last = {aus: predict(network, clips, test, aus, device) for aus in au_sources(network)} if test else {}
-    return Trained(network, last, oracle, history)
+        way.schedule.step()
+        self.history.loss.append(float(torch.stack(losses).mean()))
+        self.history.theta_deg.append(networks.learned_angles_deg(way.network))
+        if self._test:
+            self._look()
+        if number == self._chosen_epoch:
+            self._chosen = self._of_every_source()
+            self._chosen_state = {name: value.clone() for name, value in way.network.state_dict().items()}
+
+    def _look(self) -> None:
+        probabilities = predict(self._under_way.network, self._clips, self._test, self._recipe.aus, self._device)
+        truth, guess = self._clips.labels[self._test], probabilities.argmax(1)
+        accuracy = float((guess == truth).float().mean())
+        if accuracy > max(self.history.test_accuracy, default=-1.0):
+            self._oracle = probabilities
+        self.history.test_accuracy.append(accuracy)
+        self.history.test_uf1.append(uf1(truth.tolist(), guess.tolist()))
+
+    def _of_every_source(self) -> dict[str, Tensor]:
+        network = self._under_way.network
+        if not self._test:
+            return {}
+        return {aus: predict(network, self._clips, self._test, aus, self._device) for aus in au_sources(network)}
+
+    def keep(self, path: Path) -> None:
+        """Write everything that the next epoch depends on."""
+        tensors = {f"state.{name}": value for name, value in self._chosen_state.items()}
+        tensors |= {f"chosen.{name}": value for name, value in self._chosen.items()}
+        if self._oracle is not None:
+            tensors["oracle."] = self._oracle
+        self._under_way.save(path, asdict(self.history), tensors)
+
+    def resume(self, path: Path | None) -> int:
+        """Go on from what `keep` wrote, if there is anything; the number of epochs that are done."""
+        found = None if path is None else self._under_way.load(path)
+        if found is None:
+            return 0
+        facts, tensors = found
+        self.history = History(**facts)
+        self._oracle = tensors.get("oracle.")
+        for kind, part in (("state.", self._chosen_state), ("chosen.", self._chosen)):
+            part.update({name[len(kind) :]: value for name, value in tensors.items() if name.startswith(kind)})
+        return len(self.history.loss)
+
+    def trained(self) -> Trained:
+        """What the training came to."""
+        last, network = self._of_every_source(), self._under_way.network
+        if self._chosen_state:
+            network.load_state_dict(self._chosen_state)
+        return Trained(network, last, self._chosen, self._oracle, self.history)
+
+
+def time_steps(
+    clips: ClipSet, train: Sequence[int], recipe: Recipe, device: torch.device, steps: int = 2
+) -> tuple[float, float]:
+    """Seconds of a training step, and of looking at one clip, after one that warms up.
+
+    Args:
+        clips: All clips.
+        train: Rows to take the batches from.
+        recipe: How.
+        device: Where.
+        steps: How many are timed.
+    """
+    batch = list(train)[: recipe.batch]
+    session = _Session(clips, batch, (), recipe, seed=recipe.seed, device=device, chosen_epoch=None)
+    session.epoch(1)
+    _wait(device)
+    started = time.perf_counter()
+    for number in range(2, steps + 2):
+        session.epoch(number)
+    _wait(device)
+    trained = time.perf_counter()
+    predict(session.trained().network, clips, batch[:_EVALUATION_BATCH], recipe.aus, device)
+    return (trained - started) / steps, (time.perf_counter() - trained) / len(batch[:_EVALUATION_BATCH])
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def au_sources(network: nn.Module) -> tuple[str, ...]:
@@ -125,13 +245,15 @@ def predict(network: nn.Module, clips: ClipSet, rows: Sequence[int], aus: str, d
 
 
 def _images(clips: ClipSet, chosen: Tensor, device: torch.device) -> Tensor:
+    """Pictures (B, F, C, size, size) float32, as networks take them."""
     images = clips.images[chosen].to(device)
-    return normalise(images) if clips.kind == "frames" else images
+    if clips.view == "pair":
+        return normalise(images)
+    return images.float() / 255 if clips.view == "sequence" else images.float()
 
 
 def _inputs(clips: ClipSet, images: Tensor, aus: Tensor, known: Tensor) -> dict[str, Tensor]:
-    shown = {"onset": images[:, 0], "apex": images[:, -1]} if clips.kind == "frames" else {"flow": images[:, 0]}
-    return {**shown, "aus": aus.to(images.device), "aus_known": known.to(images.device)}
+    return {**feed.pictures(clips.view, images), "aus": aus.to(images.device), "aus_known": known.to(images.device)}
 
 
 def _loss(
@@ -145,7 +267,7 @@ def _loss(
 ) -> Tensor:
     images = augment(
         _images(clips, chosen, device),
-        vectors=clips.kind == "flow",
+        vectors=clips.view.startswith("flow"),
         flip=recipe.flip,
         rotation_deg=recipe.rotation_deg,
         shift=recipe.shift,
@@ -162,7 +284,7 @@ def _loss(
             output.au_logits.float(), clips.aus[chosen].to(device), reduction="none"
         )
         loss = loss + recipe.au_loss * (each * annotated).sum() / (annotated.sum() * each.shape[1]).clamp(min=1)
-    return loss
+    return loss if output.own_loss is None else loss + output.own_loss.float()
 
 
 def _batches(rows: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -183,7 +305,7 @@ def _optimiser(
     groups: list[dict[str, object]] = [{"params": others, "lr": recipe.lr, "weight_decay": recipe.weight_decay}]
     if angles:
         groups.append({"params": angles, "lr": recipe.angle_lr, "weight_decay": 0.0})
-    optimiser = torch.optim.AdamW(groups)
+    optimiser = (torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW)(groups)
     decay = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda epoch: recipe.lr_decay ** min(epoch, recipe.lr_decay_epochs)
     )

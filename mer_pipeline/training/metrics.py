@@ -35,6 +35,15 @@ def scores(truth: Sequence[str], predicted: Sequence[str], classes: Sequence[str
     }
 
 
+def uf1(truth: Sequence[int], predicted: Sequence[int]) -> float:
+    """F1 averaged over the classes that occur in the truth.
+
+    >>> uf1([0, 0, 1], [0, 0, 2])
+    0.5
+    """
+    return float(f1_score(truth, predicted, labels=sorted(set(truth)), average="macro", zero_division=0))
+
+
 def intervals(
     truth: Sequence[str],
     predicted: Sequence[str],
@@ -59,20 +68,32 @@ def intervals(
     >>> intervals(["a", "b"] * 3, ["a", "b"] * 3, ["s", "s", "t", "t", "u", "u"], ["a", "b"])["uf1"]
     (1.0, 1.0)
     """
-    subjects = sorted(set(groups))
-    place, index = {name: i for i, name in enumerate(classes)}, {name: i for i, name in enumerate(subjects)}
-    tables = np.zeros((len(subjects), len(classes), len(classes)))
-    for group, true, guess in zip(groups, truth, predicted, strict=True):
-        tables[index[group], place[true], place[guess]] += 1
-    drawn = np.random.default_rng(seed).integers(0, len(subjects), (resamples, len(subjects)))
-    found = _scores_of(np.stack([tables[rows].sum(0) for rows in drawn]))
+    tables = confusions_by_group(truth, predicted, groups, classes)
+    found = scores_of(np.stack([tables[rows].sum(0) for rows in subject_draws(len(tables), resamples, seed)]))
     return {
         name: (round(float(np.quantile(values, 0.025)), 4), round(float(np.quantile(values, 0.975)), 4))
         for name, values in found.items()
     }
 
 
-def _scores_of(confusions: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
+def subject_draws(subjects: int, resamples: int, seed: int) -> npt.NDArray[np.int64]:
+    """Numbers of the subjects that are drawn with replacement, (resamples, subjects)."""
+    return np.random.default_rng(seed).integers(0, subjects, (resamples, subjects))
+
+
+def confusions_by_group(
+    truth: Sequence[str], predicted: Sequence[str], groups: Sequence[str], classes: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """One confusion matrix a group, groups sorted by name: (groups, classes, classes), truth in rows."""
+    names = sorted(set(groups))
+    place, index = {name: i for i, name in enumerate(classes)}, {name: i for i, name in enumerate(names)}
+    tables = np.zeros((len(names), len(classes), len(classes)))
+    for group, true, guess in zip(groups, truth, predicted, strict=True):
+        tables[index[group], place[true], place[guess]] += 1
+    return tables
+
+
+def scores_of(confusions: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
     """Accuracy, UF1 and UAR of (n, classes, classes) confusion matrices, over the classes that occur in each truth."""
     right = np.diagonal(confusions, axis1=1, axis2=2)
     true, guessed = confusions.sum(2), confusions.sum(1)

@@ -12,18 +12,35 @@ from typing import Any, get_type_hints
 import torch
 
 from mer_pipeline import networks
-from mer_pipeline.datasets.clip import Kind
 from mer_pipeline.errors import MerError
-from mer_pipeline.networks.feed import input_names
+from mer_pipeline.networks.feed import View, input_names, view
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-# Side of what networks look at, in pixels, as the papers have it.
-_USUAL_SIZE: dict[Kind, int] = {"frames": 224, "flow": 28}
+# Side of the pictures for which parameters are told where a recipe leaves it to the cache.
+_USUAL_SIZE = 224
 AUS = ("predicted", "annotated", "none")
+_CHOICES = {"class_weights": ("none", "balanced"), "aus": AUS, "optimiser": ("adamw", "adam")}
+_RANGES: dict[str, tuple[float, float]] = {
+    "size": (0, 1024),
+    "frames": (2, 256),
+    "epochs": (1, 100_000),
+    "batch": (1, 100_000),
+    "lr": (0, 10),
+    "angle_lr": (0, 10),
+    "weight_decay": (0, 100),
+    "lr_decay": (0, 1),
+    "lr_decay_epochs": (0, 100_000),
+    "au_loss": (0, 1e6),
+    "au_substitution": (0, 1),
+    "flip": (0, 1),
+    "rotation_deg": (0, 180),
+    "shift": (0, 0.5),
+    "seed": (0, 2**31),
+}
 
 
 @dataclass(frozen=True)
@@ -35,11 +52,14 @@ class Recipe:
         source: The paper or release that it follows, in a few words.
         network: Name in `mer_pipeline.networks`.
         options: Options of the network that differ from its defaults.
+        size: Pictures are resized to this side, in pixels; 0 leaves them as the cache has them.
+        frames: Length of a sequence, for networks that look at one.
         epochs: How often every clip is seen; the last epoch counts.
         batch: Clips a step.
-        lr: Learning rate of AdamW.
+        optimiser: `adamw`, or `adam`, whose weight decay is part of the gradient.
+        lr: Learning rate.
         angle_lr: Learning rate of orientation angles (radians).
-        weight_decay: Of AdamW; angles have none.
+        weight_decay: Of everything but angles.
         lr_decay: The learning rate is multiplied by this after each of the first `lr_decay_epochs` epochs.
         lr_decay_epochs: See `lr_decay`.
         class_weights: `none`, or `balanced` for weights inverse to the class frequency in the training clips.
@@ -56,8 +76,11 @@ class Recipe:
     network: str
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    size: int = 0
+    frames: int = 8
     epochs: int = 99
     batch: int = 50
+    optimiser: str = "adamw"
     lr: float = 8e-4
     angle_lr: float = 5e-3
     weight_decay: float = 0.6
@@ -73,19 +96,10 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        ranges: dict[str, tuple[float, float]] = {
-            "epochs": (1, 100_000),
-            "batch": (1, 100_000),
-            "lr": (0, 10),
-            "angle_lr": (0, 10),
-            "seed": (0, 2**31),
-        }
-        ranges |= {"flip": (0, 1), "shift": (0, 0.5), "rotation_deg": (0, 180), "au_substitution": (0, 1)}
-        ranges |= {"weight_decay": (0, 100), "lr_decay": (0, 1), "lr_decay_epochs": (0, 100_000), "au_loss": (0, 1e6)}
-        for name, (low, high) in ranges.items():
+        for name, (low, high) in _RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise MerError(f"{name} = {getattr(self, name)} is outside {low}..{high}", fix="correct the recipe")
-        for name, allowed in (("class_weights", ("none", "balanced")), ("aus", AUS)):
+        for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise MerError(
                     f"{name} = {getattr(self, name)!r} is unknown", fix=f"choose one of {', '.join(allowed)}"
@@ -93,6 +107,10 @@ class Recipe:
         try:
             known = networks.option_defaults(self.network)
             for name in self.options:
+                if name == "frames":
+                    raise MerError(
+                        "frames are set for the whole recipe", where=f"recipe {self.model}", fix="write --set frames=N"
+                    )
                 if name not in known:
                     fix = _nearest(name, known)
                     raise MerError(f"{self.network} has no option {name!r}", where=f"recipe {self.model}", fix=fix)
@@ -102,27 +120,44 @@ class Recipe:
                 str(error), where=f"recipe {self.model}", fix="see mer models and the model's card"
             ) from None
 
-    def parameters(self, size: int | None = None, classes: int = 5) -> int:
-        """How many parameters the network has at a size (by default its kind's usual one); nothing is allocated.
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """What `networks.build` takes besides classes and size, every default written out."""
+        known = networks.option_defaults(self.network)
+        return {**known, **({"frames": self.frames} if "frames" in known else {}), **self.options}
+
+    @property
+    def view(self) -> View:
+        """What the network looks at."""
+        return view(self.outline())
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The tensors that the network takes."""
+        return input_names(self.outline())
+
+    def outline(self, size: int | None = None, classes: int = 5) -> torch.nn.Module:
+        """The network without its weights: nothing is allocated.
+
+        Args:
+            size: Of its pictures; None for that of the recipe, or 224 where the recipe leaves it to the cache.
+            classes: Emotions.
 
         Raises:
             ValueError: An unknown network or option, or an impossible value.
         """
-        size = size or _USUAL_SIZE[self.kind]
-        return sum(parameter.numel() for parameter in self._outline(size, classes).parameters())
-
-    @property
-    def kind(self) -> Kind:
-        """What the network looks at."""
-        return "flow" if "flow" in input_names(self._outline(_USUAL_SIZE["frames"], 5)) else "frames"
-
-    def _outline(self, size: int, classes: int) -> torch.nn.Module:
         with torch.device("meta"):
-            return networks.build(self.network, classes=classes, size=size, **self.options)
+            return networks.build(
+                self.network, classes=classes, size=size or self.size or _USUAL_SIZE, **self.network_options
+            )
+
+    def parameters(self, size: int | None = None, classes: int = 5) -> int:
+        """How many parameters `outline` has."""
+        return sum(parameter.numel() for parameter in self.outline(size, classes).parameters())
 
     def as_json(self) -> dict[str, Any]:
         """The recipe with every default written out, options of the network included."""
-        return {**asdict(self), "options": {**networks.option_defaults(self.network), **self.options}}
+        return {**asdict(self), "options": self.network_options}
 
 
 def zoo() -> Path:

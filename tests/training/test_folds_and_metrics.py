@@ -4,7 +4,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.training.folds import Fold, loso
-from mer_pipeline.training.metrics import _scores_of, intervals, scores
+from mer_pipeline.training.metrics import scores_of, intervals, scores
 
 
 def test_every_subject_is_held_out_once_and_never_trained_on():
@@ -59,7 +59,7 @@ def test_the_bootstrap_scores_as_scikit_learn_does():
         for true, guess in zip(truth, predicted, strict=True):
             table[0, "abcd".index(true), "abcd".index(guess)] += 1
         expected = scores(truth, predicted, list("abcd"))
-        for name, value in _scores_of(table).items():
+        for name, value in scores_of(table).items():
             assert value[0] == pytest.approx(expected[name])
 
 

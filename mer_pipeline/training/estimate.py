@@ -1,0 +1,97 @@
+"""What a training would cost, found out by a few of its steps; nothing is written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mer_pipeline import networks
+from mer_pipeline.device import choose_device, free_memory_mb, used_memory_mb
+from mer_pipeline.errors import MerError
+from mer_pipeline.training.data import ClipSet
+from mer_pipeline.training.folds import folds_of, guard
+from mer_pipeline.training.loop import time_steps
+from mer_pipeline.training.recipe import Recipe
+from mer_pipeline.training.train import Plan
+
+# Weights, their gradients and the two moments of Adam.
+_BYTES_A_PARAMETER = 16
+
+
+def estimate(clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto") -> dict[str, Any]:
+    """Check that a training can begin, and tell what it would cost.
+
+    Args:
+        clips: The clips in memory.
+        recipe: How.
+        plan: How it is judged.
+        device: Where.
+
+    Returns:
+        JSON values: `parameters`, `multiply_accumulates` of a clip, `folds`, `data_mb`, `memory_mb`, `memory_free_mb`,
+        `seconds_per_step` (measured), `seconds` of the whole training (estimated from it), `problems`, and what they
+        are of.
+
+    Raises:
+        MerError: The clips cannot be split, something of a test clip would be trained on, or the network's weights
+            alone are more than the free memory.
+    """
+    where = choose_device(device)
+    folds = folds_of(plan.protocol, clips.clip_ids, clips.groups)
+    guard(folds, clips.clip_ids, clips.groups, clips.images)
+    outline = recipe.outline(clips.size, len(clips.classes))
+    parameters = sum(parameter.numel() for parameter in outline.parameters())
+    free = free_memory_mb(where)
+    if parameters * _BYTES_A_PARAMETER / 1e6 > free:
+        raise MerError(
+            f"{parameters:,} parameters need {parameters * _BYTES_A_PARAMETER / 1e9:.1f} GB to train, {free / 1e3:.1f} "
+            f"GB are free",
+            where=str(where),
+            fix="choose a smaller --model",
+        )
+    largest = max(folds, key=lambda fold: len(fold.train))
+    step, look = time_steps(clips, largest.train, recipe, where)
+    seconds = sum(
+        _seconds(len(fold.train), len(fold.test), recipe, step, look) * (1 + (plan.select == "inner")) for fold in folds
+    ) + _seconds(len(clips.clip_ids), 0, recipe, step, look)
+    used = used_memory_mb(where)
+    return {
+        "model": recipe.model,
+        "recipe": recipe.as_json(),
+        "parameters": parameters,
+        "multiply_accumulates": networks.multiply_accumulates(outline),
+        "view": clips.view,
+        "size": clips.size,
+        "clips": len(clips.clip_ids),
+        "subjects": len(set(clips.groups)),
+        "classes": clips.class_counts,
+        "protocol": plan.protocol,
+        "folds": len(folds),
+        "selection": plan.select,
+        "seeds": plan.seeds,
+        "device": str(where),
+        "data_mb": round(clips.images.numel() * clips.images.element_size() / 1e6),
+        "memory_mb": used,
+        "memory_free_mb": free,
+        "seconds_per_step": round(step, 4),
+        "seconds": round(seconds * plan.seeds, 1),
+        "problems": _problems(clips, recipe, largest.train, used, free),
+    }
+
+
+def _seconds(train: int, test: int, recipe: Recipe, step: float, look: float) -> float:
+    """Of one training; a short last batch is counted by its share."""
+    return recipe.epochs * (train / min(recipe.batch, train) * step + test * look)
+
+
+def _problems(clips: ClipSet, recipe: Recipe, train: tuple[int, ...], used: int, free: int) -> list[str]:
+    """What does not forbid the training, but should be known before it."""
+    found = []
+    if used > 0.9 * (used + free):
+        found.append(f"a step leaves {free - used:,} MB of memory: choose a smaller batch")
+    absent = [name for name, count in clips.class_counts.items() if not count]
+    if absent:
+        found.append(f"no clip of {', '.join(absent)}")
+    if math.ceil(len(train) / recipe.batch) < 2:
+        found.append(f"batch {recipe.batch} holds all {len(train)} training clips: an epoch is a single step")
+    return found

@@ -1,0 +1,163 @@
+"""The parts of one run: every fold, and the network for prediction; what is finished is not trained again."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mer_pipeline.networks.normalise import MEAN, STD
+from mer_pipeline.progress import Progress
+from mer_pipeline.runs import Card, Prediction, read_json, save_network, write_json
+from mer_pipeline.training.data import ClipSet
+from mer_pipeline.training.folds import Fold, inner_split
+from mer_pipeline.training.loop import Trained, au_sources, train_network
+from mer_pipeline.training.provenance import versions
+from mer_pipeline.training.recipe import Recipe
+
+
+class Trainer:
+    """Trains the parts of one run and keeps count of the epochs."""
+
+    def __init__(
+        self,
+        clips: ClipSet,
+        recipe: Recipe,
+        run: Path,
+        device: torch.device,
+        *,
+        folds: int,
+        inner: bool,
+        progress: Progress,
+    ) -> None:
+        """Args:
+        clips: All clips.
+        recipe: How.
+        run: The run folder.
+        device: Where.
+        folds: How many there will be.
+        inner: Whether subjects inside each training fold choose the epoch.
+        progress: Told after every epoch.
+        """
+        self._clips, self._recipe, self._run, self._device = clips, recipe, run, device
+        self._inner, self._progress = inner, progress
+        self._total, self._done = (folds * (1 + inner) + 1) * recipe.epochs, 0
+
+    def fold(self, fold: Fold) -> dict[str, Any]:
+        """Train one fold, or read what an earlier call left; the result file is written last, so it means finished."""
+        folder = self._run / "folds" / fold.folder
+        if (folder / "result.json").is_file():
+            self._advance(self._recipe.epochs * (1 + self._inner), f"{fold.held_out} was finished before")
+            result: dict[str, Any] = read_json(folder / "result.json")
+            return result
+        chosen = self._choose_epoch(fold, folder) if self._inner else None
+        trained = self._train(fold.train, fold.test, fold.held_out, folder, self._recipe, chosen)
+        save_network(folder, trained.network.state_dict(), self._card(fold.train, fold.held_out))
+        result = {
+            "chosen_epoch": chosen,
+            "predictions": [asdict(p) for p in self._predictions(fold, trained)],
+            "history": asdict(trained.history),
+        }
+        write_json(folder / "result.json", result)
+        return result
+
+    def final(self, temperature: float, chosen_epochs: Sequence[int]) -> None:
+        """Train the network for prediction on everybody.
+
+        Args:
+            temperature: For its card.
+            chosen_epochs: Of the folds; their median is how long it is trained. Empty for the recipe's epochs.
+        """
+        folder = self._run / "final"
+        epochs = round(statistics.median(chosen_epochs)) if chosen_epochs else self._recipe.epochs
+        if (folder / "card.json").is_file():  # written after the weights
+            self._advance(self._recipe.epochs, "the final network was finished before")
+            return
+        everybody = range(len(self._clips.clip_ids))
+        trained = self._train(everybody, (), "final", folder, replace(self._recipe, epochs=epochs), None)
+        self._advance(self._recipe.epochs - epochs, "the final network is trained")
+        card = replace(self._card(everybody, None), temperature=temperature, epochs=epochs)
+        save_network(folder, trained.network.state_dict(), card)
+
+    def _choose_epoch(self, fold: Fold, folder: Path) -> int:
+        """The epoch with the highest UF1 on subjects inside the training fold, whom that training did not see."""
+        path = folder / "inner.json"
+        if path.is_file():
+            self._advance(self._recipe.epochs, f"{fold.held_out}: its epoch was chosen before")
+            return int(read_json(path)["chosen_epoch"])
+        learn, choose = inner_split(self._clips.groups, fold.train)
+        trained = self._train(learn, choose, f"{fold.held_out} inner", folder, self._recipe, None)
+        reached = trained.history.test_uf1
+        chosen = 1 + max(range(len(reached)), key=lambda at: (reached[at], at))
+        write_json(path, {"chosen_epoch": chosen, "subjects": sorted({self._clips.groups[row] for row in choose}),
+                          "history": asdict(trained.history)})  # fmt: skip
+        return chosen
+
+    def _train(
+        self, train: Sequence[int], test: Sequence[int], name: str, folder: Path, recipe: Recipe, chosen: int | None
+    ) -> Trained:
+        # A seed of its own for each fold: a resumed run gives the numbers of an uninterrupted one.
+        digest = hashlib.blake2b(f"{recipe.seed}/{name}".encode(), digest_size=4).digest()
+        return train_network(
+            self._clips,
+            train,
+            test,
+            recipe,
+            seed=int.from_bytes(digest, "big"),
+            device=self._device,
+            on_epoch=lambda epoch, loss: self._advance(1, f"{name} epoch {epoch} loss {loss:.3f}"),
+            chosen_epoch=chosen,
+            keep=folder / "under-way.safetensors",
+        )
+
+    def _advance(self, epochs: int, detail: str) -> None:
+        self._done += epochs
+        self._progress("train", self._done, self._total, detail)
+
+    def _card(self, rows: Sequence[int], held_out: str | None) -> Card:
+        clips, recipe = self._clips, self._recipe
+        return Card(
+            model=recipe.model,
+            network=recipe.network,
+            options=recipe.as_json()["options"],
+            size=clips.size,
+            mean=list(MEAN),
+            std=list(STD),
+            classes=list(clips.classes),
+            labels=clips.protocol,
+            held_out=held_out,
+            seed=recipe.seed,
+            epochs=recipe.epochs,
+            clips=len(rows),
+            subjects=len({clips.groups[row] for row in rows}),
+            datasets=clips.datasets,
+            versions=versions(),
+            crop_size=clips.crop_size,
+            flow=clips.flow,
+        )
+
+    def _predictions(self, fold: Fold, trained: Trained) -> list[Prediction]:
+        main = self._recipe.aus if "unused" not in au_sources(trained.network) else "unused"
+        tables = [("last", aus, table) for aus, table in trained.last.items()]
+        tables += [("inner", aus, table) for aus, table in trained.chosen.items()]
+        if trained.oracle is not None:
+            tables.append(("oracle", main, trained.oracle))
+        classes, labels = self._clips.classes, self._clips.labels.tolist()
+        return [
+            Prediction(
+                clip_id=self._clips.clip_ids[row],
+                fold=fold.held_out,
+                selection=selection,
+                aus=aus,
+                truth=classes[labels[row]],
+                predicted=classes[int(probabilities.argmax())],
+                probabilities=[round(p, 6) for p in probabilities.tolist()],
+            )
+            for selection, aus, table in tables
+            for row, probabilities in zip(fold.test, table, strict=True)
+        ]

@@ -5,6 +5,9 @@
     RUN/metrics.json             scores of the pooled predictions
     RUN/folds/<fold>/            weights.safetensors, card.json, result.json (predictions and history; written last)
     RUN/final/                   weights.safetensors and card.json of the network trained on all subjects
+    RUN/controls.csv             what the controls say of every clip
+
+With several seeds, RUN/seed-<n>/ is a run folder each, and RUN/metrics.json has their mean.
 
 A weights file carries its card in its own header, so that the file alone is enough to predict.
 """
@@ -140,7 +143,7 @@ def read_card(text: str, file: Path) -> Card:
 
 def _weights_file(path: Path) -> Path:
     if path.is_dir():
-        for candidate in (path / "final" / WEIGHTS, path / WEIGHTS):
+        for candidate in (path / "final" / WEIGHTS, path / WEIGHTS, *sorted(path.glob(f"seed-*/final/{WEIGHTS}"))):
             if candidate.is_file():
                 return candidate
         unfinished = (path / "run.json").is_file()

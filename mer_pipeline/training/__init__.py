@@ -1,5 +1,7 @@
 """Folds, the training loop, scores, and the run that ties them together."""
 
+from mer_pipeline.training.ablate import ablate, chosen_variants
+from mer_pipeline.training.compare import compare
 from mer_pipeline.training.data import ClipSet, load_clips
 from mer_pipeline.training.estimate import estimate
 from mer_pipeline.training.recipe import Recipe, load_recipe, model_names, parse_settings
@@ -11,6 +13,9 @@ __all__ = [
     "ClipSet",
     "Plan",
     "Recipe",
+    "ablate",
+    "chosen_variants",
+    "compare",
     "estimate",
     "load_clips",
     "load_recipe",

@@ -35,6 +35,7 @@ class ClipSet:
         view: `pair`, `sequence`, `flow` or `flow_sequence`.
         crop_size: Side of the crops in the cache, in pixels.
         flow: How flow was computed: `tvl1`, `dis`, `published`, or empty where it is not looked at.
+        cache: The folder that they were read from, if any.
         notes: What was left out and why, for the user.
     """
 
@@ -49,6 +50,7 @@ class ClipSet:
     view: View = "pair"
     crop_size: int = 0
     flow: str = ""
+    cache: str | None = None
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -129,6 +131,7 @@ def load_clips(
         view=view,
         crop_size=crop_size,
         flow=_flow_of(kept, cache) if view.startswith("flow") else "",
+        cache=str(cache.absolute()),
         notes=notes,
     )
 

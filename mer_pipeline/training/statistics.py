@@ -13,8 +13,6 @@ from scipy import stats
 
 from mer_pipeline.training.metrics import confusions_by_group, scores_of, subject_draws
 
-_LEVEL = 0.05
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -41,8 +39,8 @@ class Difference:
 
 def paired_bootstrap(
     truth: Sequence[str],
-    first: Sequence[str],
-    second: Sequence[str],
+    first: Sequence[Sequence[str]],
+    second: Sequence[Sequence[str]],
     groups: Sequence[str],
     classes: Sequence[str],
     *,
@@ -51,19 +49,30 @@ def paired_bootstrap(
 ) -> dict[str, Difference]:
     """Accuracy, UF1 and UAR of `first` less those of `second`, with intervals by drawing the same subjects for both.
 
-    >>> paired_bootstrap(["a", "b"], ["a", "b"], ["a", "a"], ["s", "t"], ["a", "b"])["accuracy"].value
+    Args:
+        truth: Class of every clip.
+        first, second: What a system says of every clip, once for each of its seeds; scores are means over seeds.
+        groups: Whose clip it is.
+        classes: Names.
+        resamples: How often subjects are drawn.
+        seed: Of the draw.
+
+    >>> paired_bootstrap(["a", "b"], [["a", "b"]], [["a", "a"]], ["s", "t"], ["a", "b"])["accuracy"].value
     0.5
     """
-    tables = [confusions_by_group(truth, guess, groups, classes) for guess in (first, second)]
-    draws = subject_draws(len(tables[0]), resamples, seed)
-    whole = [scores_of(table.sum(0)[None]) for table in tables]
-    drawn = [scores_of(np.stack([table[rows].sum(0) for rows in draws])) for table in tables]
-    found = {}
+    tables = [[confusions_by_group(truth, guess, groups, classes) for guess in seeds] for seeds in (first, second)]
+    draws = subject_draws(len(set(groups)), resamples, seed)
+
+    def mean_over_seeds(draw: npt.NDArray[np.int64]) -> list[dict[str, npt.NDArray[np.float64]]]:
+        found = [[scores_of(np.stack([table[rows].sum(0) for rows in draw])) for table in seeds] for seeds in tables]
+        return [{name: np.mean([one[name] for one in seeds], axis=0) for name in seeds[0]} for seeds in found]
+
+    whole, drawn = mean_over_seeds(np.arange(len(set(groups)))[None]), mean_over_seeds(draws)
+    differences = {}
     for name in whole[0]:
-        spread = drawn[0][name] - drawn[1][name]
-        low, high = np.quantile(spread, [0.025, 0.975])
-        found[name] = Difference(float(whole[0][name][0] - whole[1][name][0]), float(low), float(high))
-    return found
+        low, high = np.quantile(drawn[0][name] - drawn[1][name], [0.025, 0.975])
+        differences[name] = Difference(float((whole[0][name] - whole[1][name])[0]), float(low), float(high))
+    return differences
 
 
 def mcnemar(truth: Sequence[str], first: Sequence[str], second: Sequence[str]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _control(
         chosen, network = annotated, "the network with annotated Action Units"
     truth, guess, subjects = _columns(chosen)
     controlled = [guesses[p.clip_id] for p in chosen]
-    difference = paired_bootstrap(truth, guess, controlled, subjects, classes)["uf1"]
+    difference = paired_bootstrap(truth, [guess], [controlled], subjects, classes)["uf1"]
     found = {key: value for key, value in scores(truth, controlled, classes).items() if key in _BRIEF}
     said = verdict(difference, network, name)
     if name == AUS_ONLY and not (difference.clear and difference.value > 0):

@@ -201,7 +201,13 @@ def _open_run(run: Path, clips: ClipSet, recipe: Recipe, plan: Plan, device: tor
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise MerError("exists and is not a run folder", where=run, fix="choose another --out")
     private_folder(run)
-    facts = {"command": command, "versions": versions(), "hardware": hardware(device), "notes": list(clips.notes)}
+    facts = {
+        "command": command,
+        "cache": clips.cache,
+        "versions": versions(),
+        "hardware": hardware(device),
+        "notes": list(clips.notes),
+    }
     write_json(run / "run.json", {**identity, **facts})
 
 

@@ -4,7 +4,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.training.folds import Fold, loso
-from mer_pipeline.training.metrics import scores_of, intervals, scores
+from mer_pipeline.training.metrics import intervals, scores, scores_of
 
 
 def test_every_subject_is_held_out_once_and_never_trained_on():

@@ -62,8 +62,8 @@ def say_json(values: Any) -> None:
 def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; cells are shown as they are."""
     table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for at, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=at == 0)
     for row in rows:
         table.add_row(*(_plain("" if cell is None else str(cell)) for cell in row))
     _out.print(table)

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from mer_pipeline.cli.common import Json, say, say_json, say_table
 
+_VIEWS = {
+    "pair": "onset and apex",
+    "sequence": "frames onset to offset",
+    "flow": "flow",
+    "flow_sequence": "flow of several frames",
+}
+
 
 def models(as_json: Json = False) -> None:
     """List the models of the zoo; each has a recipe and a card."""
@@ -13,8 +20,11 @@ def models(as_json: Json = False) -> None:
     if as_json:
         say_json(rows)
         return
-    cells = [(row["name"], f"{row['parameters']:,}", row["source"]) for row in rows]
-    say_table(
-        "models (parameters at 224 x 224, or 28 x 28 for flow, with 5 classes)", ("name", "parameters", "source"), cells
-    )
+    cells = [
+        (row["name"], f"{row['parameters']:,}", f"{row['multiply_accumulates'] / 1e6:,.1f}",
+         f"{_VIEWS[row['view']]}, {row['size']} px", row["source"])
+        for row in rows
+    ]  # fmt: skip
+    say_table("models (with 5 classes; MMAC: million multiply-accumulates a clip)",
+              ("name", "parameters", "MMAC", "looks at", "source"), cells)  # fmt: skip
     say(f"cards and recipes: {zoo()}")

@@ -31,6 +31,8 @@ def augment(
     Returns:
         (B, F, C, H, W); all F frames of a clip are changed alike, and pixels from outside repeat the border.
     """
+    if not (flip or rotation_deg or shift):
+        return images
     batch, frames, channels, height, width = images.shape
     drawn = torch.rand(4, batch, generator=generator)
     mirror = torch.where(drawn[0] < flip, -1.0, 1.0)

@@ -159,7 +159,7 @@ class _Session:
         if accuracy > max(self.history.test_accuracy, default=-1.0):
             self._oracle = probabilities
         self.history.test_accuracy.append(accuracy)
-        self.history.test_uf1.append(uf1(truth.tolist(), guess.tolist()))
+        self.history.test_uf1.append(uf1(truth.numpy(), guess.numpy()))
 
     def _of_every_source(self) -> dict[str, Tensor]:
         network = self._under_way.network

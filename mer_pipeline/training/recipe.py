@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -129,12 +130,16 @@ class Recipe:
     @property
     def view(self) -> View:
         """What the network looks at."""
-        return view(self.outline())
+        return view(self._usual)
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The tensors that the network takes."""
-        return input_names(self.outline())
+        return input_names(self._usual)
+
+    @functools.cached_property
+    def _usual(self) -> torch.nn.Module:
+        return self.outline()
 
     def outline(self, size: int | None = None, classes: int = 5) -> torch.nn.Module:
         """The network without its weights: nothing is allocated.
@@ -153,7 +158,8 @@ class Recipe:
 
     def parameters(self, size: int | None = None, classes: int = 5) -> int:
         """How many parameters `outline` has."""
-        return sum(parameter.numel() for parameter in self.outline(size, classes).parameters())
+        outline = self._usual if (size, classes) == (None, 5) else self.outline(size, classes)
+        return sum(parameter.numel() for parameter in outline.parameters())
 
     def as_json(self) -> dict[str, Any]:
         """The recipe with every default written out, options of the network included."""
@@ -172,12 +178,15 @@ def model_names() -> list[str]:
 
 
 def zoo_table() -> list[dict[str, Any]]:
-    """Name, parameters, source and recipe of every model, as `mer models --json` prints them."""
+    """Name, cost, source and recipe of every model, as `mer models --json` prints them; for 5 classes."""
     recipes = [load_recipe(name) for name in model_names()]
     return [
         {
             "name": recipe.model,
             "parameters": recipe.parameters(),
+            "multiply_accumulates": networks.multiply_accumulates(recipe.outline()),
+            "size": recipe.size or _USUAL_SIZE,
+            "view": recipe.view,
             "source": recipe.source,
             "recipe": str(zoo() / recipe.model / "recipe.toml"),
         }

@@ -14,19 +14,25 @@ from mer_pipeline.networks.attention import (
     angle_parameters,
     learned_angles_deg,
 )
+from mer_pipeline.networks.cost import example_batch, multiply_accumulates
+from mer_pipeline.networks.fdp import FDP, Explanation
 from mer_pipeline.networks.interface import AU_COUNT, Network, Output
 from mer_pipeline.networks.registry import build, names, option_defaults
 
 __all__ = [
     "AU_COUNT",
+    "FDP",
     "MODES",
     "AttentionProfile",
+    "Explanation",
     "Network",
     "OrientationAttention",
     "Output",
     "angle_parameters",
     "build",
+    "example_batch",
     "learned_angles_deg",
+    "multiply_accumulates",
     "names",
     "option_defaults",
 ]

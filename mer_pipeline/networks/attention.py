@@ -5,6 +5,7 @@ Source: FaceSleuth (Continuously Vertical Attention, CVA) and FaceSleuth-R (SOA)
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -132,7 +133,7 @@ class OrientationAttention(nn.Module):
         """
         self._check(x, previous)
         batch, channels, height_px, width_px = x.shape
-        with torch.autocast(x.device.type, enabled=False):  # means of thousands of pixels need more than bfloat16
+        with _full_precision(x.device.type):
             rows = x.permute(0, 2, 3, 1).reshape(batch, height_px * width_px, channels)
             rows = rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows
             grid = line_grid(self.orientation.theta_rad, height_px, width_px, rows.dtype)
@@ -155,6 +156,11 @@ class OrientationAttention(nn.Module):
                 f"the previous attention has {previous.values.shape[-1]} channels, expected {expected}: "
                 "set previous_channels"
             )
+
+
+def _full_precision(device_type: str) -> AbstractContextManager[object]:
+    """No autocast: means of thousands of pixels need more than bfloat16. (Torch has none to switch off on `meta`.)"""
+    return nullcontext() if device_type == "meta" else torch.autocast(device_type, enabled=False)
 
 
 def continued(previous: AttentionProfile, grid: LineGrid) -> Tensor:

@@ -11,15 +11,15 @@ STRIDES = (1, 2, 2, 2)  # of the four stages; with the stem's 2 the motion map h
 
 
 class Stem(nn.Sequential):
-    """conv3x3 stride 2, BN, ReLU, conv3x3, BN, ReLU: (B, 3, S, S) -> (B, widths[1], S/2, S/2).
+    """conv3x3 with the stride, BN, ReLU, conv3x3, BN, ReLU: (B, 3, S, S) -> (B, widths[1], S / stride, S / stride).
 
     Source: the release of MMNet, kept by FaceSleuth (widths 180 and 128).
     """
 
-    def __init__(self, widths: Sequence[int], in_channels: int = 3) -> None:
+    def __init__(self, widths: Sequence[int], stride: int = 2) -> None:
         first, second = widths
         super().__init__(
-            nn.Conv2d(in_channels, first, 3, stride=2, padding=1, bias=False),
+            nn.Conv2d(3, first, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(first),
             nn.ReLU(inplace=True),
             nn.Conv2d(first, second, 3, padding=1, bias=False),
@@ -70,6 +70,26 @@ def initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+class ActionUnitHead(nn.Sequential):
+    """Estimate of the Action Units from a motion map: (B, channels, h, w) -> logits (B, 21).
+
+    Args:
+        channels: of the map.
+        cells: the map is averaged to cells x cells before the linear layer.
+    """
+
+    def __init__(self, channels: int, cells: int = 7) -> None:
+        hidden = 8
+        super().__init__(
+            nn.Conv2d(channels, hidden, 1, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(inplace=True),
+            nn.AdaptiveAvgPool2d(cells),
+            nn.Flatten(),
+            nn.Linear(hidden * cells * cells, AU_COUNT),
+        )
+
+
 class ActionUnitInput(nn.Module):
     """Estimates the Action Units from motion features and decides which AUs the classifier sees.
 
@@ -79,21 +99,12 @@ class ActionUnitInput(nn.Module):
     loss teaches the estimate.
 
     Args:
-        channels: of the (B, C, h, w) motion map.
-        cells: the map is averaged to cells x cells before the linear layer.
+        channels, cells: see `ActionUnitHead`.
     """
 
     def __init__(self, channels: int, cells: int = 7) -> None:
         super().__init__()
-        hidden = 8
-        self.head = nn.Sequential(
-            nn.Conv2d(channels, hidden, 1, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.ReLU(inplace=True),
-            nn.AdaptiveAvgPool2d(cells),
-            nn.Flatten(),
-            nn.Linear(hidden * cells * cells, AU_COUNT),
-        )
+        self.head = ActionUnitHead(channels, cells)
 
     def forward(self, motion: Tensor, aus: Tensor | None, aus_known: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the AUs for the classifier (B, 21) and the logits of the estimate (B, 21).

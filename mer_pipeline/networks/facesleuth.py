@@ -15,26 +15,31 @@ HEADS = ("paper", "release")
 
 
 class MotionStream(nn.Module):
-    """Stem and four stages on apex - onset, each followed by attention that continues the previous one.
+    """Stem and four stages on apex - onset, or on flow, each followed by attention that continues the previous one.
 
     Args:
         stem: widths of the stem's two convolutions.
         channels: of the four stages, strides 1, 2, 2, 2.
         attention: see `attention.MODES`.
         theta_deg: start of learned angles.
+        stem_stride: 2, or 1 for small pictures.
     """
 
-    def __init__(self, stem: Sequence[int], channels: Sequence[int], attention: str, theta_deg: float) -> None:
+    def __init__(
+        self, stem: Sequence[int], channels: Sequence[int], attention: str, theta_deg: float, stem_stride: int = 2
+    ) -> None:
         super().__init__()
-        self.stem = Stem(stem)
+        if len(stem) != 2 or len(channels) != 4:
+            raise ValueError(f"stem is {list(stem)} and channels {list(channels)}: give 2 and 4 widths")
+        self.stem = Stem(stem, stem_stride)
         self.stages = stages(stem[-1], channels)
         self.apply(initialise)
         self.attentions, self.shared_orientation = attention_layers(attention, tuple(channels), theta_deg)
 
-    def forward(self, difference: Tensor) -> Tensor:
-        """(B, 3, S, S) -> (B, channels[-1], S / 16, S / 16)."""
+    def forward(self, motion: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, channels[-1], S / 16, S / 16), with a stem stride of 1 S / 8, rounded up."""
         # The attention sums over rows of channels; convolutions run in that layout as well.
-        x: Tensor = self.stem(difference.contiguous(memory_format=torch.channels_last))
+        x: Tensor = self.stem(motion.contiguous(memory_format=torch.channels_last))
         previous: AttentionProfile | None = None
         for stage, attention in zip_longest(self.stages, self.attentions):
             x = stage(x)
@@ -78,6 +83,14 @@ class ReleaseHead(nn.Module):
         return result
 
 
+def classifier(head: str, features: int, au_input: bool, classes: int) -> PaperHead | ReleaseHead:
+    """The head of a name, `paper` or `release`, for so many features and, with `au_input`, the Action Units."""
+    if head not in HEADS:
+        raise ValueError(f"head is {head!r}: choose one of {', '.join(HEADS)}")
+    kind = PaperHead if head == "paper" else ReleaseHead
+    return kind(features, AU_COUNT if au_input else 0, classes)
+
+
 class FaceSleuth(nn.Module):
     """The whole network; with `attention="soa"` it is FaceSleuth-R.
 
@@ -115,18 +128,12 @@ class FaceSleuth(nn.Module):
         super().__init__()
         if size % STRIDE_PX:
             raise ValueError(f"size is {size}: give a multiple of {STRIDE_PX}")
-        if head not in HEADS:
-            raise ValueError(f"head is {head!r}: choose one of {', '.join(HEADS)}")
-        if len(stem) != 2 or len(channels) != 4:
-            raise ValueError(f"stem is {list(stem)} and channels {list(channels)}: give 2 and 4 widths")
         self.size = size
         self.inputs = ("onset", "apex", "aus", "aus_known") if au_input else ("onset", "apex")
         self.motion = MotionStream(stem, channels, attention, theta_deg)
         self.position = PositionFocalizer(size, channels[-1], embed_dim, drop_path) if position else None
         self.action_units = ActionUnitInput(channels[-1]) if au_input else None
-        features = channels[-1] * (size // STRIDE_PX) ** 2
-        head_type = PaperHead if head == "paper" else ReleaseHead
-        self.head = head_type(features, AU_COUNT if au_input else 0, classes)
+        self.head = classifier(head, channels[-1] * (size // STRIDE_PX) ** 2, au_input, classes)
 
     def forward(
         self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from mer_pipeline.networks.interface import Output
 
-
 View = Literal["pair", "sequence", "flow", "flow_sequence"]
 VIEWS: tuple[View, ...] = get_args(View)
 

@@ -22,8 +22,8 @@ class Network(Protocol):
 
     - `onset`, `apex`: (B, 3, size, size) RGB, normalised;
     - `sequence`: (B, T, 1, size, size) grey from onset to offset, 0..1;
-    - `flow`: (B, 3, size, size) u, v in pixels and strain, from onset to apex;
-    - `flow_sequence`: (B, T, 3, size, size) the same from the onset to each of T later frames.
+    - `flow`: (B, 3, size, size) u, v and strain from onset to apex, in hundredths of the side and of 1;
+    - `flow_sequence`: (B, T, 3, size, size) the same from the onset to each of T frames, the onset itself first.
 
     `aus`: (B, 21) float, 0/1 or probabilities. `aus_known`: (B,) bool, False where the network's own estimate shall
     replace `aus`.
@@ -44,3 +44,10 @@ def check_square(name: str, images: Tensor, size: int) -> None:
             f"{name} has shape {tuple(images.shape)}, but the network was built for size {size}: "
             f"give images of {size}x{size} or build it with size={height}"
         )
+
+
+def check_sequence(name: str, images: Tensor, size: int) -> None:
+    """Raise ValueError unless `images` is (B, T, channels, size, size) with T from 2."""
+    if images.ndim != 5 or images.shape[1] < 2:
+        raise ValueError(f"{name} has shape {tuple(images.shape)}, expected (B, T, channels, S, S) with T from 2")
+    check_square(name, images[:, 0], size)

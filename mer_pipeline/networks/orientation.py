@@ -180,7 +180,7 @@ def _project(theta: Tensor, height_px: int, width_px: int) -> tuple[Tensor, Tens
 
 def _needs_matrix(rows: Tensor) -> bool:
     exporting = torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting()
-    return exporting or rows.device.type not in ("cpu", "cuda")
+    return exporting or rows.device.type not in ("cpu", "cuda", "meta")
 
 
 def _matrix(grid: LineGrid) -> Tensor:

@@ -8,14 +8,20 @@ from typing import Any
 from torch import nn
 
 from mer_pipeline.networks.facesleuth import FaceSleuth
+from mer_pipeline.networks.facesleuth_flow import FaceSleuthFlow
+from mer_pipeline.networks.fdp import FDP
 from mer_pipeline.networks.mmnet import MMNet
 from mer_pipeline.networks.resnet import ResNet18
+from mer_pipeline.networks.resnet3d import ResNet3D
 from mer_pipeline.networks.ststnet import STSTNet
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "facesleuth": FaceSleuth,
+    "facesleuth_flow": FaceSleuthFlow,
+    "fdp": FDP,
     "mmnet": MMNet,
     "resnet18": ResNet18,
+    "resnet3d": ResNet3D,
     "ststnet": STSTNet,
 }
 

@@ -6,17 +6,12 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from mer_pipeline.networks import build, learned_angles_deg, names, option_defaults
 from mer_pipeline.networks.focalizer import PositionFocalizer
+from tests.networks.tiny import EVERY, FLOW, FRAMES, OPTIONS, parameters, random_batch, tiny
 
-SLIM = {"stem": [8, 12], "channels": [12, 16, 16, 32]}
-TINY: dict[str, dict] = {
-    "facesleuth": {**SLIM, "embed_dim": 8},
-    "mmnet": SLIM,
-    "resnet18": {},
-}
+AU_INPUT = [name for name in EVERY if "au_input" in option_defaults(name)]
 
 
 def frames(clips: int, size: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -25,20 +20,11 @@ def frames(clips: int, size: int, seed: int = 0) -> tuple[torch.Tensor, torch.Te
     return onset, onset + 0.3 * torch.randn(clips, 3, size, size, generator=generator)
 
 
-def tiny(name: str, size: int = 64, classes: int = 3, **options) -> nn.Module:
-    torch.manual_seed(0)
-    return build(name, classes=classes, size=size, **{**TINY[name], **options})
-
-
-def parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
-
-
 def test_registry_lists_all() -> None:
-    assert names() == sorted([*TINY, "ststnet"])
+    assert names() == sorted(OPTIONS)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", EVERY)
 def test_option_defaults_are_json_and_build(name: str) -> None:
     options = option_defaults(name)
     assert json.loads(json.dumps(options)) == options
@@ -48,8 +34,8 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("facesleut", {}, "did you mean facesleuth?"),
-        ("vgg", {}, "facesleuth, mmnet, resnet18, ststnet"),
+        ("facesleut", {}, "did you mean facesleuth or facesleuth_flow?"),
+        ("vgg", {}, "facesleuth, facesleuth_flow, fdp, mmnet, resnet18, resnet3d, ststnet"),
         ("facesleuth", {"atention": "soa"}, "'atention': did you mean attention?"),
         ("facesleuth", {"attention": "sao"}, "choose one of soa"),
         ("facesleuth", {"head": "big"}, "paper, release"),
@@ -58,28 +44,67 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
         ("facesleuth", {"size": 60}, "multiple of 16"),
         ("mmnet", {"size": 60}, "multiple of 16"),
         ("resnet18", {"classes": 1}, "at least 2"),
+        ("facesleuth_flow", {"size": 27}, "at least 28"),
+        ("facesleuth_flow", {"atention": "soa"}, "'atention': did you mean attention?"),
+        ("facesleuth_flow", {"channels": [8]}, "give 2 and 4 widths"),
+        ("facesleuth_flow", {"head": "big"}, "paper, release"),
+        ("resnet3d", {"size": 27}, "at least 28"),
+        ("resnet3d", {"frames": 1}, "frames is 1: give at least 2"),
+        ("resnet3d", {"depth": 18}, "'depth': did you mean width?"),
+        ("fdp", {"size": 48}, "size is 48: give a multiple of 32"),
+        ("fdp", {"frames": 1}, "frames is 1: give at least 2"),
+        ("fdp", {"depths": [3, 4, 10]}, "give 4, 4 and 3 of them"),
+        ("fdp", {"widths": [96, 100, 96, 96]}, "multiples of 3, and beyond 96 of 96"),
+        ("fdp", {"image_widths": [8]}, "give 4 widths"),
     ],
     ids=lambda value: str(value) if not isinstance(value, dict) else "-".join(value) or "none",
 )
 def test_wrong_options_are_named(name: str, options: dict, message: str) -> None:
-    arguments = {"classes": 3, "size": 64, **TINY.get(name, {}), **options}
+    arguments = {"classes": 3, "size": 64, **OPTIONS.get(name, {}), **options}
     with pytest.raises(ValueError, match=re.escape(message)):
         build(name, **arguments)
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_wrong_frame_size_names_both(name: str) -> None:
-    with pytest.raises(ValueError, match=r"(?s)96.*size 64"):
-        tiny(name)(*frames(1, 96))
+@pytest.mark.parametrize("name", EVERY)
+def test_wrong_size_names_both(name: str) -> None:
+    other = random_batch(tiny(name, size=96), 1)
+    with pytest.raises(ValueError, match=rf"(?s)96.*size {tiny(name).size}"):
+        tiny(name)(**other)
 
 
-@pytest.mark.parametrize("size", [64, 96, 112, 160, 224, 256])
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", ["fdp", "resnet3d"])
+def test_a_single_frame_is_no_sequence(name: str) -> None:
+    net = tiny(name)
+    (key, clips), *_ = random_batch(net, 2).items()
+    with pytest.raises(ValueError, match="T from 2"):
+        net(clips[:, :1])
+    with pytest.raises(ValueError, match=f"{key} has shape"):
+        net(clips[:, 0])
+
+
+SIZES = [
+    *((name, size) for name in FRAMES for size in (64, 96, 112, 160, 224, 256)),
+    *((name, size) for name in FLOW for size in (28, 32, 56, 61, 112)),
+    *(("fdp", size) for size in (32, 64, 96, 160)),
+]
+
+
+@pytest.mark.parametrize(("name", "size"), SIZES)
 def test_sizes_and_batch_of_one(name: str, size: int) -> None:
     net = tiny(name, size=size).eval()
-    output = net(*frames(1, size))
+    output = net(**random_batch(net, 1))
     assert output.logits.shape == (1, 3)
     assert output.logits.isfinite().all()
+
+
+@pytest.mark.parametrize("frames", [2, 3, 8, 11])
+@pytest.mark.parametrize("name", ["fdp", "resnet3d"])
+def test_weights_fit_any_number_of_frames(name: str, frames: int) -> None:
+    net = tiny(name)
+    net.load_state_dict(tiny(name, frames=frames).state_dict())
+    output = net(**random_batch(tiny(name, frames=frames), 2))
+    assert output.logits.shape == (2, 3)
+    assert output.own_loss is None or output.own_loss.isfinite()
 
 
 @pytest.mark.parametrize("attention", ["soa", "soa-shared", "horizontal", "cva", "none"])
@@ -93,33 +118,59 @@ def test_facesleuth_variants(attention: str, head: str) -> None:
     assert len(learned_angles_deg(net)) == {"soa": 4, "soa-shared": 1}.get(attention, 0)
 
 
-def test_bfloat16_autocast_trains() -> None:
-    net = tiny("facesleuth", head="release")
+@pytest.mark.parametrize("attention", ["soa", "soa-shared", "horizontal", "cva", "none"])
+@pytest.mark.parametrize("size", [28, 33])
+def test_facesleuth_flow_variants(attention: str, size: int) -> None:
+    net = tiny("facesleuth_flow", size=size, attention=attention, head="release" if size == 33 else "paper")
+    output = net(**random_batch(net, 2))
+    assert output.au_logits.shape == (2, 21)
+    (output.logits.sum() + output.au_logits.sum()).backward()
+    assert len(learned_angles_deg(net)) == {"soa": 4, "soa-shared": 1}.get(attention, 0)
+    assert all(p.grad is not None for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_bfloat16_autocast_trains(name: str) -> None:
+    net = tiny(name, **{"head": "release"} if "head" in option_defaults(name) else {})
+    batch = random_batch(net, 2)
+    if "aus" in net.inputs:
+        batch |= {"aus": torch.ones(2, 21), "aus_known": torch.tensor([True, False])}
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = net(*frames(2, 64), aus=torch.ones(2, 21), aus_known=torch.tensor([True, False]))
-    F.cross_entropy(output.logits.float(), torch.tensor([0, 1])).backward()
+        output = net(**batch)
+    loss = F.cross_entropy(output.logits.float(), torch.tensor([0, 1]))
+    (loss if output.own_loss is None else loss + output.own_loss).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", EVERY)
+def test_compiles(name: str) -> None:
+    """The graph that torch traces gives the same numbers; the compiler behind it is torch's own affair."""
+    net = tiny(name).eval()
+    batch = random_batch(net, 2)
+    torch._dynamo.reset()
+    compiled = torch.compile(net, backend="eager")
+    torch.testing.assert_close(compiled(**batch).logits, net(**batch).logits)
+
+
+@pytest.mark.parametrize("name", AU_INPUT)
 def test_action_units_annotated_predicted_none(name: str) -> None:
     net = tiny(name, au_input=True).eval()
-    assert net.inputs == ("onset", "apex", "aus", "aus_known")
-    onset, apex = frames(2, 64)
+    shown = tuple(random_batch(net, 2).values())
+    assert net.inputs[len(shown) :] == ("aus", "aus_known")
     annotated = torch.zeros(2, 21)
     annotated[:, 4] = 1
     known, unknown = torch.ones(2, dtype=torch.bool), torch.zeros(2, dtype=torch.bool)
-    predicted = net(onset, apex)
+    predicted = net(*shown)
     assert predicted.au_logits.shape == (2, 21)
     estimate = predicted.au_logits.sigmoid()
-    given = net(onset, apex, annotated, known).logits
+    given = net(*shown, annotated, known).logits
     assert not torch.allclose(given, predicted.logits)
-    torch.testing.assert_close(net(onset, apex, annotated, unknown).logits, predicted.logits)
-    torch.testing.assert_close(net(onset, apex, estimate, known).logits, predicted.logits)
-    torch.testing.assert_close(net(onset, apex, annotated).logits, given)
-    mixed = net(onset, apex, annotated, torch.tensor([True, False])).logits
+    torch.testing.assert_close(net(*shown, annotated, unknown).logits, predicted.logits)
+    torch.testing.assert_close(net(*shown, estimate, known).logits, predicted.logits)
+    torch.testing.assert_close(net(*shown, annotated).logits, given)
+    mixed = net(*shown, annotated, torch.tensor([True, False])).logits
     torch.testing.assert_close(mixed, torch.stack([given[0], predicted.logits[1]]))
-    none = net(onset, apex, torch.zeros(2, 21), known).logits
+    none = net(*shown, torch.zeros(2, 21), known).logits
     assert not torch.allclose(none, predicted.logits)
 
 
@@ -133,10 +184,10 @@ def test_action_units_of_a_wrong_shape(aus: torch.Tensor, known: torch.Tensor | 
         tiny("facesleuth")(*frames(2, 64), aus, known)
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", AU_INPUT)
 def test_class_loss_does_not_teach_the_estimate(name: str) -> None:
     net = tiny(name, au_input=True)
-    output = net(*frames(2, 64))
+    output = net(**random_batch(net, 2))
     F.cross_entropy(output.logits, torch.tensor([0, 1])).backward(retain_graph=True)
     head = list(net.action_units.parameters())
     assert head
@@ -155,11 +206,11 @@ def test_parameter_counts() -> None:
     assert parameters(tiny("facesleuth")) < 0.3e6
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", EVERY)
 def test_same_seed_same_numbers(name: str) -> None:
     def once() -> torch.Tensor:
         net = tiny(name)
-        net(*frames(2, 64)).logits.square().sum().backward()
+        net(**random_batch(net, 2)).logits.square().sum().backward()
         return torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
 
     torch.testing.assert_close(once(), once(), rtol=0, atol=0)
@@ -171,47 +222,42 @@ def test_same_seed_same_numbers(name: str) -> None:
         ("facesleuth", {"attention": "soa"}),
         ("facesleuth", {"attention": "cva", "head": "release"}),
         ("facesleuth", {"attention": "none", "position": False, "au_input": False}),
+        ("facesleuth_flow", {}),
+        ("fdp", {}),
         ("mmnet", {}),
         ("resnet18", {}),
+        ("resnet3d", {}),
+        ("ststnet", {}),
     ],
     ids=str,
 )
 def test_overfits_eight_clips(name: str, options: dict) -> None:
-    size = 32 if name == "resnet18" else 64
-    net = tiny(name, size=size, classes=4, **options)
-    onset, apex = frames(8, size)
-    labels = torch.arange(8) % 4
-    optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3)
+    net = tiny(name, size=32 if name == "resnet18" else 0, classes=4, **options)
+    batch, labels = random_batch(net, 8), torch.arange(8) % 4
+    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2 if name == "ststnet" else 2e-3)
     for _ in range(50):
-        logits = net(onset, apex).logits
-        loss = F.cross_entropy(logits, labels)
+        output = net(**batch)
+        loss = F.cross_entropy(output.logits, labels)
+        if output.own_loss is not None:
+            loss = loss + output.own_loss
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert (net.eval()(onset, apex).logits.argmax(dim=1) == labels).all()
+    assert (net.eval()(**batch).logits.argmax(dim=1) == labels).all()
 
 
 def test_ststnet_has_the_sizes_of_its_paper() -> None:
-    net = tiny_flow()
     # 3, 5 and 8 filters of 3x3x3 with bias and batch norm, then 16 x 5 x 5 cells to three classes.
-    assert parameters(net) == (3 + 5 + 8) * (27 + 1 + 2) + 400 * 3 + 3
-    assert net(torch.randn(2, 3, 28, 28)).logits.shape == (2, 3)
-    with pytest.raises(ValueError, match=r"(?s)32.*size 28"):
-        net(torch.randn(2, 3, 32, 32))
+    assert parameters(tiny("ststnet")) == (3 + 5 + 8) * (27 + 1 + 2) + 400 * 3 + 3
 
 
-def test_ststnet_overfits_eight_clips() -> None:
-    net = tiny_flow(dropout=0.0)
-    flow, labels = torch.randn(8, 3, 28, 28), torch.arange(8) % 3
-    optimiser = torch.optim.Adam(net.parameters(), 1e-2)
-    for _ in range(60):
-        loss = F.cross_entropy(net(flow).logits, labels)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert (net(flow).logits.argmax(1) == labels).all()
-
-
-def tiny_flow(**options) -> nn.Module:
-    torch.manual_seed(0)
-    return build("ststnet", classes=3, size=28, **options)
+def test_the_auxiliary_head_changes_nothing_that_resnet3d_says() -> None:
+    net = tiny("resnet3d").eval()
+    batch = random_batch(net, 2)
+    output = net(**batch)
+    assert output.au_logits.shape == (2, 21)
+    with torch.no_grad():
+        for p in net.action_units.parameters():
+            p.zero_()
+    torch.testing.assert_close(net(**batch).logits, output.logits, rtol=0, atol=0)
+    assert tiny("resnet3d", au_head=False)(**batch).au_logits is None

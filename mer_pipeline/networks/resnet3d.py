@@ -1,0 +1,94 @@
+"""A 3-D ResNet-18 on flow from the onset to later frames, with an auxiliary Action Unit head."""
+
+from torch import Tensor, nn
+
+from mer_pipeline.networks.blocks import ActionUnitHead
+from mer_pipeline.networks.interface import Output, check_sequence
+
+LEAST_SIZE_PX = 28
+
+
+class Block(nn.Module):
+    """Two 3x3x3 convolutions with BN and a residual; a stride halves time and space alike."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv3d(in_channels, channels, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm3d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv3d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm3d(channels),
+        )
+        self.shortcut: nn.Module = (
+            nn.Identity()
+            if stride == 1 and in_channels == channels
+            else nn.Sequential(nn.Conv3d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm3d(channels))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, T, h, w) -> (B, channels, T / stride, h / stride, w / stride), rounded up."""
+        result: Tensor = (self.body(x) + self.shortcut(x)).relu()
+        return result
+
+
+class ResNet3D(nn.Module):
+    """The strong plain baseline: its motion is measured beforehand, so it has little left to learn.
+
+    Source: the 3-D ResNet-18 of Hara et al. (ICCV workshops 2017) with a smaller stem (3x3x3, space halved, no max
+    pooling), since maps are small. The Action Unit head is auxiliary: it teaches the features, and the classifier
+    does not see it.
+
+    Args:
+        classes: emotions.
+        size: of the square flow images in pixels, from 28.
+        frames: T of the clips it is meant for; the weights fit any T from 2.
+        width: channels of the first stage; the others have 2, 4 and 8 times as many. 64 in the original.
+        dropout: before the last layer while training.
+        au_head: whether Action Units are estimated.
+    """
+
+    inputs = ("flow_sequence",)
+
+    def __init__(
+        self,
+        classes: int,
+        size: int,
+        *,
+        frames: int = 8,
+        width: int = 32,
+        dropout: float = 0.2,
+        au_head: bool = True,
+    ) -> None:
+        super().__init__()
+        if size < LEAST_SIZE_PX:
+            raise ValueError(f"size is {size}: give at least {LEAST_SIZE_PX}")
+        if frames < 2:
+            raise ValueError(f"frames is {frames}: give at least 2")
+        self.size, self.frames = size, frames
+        self.scale = nn.BatchNorm3d(3)  # strain has another size than u and v
+        self.stem = nn.Sequential(
+            nn.Conv3d(3, width, 3, stride=(1, 2, 2), padding=1, bias=False),
+            nn.BatchNorm3d(width),
+            nn.ReLU(inplace=True),
+        )
+        blocks: list[nn.Module] = []
+        channels = width
+        for stage in range(4):
+            for block in range(2):
+                stride = 2 if stage > 0 and block == 0 else 1
+                blocks.append(Block(channels, width << stage, stride))
+                channels = width << stage
+        self.blocks = nn.Sequential(*blocks)
+        self.action_units = ActionUnitHead(channels, min(7, -(-size // 16))) if au_head else None
+        self.classify = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, classes))
+
+    def forward(self, flow_sequence: Tensor) -> Output:
+        """Flow (B, T, 3, size, size) -> logits, and the Action Units' logits.
+
+        Raises ValueError for flow of another size, or fewer than two frames.
+        """
+        check_sequence("flow_sequence", flow_sequence, self.size)
+        maps = self.blocks(self.stem(self.scale(flow_sequence.transpose(1, 2)))).mean(dim=2)
+        au_logits = None if self.action_units is None else self.action_units(maps)
+        return Output(self.classify(maps.mean(dim=(2, 3))), au_logits)

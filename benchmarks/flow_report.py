@@ -38,7 +38,8 @@ def write_report(found: Mapping[str, Any], clips: ClipSet, path: Path) -> None:
         f"CACHE --out FOLDER`, {json.dumps(hardware(torch.device('cpu')))}, commit {versions().get('commit', 'none')}.",
         "",
         f"{len(clips.clip_ids)} clips of {len(set(clips.groups))} subjects ({', '.join(clips.datasets)}; SAMM's 133 "
-        "clips are not among them), 28x28, three classes. The last epoch counts; systems and epochs were fixed beforehand.",
+        "clips are not among them), 28x28, three classes. The last epoch counts; systems and epochs "
+        "were fixed beforehand.",
         "",
         *_protocol("Leave one subject out", found["loso"], clips.datasets),
         *_protocol("Leave one dataset out", found["lodo"], clips.datasets),

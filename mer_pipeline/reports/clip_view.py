@@ -61,13 +61,13 @@ def view_clip(cache: Path, clip_id: str) -> ClipView:
     if facts["kind"] != "frames":
         raise MerError("a flow image, which shows no face", where=facts["clip_id"], fix="choose a clip with frames")
     store = Store(cache / "objects")
-    detected, aligned, crops = (_artefact(store, facts, stage) for stage in ("detect", "align", "crop"))
+    detected, aligned, crops = (artefact_of(store, facts, stage) for stage in ("detect", "align", "crop"))
     onset_frame, apex_frame = facts["onset_frame"], facts["apex_frame"]
     frames = crops.facts["frames"]
     at_onset = frames.index(onset_frame)
     onset, apex = crops.arrays["crops"][at_onset], crops.arrays["crops"][frames.index(apex_frame)]
     method: Method = facts["motion"] or "tvl1"
-    flow = _artefact(store, facts, "motion").arrays["flow"] if facts["motion_key"] else motion(onset, apex, method)
+    flow = artefact_of(store, facts, "motion").arrays["flow"] if facts["motion_key"] else motion(onset, apex, method)
     return ClipView(
         facts,
         open_footage(Path(facts["source"])).frame(onset_frame),
@@ -93,8 +93,19 @@ def _row(cache: Path, clip_id: str) -> dict[str, Any]:
     return {str(name): None if pd.isna(value) else value for name, value in row.items()}
 
 
-def _artefact(store: Store, facts: dict[str, Any], stage: str) -> Artefact:
-    found = store.get(stage, facts[f"{stage}_key"])
+def artefact_of(store: Store, facts: dict[str, Any], stage: str) -> Artefact:
+    """What a stage made of a clip.
+
+    Args:
+        store: Of the cache.
+        facts: The clip's row of the manifest.
+        stage: Name of the stage.
+
+    Raises:
+        MerError: It is absent or damaged.
+    """
+    key = facts[f"{stage}_key"]
+    found = store.get(stage, key) if key else None
     if found is None:
         raise MerError(f"its {stage} is absent or damaged", where=facts["clip_id"], fix="run mer preprocess again")
     return found

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import MerError
 from mer_pipeline.reports.clip_view import ClipView, view_clip
-from mer_pipeline.reports.flow_colours import colour_flow, colour_wheel, round_up
+from mer_pipeline.stages.flow_colours import colour_flow, colour_wheel, round_up
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -180,7 +180,8 @@ def _rows(
     found = []
     for row in rows:
         summary = summaries[row.name]
-        against = compare([out / row.name, out / first])["comparisons"][0] if row.name != first else None
+        pair, labels = (out / row.name, out / first), (row.label, rows[0].label)
+        against = compare(pair, labels)["comparisons"][0] if row.name != first else None
         found.append(
             {
                 "name": row.name,

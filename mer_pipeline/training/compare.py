@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,12 @@ class Judged:
     guesses: dict[int, dict[str, str]]
 
 
-def compare(runs: Sequence[Path]) -> dict[str, Any]:
+def compare(runs: Sequence[Path], names: Sequence[str] = ()) -> dict[str, Any]:
     """Compare the first run with each of the others.
 
     Args:
         runs: Finished run folders, two or more.
+        names: What to call them; their paths where not given.
 
     Returns:
         JSON values: `runs` with their scores, and `comparisons`, each with the difference of the scores (first less
@@ -55,7 +56,7 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
     """
     if len(runs) < 2:
         raise MerError("nothing to compare with", fix="give two run folders or more")
-    judged = [read_run(run) for run in runs]
+    judged = [replace(read_run(run), name=name) for run, name in zip(runs, names or map(str, runs), strict=True)]
     for other in judged[1:]:
         _same_clips(judged[0], other)
     return {

@@ -9,7 +9,6 @@ from mer_pipeline import networks
 from mer_pipeline.device import choose_device, free_memory_mb, used_memory_mb
 from mer_pipeline.errors import MerError
 from mer_pipeline.training.data import ClipSet
-from mer_pipeline.training.folds import folds_of, guard
 from mer_pipeline.training.loop import time_steps
 from mer_pipeline.training.recipe import Recipe
 from mer_pipeline.training.train import Plan
@@ -37,8 +36,7 @@ def estimate(clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto") -
             alone are more than the free memory.
     """
     where = choose_device(device)
-    folds = folds_of(plan.protocol, clips.clip_ids, clips.groups)
-    guard(folds, clips.clip_ids, clips.groups, clips.images)
+    folds = plan.folds(clips)
     outline = recipe.outline(clips.size, len(clips.classes))
     parameters = sum(parameter.numel() for parameter in outline.parameters())
     free = free_memory_mb(where)

@@ -21,7 +21,7 @@ from mer_pipeline.training import summary as summaries
 from mer_pipeline.training.calibration import calibrate
 from mer_pipeline.training.controls import controls
 from mer_pipeline.training.data import ClipSet
-from mer_pipeline.training.folds import Fold, folds_of, guard
+from mer_pipeline.training.folds import Fold, folds_of, guard, inner_split
 from mer_pipeline.training.provenance import fingerprint, versions
 from mer_pipeline.training.recipe import Recipe
 from mer_pipeline.training.tensorboard import write_events
@@ -53,6 +53,18 @@ class Plan:
         if not 1 <= self.seeds <= 1000:
             raise MerError(f"{self.seeds} seeds are outside 1..1000", fix="give --seeds N")
 
+    def folds(self, clips: ClipSet) -> list[Fold]:
+        """Who is held out in turn; nothing has been trained when these cannot be.
+
+        Raises:
+            MerError: The clips cannot be split so, or something of a test clip would be trained on.
+        """
+        folds = folds_of(self.protocol, clips.clip_ids, clips.groups)
+        guard(folds, clips.clip_ids, clips.groups, clips.images)
+        for fold in folds if self.select == "inner" else ():
+            inner_split(clips.groups, fold.train)
+        return folds
+
 
 def train(
     clips: ClipSet,
@@ -83,8 +95,7 @@ def train(
             of a test clip would be trained on.
     """
     chosen = choose_device(device)
-    folds = folds_of(plan.protocol, clips.clip_ids, clips.groups)
-    guard(folds, clips.clip_ids, clips.groups, clips.images)
+    folds = plan.folds(clips)
     if plan.seeds == 1:
         return _one_seed(clips, recipe, run, plan, folds, chosen, command, progress)
     started = time.monotonic()

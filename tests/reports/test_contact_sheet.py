@@ -8,8 +8,8 @@ from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError
 from mer_pipeline.reports import write_contact_sheet
 from mer_pipeline.reports.clip_view import view_clip
-from mer_pipeline.reports.flow_colours import colour_flow, colour_wheel
 from mer_pipeline.stages.detectors import Detector
+from mer_pipeline.stages.flow_colours import colour_flow, colour_wheel
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 
 

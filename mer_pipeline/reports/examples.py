@@ -1,0 +1,167 @@
+"""Clips to look at: some of every class with what their network attended to, and those it was most surely wrong about.
+
+Every clip is shown to the network of the fold that held it out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import torch
+from markupsafe import Markup
+
+from mer_pipeline import networks
+from mer_pipeline.networks import feed
+from mer_pipeline.reports.cached import CachedClips
+from mer_pipeline.reports.charts import rank_scores
+from mer_pipeline.reports.heat import Image, data_uri, difference, heat, unit_image
+from mer_pipeline.reports.looks import CellMap, LineMap, Loaded, Ranks, explains, load, look
+from mer_pipeline.reports.run_reader import Run, well_formed
+from mer_pipeline.runs import Prediction
+
+EXAMPLES = 5
+WORST = 8
+_EVEN = 0.05  # of the largest value: a map that varies by less is called nearly even
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing and the line below it."""
+
+    drawing: Markup
+    caption: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A clip with what is shown of it; `faced` where it was recorded as frames and so has an aligned face."""
+
+    prediction: Prediction
+    figures: Sequence[Figure]
+    note: str = ""
+    faced: bool = True
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the predicted class."""
+        return max(self.prediction.probabilities)
+
+
+def one_of_each_class(run: Run) -> list[Prediction]:
+    """Of every class the clip that is most surely right, or most surely wrong where none is right."""
+    found = []
+    for name in run.classes:
+        clips = [p for p in run.predictions if p.truth == name]
+        found += sorted(clips, key=lambda p: (p.predicted != name, -max(p.probabilities), p.clip_id))[:1]
+    return found[:EXAMPLES]
+
+
+def surely_wrong(run: Run) -> list[Prediction]:
+    """The wrong predictions with the highest confidence."""
+    wrong = [p for p in run.predictions if p.predicted != p.truth]
+    return sorted(wrong, key=lambda p: (-max(p.probabilities), p.clip_id))[:WORST]
+
+
+def explained(run: Run) -> bool:
+    """Whether the network of a run has anything to show of a clip."""
+    recipe = run.recipe
+    with well_formed(run.folder / "run.json"), torch.device("meta"):
+        size = int(run.facts["data"]["size"])
+        outline = networks.build(recipe["network"], classes=len(run.classes), size=size, **recipe["options"])
+    return explains(outline)
+
+
+def looked_at(run: Run, clips: CachedClips, with_faces: bool) -> list[Example]:
+    """Attention maps, or rank scores and dynamic images, of one clip of each class.
+
+    Raises:
+        MerError: A network or a picture is absent or damaged.
+    """
+    folders = {clip: fold.folder for fold in run.folds for clip in fold.clips}
+    loaded: dict[object, Loaded] = {}
+    numbers, found = count(), []
+    for prediction in one_of_each_class(run):
+        folder = folders[prediction.clip_id]
+        if folder not in loaded:
+            loaded = {folder: load(folder)}  # one at a time: a large network has hundreds of megabytes
+        network, card = loaded[folder].network, loaded[folder].card
+        seen = look(network, clips.batch(prediction.clip_id, feed.view(network), card))
+        faced = clips.shows_face(prediction.clip_id)
+        face = clips.pair(prediction.clip_id)[0] if with_faces and faced else None
+        if seen.ranks is not None:
+            figures, note = _of_ranks(seen.ranks, with_faces)
+        else:
+            figures, note = [_of_map(one, next(numbers), face, faced) for one in seen.maps], ""
+        found.append(Example(prediction, figures, note, faced))
+    return found
+
+
+def description(shown: Sequence[Example], with_faces: bool) -> str:
+    """How to read what `looked_at` found."""
+    titles = {figure.title.split(" ")[0] for example in shown for figure in example.figures}
+    words = []
+    if titles & {"layer", "position"}:
+        words.append("A map goes from its smallest value (dark) to its largest (yellow); both stand below it.")
+    if "layer" in titles:
+        words.append("Layers are those of the motion stream; the attention of each continues that of the one before.")
+    if "position" in titles:
+        words.append("Position is the norm over channels of what the position stream adds.")
+    if titles & {"layer", "position"} and not with_faces and any(example.faced for example in shown):
+        words.append("The face is a drawing; --with-faces shows the crops instead.")
+    if "rank" in titles:
+        words.append("Rank scores are less that of the first frame, and are trained to grow with time.")
+        if not with_faces:
+            words.append("Dynamic images show the face: --with-faces puts the built one beside its target.")
+    return " ".join(words)
+
+
+def wrongly_answered(run: Run, clips: CachedClips | None) -> list[Example]:
+    """The clips of `surely_wrong`, with their pictures where a cache is given."""
+    return [Example(p, pictures(clips, p.clip_id) if clips is not None else ()) for p in surely_wrong(run)]
+
+
+def pictures(clips: CachedClips, clip_id: str) -> list[Figure]:
+    """Onset, apex and their difference; nothing of a clip without frames."""
+    if not clips.shows_face(clip_id):
+        return []
+    onset, apex = clips.pair(clip_id)
+    change, factor = difference(onset, apex)
+    named = ((onset, "onset"), (apex, "apex"), (change, f"apex - onset, {factor}x"))
+    return [Figure(_picture(image, name), name) for image, name in named]
+
+
+def _of_map(seen: LineMap | CellMap, number: int, face: Image | None, faced: bool) -> Figure:
+    values = seen.values if isinstance(seen, LineMap) else seen.values.ravel().tolist()
+    angle = f", {seen.theta_deg % 180:.0f}°" if isinstance(seen, LineMap) else ""
+    return Figure(heat(seen, number, face, outline=faced), _extent(min(values), max(values)), seen.title + angle)
+
+
+def _extent(low: float, high: float) -> str:
+    """From where to where a map goes, with digits enough to tell them apart; colours alone would make much of little.
+
+    >>> _extent(0.49712, 0.49781), _extent(-0.1, 2.0)
+    ('0.49712 to 0.49781, nearly even', '-0.1 to 2.0')
+    """
+    span = high - low
+    digits = min(max(1 - math.floor(math.log10(span)), 0), 6) if span > 0 else 3
+    even = span < _EVEN * max(abs(low), abs(high))
+    return f"{low:.{digits}f} to {high:.{digits}f}" + (", nearly even" if even else "")
+
+
+def _of_ranks(ranks: Ranks, with_faces: bool) -> tuple[list[Figure], str]:
+    figures = [Figure(rank_scores(ranks.scores, "Rank score of every frame"), "", "rank score")]
+    error = float(((ranks.built - ranks.target) ** 2).mean())
+    note = f"mean squared error of the built dynamic image to its target {error:.4f}"
+    if not with_faces:
+        return figures, note
+    for image, name in ((ranks.target, "target dynamic image"), (ranks.built, "built by the network")):
+        figures.append(Figure(_picture(unit_image(image), name), name))
+    return figures, note
+
+
+def _picture(image: Image, name: str) -> Markup:
+    return Markup('<img class="map" src="{}" alt="{}">').format(data_uri(image), name)

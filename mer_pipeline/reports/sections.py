@@ -1,0 +1,308 @@
+"""What the templates lay out, made from what was read: charts, tables and sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from mer_pipeline import networks
+from mer_pipeline.reports.ablation_reader import Ablation, Row
+from mer_pipeline.reports.charts import curve, half_circle, reliability
+from mer_pipeline.reports.ranges import Mark, RangeChart, RangeRow, around_zero
+from mer_pipeline.reports.run_reader import AUS_ONLY, MEASURES, Run, well_formed
+
+_FOLDS = {
+    "loso": "each holding out one subject (LOSO)",
+    "lodo": "each holding out one dataset (LODO)",
+}
+_AUS = {
+    "predicted": "at test time the Action Units are the network's own estimate",
+    "annotated": "at test time it is given annotated Action Units, which nobody has for a new clip",
+    "none": "at test time it is given no Action Units",
+    "unused": "it takes no Action Units",
+}
+_SOURCES = {
+    "annotated": "annotated (nobody has these for a new clip)",
+    "predicted": "predicted by the network",
+    "none": "none",
+    "unused": "not an input",
+}
+_FIXED = {"cva": 90, "horizontal": 0}
+
+
+def of_run(run: Run) -> dict[str, Any]:
+    """Everything of the page of a run but what looks at single clips."""
+    return {
+        "run": run,
+        "measures": MEASURES,
+        "sentence": sentence(run),
+        "scores": score_chart(run),
+        "ways": way_rows(run),
+        "differences": control_chart(run),
+        "verdicts": [control for control in run.controls if control.name != AUS_ONLY],
+        "image_added": image_added(run),
+        "sources": [(_SOURCES.get(name, name), values) for name, values in run.by_aus.items()],
+        "confusion": confusion(run),
+        "classes": class_chart(run),
+        "subjects": subjects(run),
+        "curves": curves(run),
+        "angles": angles(run),
+        "angle_words": angle_words(run),
+        "reliability": reliability(run.predictions),
+        "recipe": recipe_rows(run),
+        "facts": fact_rows(run.facts),
+    }
+
+
+def sentence(run: Run) -> str:
+    """What was run, in words."""
+    sets, epochs = ", ".join(run.facts["data"]["datasets"]), run.recipe["epochs"]
+    seeds = f", {len(run.seeds)} times with different seeds" if run.seeds else ""
+    held_out = _FOLDS.get(run.protocol, f"split by {run.protocol}")
+    counts = {
+        "last": f"The last of {epochs} epochs counts",
+        "inner": f"Of {epochs} epochs the one counts that subjects inside each training fold chose",
+        "oracle": f"Of {epochs} epochs the one counts that scores best on the held-out clips ({run.optimistic[1]})",
+    }[run.selection]
+    return (
+        f"{run.model} was trained in {len(run.folds)} folds, {held_out}{seeds}, on {run.clips} clips of {run.subjects} "
+        f"subjects of {sets}, with the {len(run.classes)} classes of {run.labels}. {counts}; "
+        f"{_AUS.get(run.aus, run.aus)}."
+    )
+
+
+def score_chart(run: Run) -> RangeChart:
+    """Every measure: the honest value with its interval, and the optimistic one."""
+    optimistic, note = run.optimistic
+    rows = []
+    for name, label in MEASURES.items():
+        honest = run.honest[name]
+        deviation = f" ± {run.deviation[name]:.3f}" if run.deviation else ""
+        seeds = [Mark(seed.scores[name], "seed", f"seed {seed.name}: {seed.scores[name]:.3f}") for seed in run.seeds]
+        rows.append(
+            RangeRow(
+                label,
+                f"{honest:.3f}{deviation}",
+                [
+                    *seeds,
+                    Mark(optimistic[name], "optimistic", f"{optimistic[name]:.3f}, {note}"),
+                    Mark(honest, "honest", f"{honest:.3f}"),
+                ],
+                interval=None if run.selection == "oracle" else run.intervals[name],
+                joined=(min(honest, optimistic[name]), max(honest, optimistic[name])),
+                aside=f"{optimistic[name]:.3f}",
+            )
+        )
+    return RangeChart(rows)
+
+
+def way_rows(run: Run) -> list[tuple[str, Any, bool]]:
+    """Every way of choosing the epoch that was recorded: its name, its scores, and whether it is optimistic."""
+    names = {
+        "last": "last epoch",
+        "inner": "epoch chosen by subjects inside the training fold",
+        "oracle": run.optimistic[1],
+    }
+    return [(names.get(name, name), run.selections[name], name == "oracle") for name in names if name in run.selections]
+
+
+def control_chart(run: Run) -> RangeChart:
+    """UF1 of the network less that of each control."""
+    rows = [
+        RangeRow(
+            control.name,
+            f"{control.difference.value:+.3f}",
+            [Mark(control.difference.value, "honest", control.verdict)],
+            interval=(control.difference.low, control.difference.high),
+        )
+        for control in run.controls
+    ]
+    return around_zero(rows)
+
+
+def image_added(run: Run) -> str:
+    """Whether the image added anything to annotated Action Units; empty where that was not measured."""
+    control = next((control for control in run.controls if control.name == AUS_ONLY), None)
+    if control is None:
+        return ""
+    if not (control.difference.clear and control.difference.value > 0):
+        return f"{control.verdict[:1].upper()}{control.verdict[1:]}."
+    return (
+        f"The image added something: with annotated Action Units the network's UF1 is {control.difference.value:.3f} "
+        f"above that of annotated Action Units alone, which need no image "
+        f"(95 % interval over subjects {control.difference.low:.3f} to {control.difference.high:.3f})."
+    )
+
+
+def confusion(run: Run) -> list[tuple[str, list[tuple[int, float]]]]:
+    """A row a true class: its name, and count and share of every prediction."""
+    return [
+        (name, [(count, count / max(sum(counts), 1)) for count in counts])
+        for name, counts in zip(run.classes, run.confusion, strict=True)
+    ]
+
+
+def class_chart(run: Run) -> RangeChart:
+    """F1 and recall of every class that occurs."""
+    return RangeChart(
+        [
+            RangeRow(
+                name,
+                f"{f1:.2f} | {recall:.2f}",
+                [Mark(recall, "second", f"recall {recall:.3f}"), Mark(f1, "honest", f"F1 {f1:.3f}")],
+            )
+            for name, (f1, recall) in run.per_class.items()
+        ]
+    )
+
+
+def subjects(run: Run) -> list[tuple[str, int, int]]:
+    """Subject, right and all clips, the best first."""
+    right: Counter[str] = Counter()
+    clips: Counter[str] = Counter()
+    several = len(run.by_dataset) > 1
+    for p in run.predictions:
+        subject = p.clip_id.rpartition("/")[0]
+        name = subject if several else subject.rpartition("/")[2]
+        clips[name] += 1
+        right[name] += p.truth == p.predicted
+    return sorted(((name, right[name], clips[name]) for name in clips), key=lambda s: (-s[1] / s[2], -s[2], s[0]))
+
+
+def curves(run: Run) -> list[tuple[str, Markup, str]]:
+    """Title, drawing and remark."""
+    folds = f"mean and 10th to 90th percentile of {len(run.folds)} folds"
+    chosen = [fold.chosen_epoch for fold in run.folds if fold.chosen_epoch is not None]
+    told = "never used to choose" if run.selection != "oracle" else run.optimistic[1]
+    marks = "; ticks below: the epochs chosen inside the training folds" if chosen else ""
+    loss = curve([f.loss for f in run.folds], "Training loss over epochs", "control", share=False, chosen=chosen)
+    tested = curve(
+        [f.test_accuracy for f in run.folds], "Accuracy on held-out clips over epochs", "honest", share=True
+    )  # fmt: skip
+    return [("Training loss", loss, folds + marks), (f"Accuracy on held-out clips, {told}", tested, folds)]
+
+
+def angles(run: Run) -> list[tuple[str, Markup]]:
+    """A half circle a layer with the path of every fold; empty where nothing is learned."""
+    start = run.recipe["options"].get("theta_deg")
+    found = []
+    for layer, mean in enumerate(run.theta_deg):
+        title = f"layer {layer + 1}" if len(run.theta_deg) > 1 else "all layers, one angle"
+        paths = []
+        for fold in run.folds:
+            with well_formed(fold.folder / "result.json"):
+                learned = [layers[layer] for layers in fold.theta_deg]
+            paths.append((fold.held_out, [*([float(start)] if start is not None else []), *learned]))
+        found.append((f"{title}: {mean:.1f}°", half_circle(paths, mean, f"Learned angle, {title}")))
+    return found
+
+
+def angle_words(run: Run) -> str:
+    """What to say where no angle is learned."""
+    if run.theta_deg or not run.attention:
+        return ""
+    if run.attention in _FIXED:
+        return f"Attention {run.attention} is fixed at {_FIXED[run.attention]}°; no angle is learned."
+    return "This network has no oriented attention." if run.attention == "none" else ""
+
+
+def recipe_rows(run: Run) -> list[tuple[str, str, str | None]]:
+    """Key, value, and the default where the value differs from it (None else); those that differ first."""
+    recipe = {key: value for key, value in run.recipe.items() if key not in ("model", "network", "source", "options")}
+    defaults: Mapping[str, Any] = run.facts.get("defaults") or {}
+    rows = [(key, value, defaults.get(key, value)) for key, value in recipe.items()]
+    with well_formed(run.folder / "run.json"):
+        known = networks.option_defaults(run.recipe["network"])
+        rows += [(f"options.{key}", value, known.get(key)) for key, value in run.recipe["options"].items()]
+    told = [(key, _told(value), _told(default) if value != default else None) for key, value, default in rows]
+    return sorted(told, key=lambda row: row[2] is None)
+
+
+def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Data, versions and hardware."""
+    data = facts.get("data", {})
+    names = {"view": "looks at", "size": "picture size, px", "flow": "optical flow", "fingerprint": "data fingerprint"}
+    rows = [(label, _told(data[key])) for key, label in names.items() if data.get(key)]
+    rows += [(name, _told(value)) for part in ("versions", "hardware") for name, value in facts.get(part, {}).items()]
+    return rows
+
+
+def _told(value: Any) -> str:
+    """A JSON value for people."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "not set"}[value]
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(map(_told, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _told_all(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {_told(value)}" for key, value in settings.items())
+
+
+def of_ablation(ablation: Ablation) -> dict[str, Any]:
+    """Everything of the page of an ablation."""
+    runs = ablation.runs
+    sources = [name for name in ("annotated", "predicted", "none") if any(name in run.by_aus for _, run in runs)]
+    return {
+        "ablation": ablation,
+        "measures": MEASURES,
+        "sources": sources,
+        "first": runs[0][1],
+        "first_row": runs[0][0],
+        "sentence": ablation_sentence(ablation),
+        "scores": RangeChart([_scores_of_row(row) for row in ablation.rows]),
+        "differences": around_zero([_difference_of_row(row) for row in ablation.rows if row.difference]),
+        "parts": [
+            (
+                row,
+                _told_all(row.settings),
+                run,
+                score_chart(run),
+                confusion(run),
+                class_chart(run),
+                angles(run),
+                angle_words(run),
+            )
+            for row, run in runs
+        ],
+        "facts": fact_rows(ablation.facts),
+    }
+
+
+def ablation_sentence(ablation: Ablation) -> str:
+    """What was run, in words."""
+    run = ablation.runs[0][1]
+    seeds = f"{len(run.seeds)} trainings a row with different seeds" if run.seeds else "one training a row"
+    held_out = _FOLDS.get(run.protocol, f"split by {run.protocol}")
+    return (
+        f"{len(ablation.runs)} variants of {run.model}, all judged alike: {len(run.folds)} folds, {held_out}, on "
+        f"{run.clips} clips of {run.subjects} subjects of {', '.join(run.by_dataset)}, with the {len(run.classes)} "
+        f"classes of {run.labels}; {seeds}."
+    )
+
+
+def _scores_of_row(row: Row) -> RangeRow:
+    value = row.honest.uf1
+    told = f"{value:.3f}" + (f" ± {row.deviation.uf1:.3f}" if row.deviation else "")
+    if row.run is None:
+        return RangeRow(row.label, told, [Mark(value, "control", row.what)])
+    optimistic, note = row.run.optimistic
+    marks = [Mark(seed.scores.uf1, "seed", f"seed {seed.name}: {seed.scores.uf1:.3f}") for seed in row.run.seeds]
+    marks += [Mark(optimistic.uf1, "optimistic", f"{optimistic.uf1:.3f}, {note}"), Mark(value, "honest", told)]
+    return RangeRow(row.label, told, marks, interval=row.run.intervals["uf1"], anchor=f"row-{row.name}")
+
+
+def _difference_of_row(row: Row) -> RangeRow:
+    assert row.difference is not None
+    found = row.difference
+    return RangeRow(
+        row.label,
+        f"{found.value:+.3f}" + ("" if row.p_seeds is None else f", p = {row.p_seeds:.3f}"),
+        [Mark(found.value, "honest", row.verdict)],
+        interval=(found.low, found.high),
+        anchor=f"row-{row.name}",
+    )

@@ -1,4 +1,4 @@
-"""The main job on built-in data: synth, preprocess, train, predict; what `mer demo` runs."""
+"""The main job on built-in data: synth, preprocess, train, predict, report; what `mer demo` runs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mer_pipeline.device import choose_device
 from mer_pipeline.errors import MerError
 from mer_pipeline.inference import Predictor
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.reports import write_report
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.synth import synthesise
 from mer_pipeline.training import load_clips, load_recipe, train
@@ -46,6 +47,7 @@ class DemoResult:
         held_out: The subject whose clips were predicted, by a network that never saw it.
         example: A clip to try next.
         rows: One a clip of that subject.
+        report: The page of the run.
     """
 
     training: dict[str, Any]
@@ -53,10 +55,11 @@ class DemoResult:
     held_out: str
     example: Path
     rows: list[DemoRow]
+    report: Path
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON values."""
-        return {**asdict(self), "example": str(self.example)}
+        return {**asdict(self), "example": str(self.example), "report": str(self.report)}
 
 
 def run_demo(run: Path, *, device: str = "cpu", progress: Progress = silent) -> DemoResult:
@@ -86,6 +89,8 @@ def run_demo(run: Path, *, device: str = "cpu", progress: Progress = silent) -> 
         held_out=f"{held_out['dataset'].iloc[0]}/{held_out['subject'].iloc[0]}",
         example=sources[held_out["clip_id"].iloc[0]],
         rows=rows,
+        # The face is a public-domain portrait: here nobody's data are shown.
+        report=write_report(run, with_faces=True, cache=cache),
     )
 
 

@@ -27,8 +27,9 @@ _PACKAGES = (
 _EXTRAS = {
     "demo": ("skimage", "the portrait of mer synth and mer demo"),
     "dlib": ("dlib", "dlib's face detector"),
-    "ray": ("ray", "folds on several machines"),
-    "export": ("onnxruntime", "ONNX"),
+    "export": ("onnxruntime", "ONNX files"),
+    "web": ("starlette", "the page of mer serve"),
+    "tensorboard": ("tensorboard", "training curves as event files"),
 }
 _CODECS = ("h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1", "ffv1")
 

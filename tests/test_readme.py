@@ -9,7 +9,11 @@ import pytest
 
 README = Path(__file__).parents[1] / "README.md"
 # Appended to a command so that it ends in seconds; an option given twice counts the second time.
-SHORTER = {"train": ["--model", "facesleuth-tiny", "--epochs", "1"], "preprocess": ["--size", "32"]}
+SHORTER = {
+    "train": ["--model", "facesleuth-tiny", "--epochs", "1", "--seeds", "1"],
+    "preprocess": ["--size", "32"],
+    "ablate": ["--model", "facesleuth-tiny", "--rows", "baseline,soa", "--seeds", "1", "--set", "epochs=1"],
+}
 
 
 def commands() -> list[str]:

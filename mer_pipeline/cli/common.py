@@ -49,6 +49,11 @@ def say_warning(text: str) -> None:
     _err.print(f"[yellow]warning:[/] {_plain(text)}", soft_wrap=True, highlight=False)
 
 
+def say_note(text: str) -> None:
+    """Print a line about the work, which is no part of the result, on standard error."""
+    _err.print(f"[dim]{_plain(text)}[/]", soft_wrap=True, highlight=False)
+
+
 def say(text: str = "") -> None:
     """Print a line of the result; rich markup is understood."""
     _out.print(text, highlight=False)

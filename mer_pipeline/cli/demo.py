@@ -19,7 +19,7 @@ def demo(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the whole chain on synthetic data: synth, preprocess, train, predict. Minutes on a CPU."""
+    """Run the whole chain on synthetic data: synth, preprocess, train, predict, report. Minutes on a CPU."""
     from mer_pipeline.demo import run_demo
 
     with progress_bar(quiet) as progress:
@@ -38,4 +38,5 @@ def demo(
         f"Clips of {result.held_out}, a subject that this network never saw, without any annotation", columns, rows
     )
     say("These data are synthetic: the score means that the chain works on this machine, and nothing more.")
+    say(f"report, to be opened in a browser: {result.report}")
     say(f"run: {out}; try: mer predict {result.example} --model {out}")

@@ -115,7 +115,7 @@ def say_summary(summary: dict[str, Any], class_counts: dict[str, int]) -> None:
         say(f"what follows is of seed {summary['seeds'][0]}:")
     say(f"UF1 95 % interval over subjects {low:.3f} to {high:.3f}")
     for name, control in summary["controls"].items():
-        say(f"control {name}: UF1 {control['uf1']:.3f} ({control['what']}); {control['verdict']}")
+        say(f"control {name}: UF1 {control['uf1']:.3f}; {control['verdict']}")
     if len(summary["by_dataset"]) > 1:
         each = "; ".join(f"{name} {values['uf1']:.3f}" for name, values in summary["by_dataset"].items())
         say(f"UF1 by dataset: {each}")

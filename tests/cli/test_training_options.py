@@ -1,0 +1,72 @@
+"""`mer train` and what is made of its runs, as a user calls them."""
+
+import json
+
+import pytest
+
+TINY = ("--model", "facesleuth-tiny", "--epochs", 1)
+
+
+def test_a_dry_run_tells_the_cost_and_trains_nothing(mer, cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = json.loads(mer("train", "--dataset", cache, *TINY, "--dry-run", "--json").out)
+    assert {"parameters", "multiply_accumulates", "folds", "memory_mb", "seconds", "problems"} <= set(found)
+    assert (found["folds"], found["clips"], found["size"]) == (3, 15, 64)
+    called = mer("train", "--dataset", cache, *TINY, "--dry-run")
+    assert "parameters" in called.out
+    assert "no leak between their sides" in called.out
+    assert "time: about" in called.out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--protocol", "loocv"], "unknown protocol 'loocv'; choose loso, lodo"),
+        (["--protocol", "lodo"], "leave-one-dataset-out needs at least two datasets"),
+        (["--protocol", "absent.csv"], "absent.csv: not a readable table"),
+        (["--protocol", "kfold:2", "--select", "inner"], "needs two training subjects; use --select last"),
+        (["--select", "best"], "select = 'best' is unknown; choose one of last, inner, oracle"),
+        (["--aus", "guessed"], "aus = 'guessed' is unknown"),
+        (["--model", "ststnet"], "no clips for a network that takes optical flow"),
+        (["--model", "fdp", "--set", "frames=8"], "run mer preprocess again with --frames 8"),
+        (["--model", "fdp", "--set", "options.frames=8"], "write --set frames=N"),
+    ],
+)
+def test_wrong_options_are_one_line(mer, cache, tmp_path, options, message):
+    called = mer("train", "--dataset", cache, "--out", tmp_path / "run", *TINY, *options)
+    assert called.code == 1
+    (line,) = [line for line in called.error_lines if line.startswith("error:")]
+    assert message in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_protocol_selection_seeds_and_aus_reach_the_run(mer, cache, tmp_path):
+    called = mer("train", "--dataset", cache, *TINY, "--protocol", "kfold:3", "--select", "inner", "--seeds", 2,
+                 "--aus", "none", "--out", tmp_path / "r", "--json", "-q")  # fmt: skip
+    summary = json.loads(called.out)
+    assert (summary["protocol"], summary["selection"], summary["folds"]) == ("kfold:3", "inner", 3)
+    assert (summary["aus"], summary["seeds"]) == ("none", [0, 1])
+    again = mer("train", "--dataset", cache, *TINY, "--protocol", "kfold:3", "--select", "inner", "--seeds", 2,
+                "--aus", "none", "--out", tmp_path / "r", "-q")  # fmt: skip
+    assert "2 seeds, mean ± sd; kfold:3" in again.out
+    assert "epoch chosen inside the training fold" in again.out
+    assert again.out.index("mean ± sd") < again.out.index("control svm") < again.out.index("optimistic")
+
+
+def test_compare_prints_a_table_and_words(mer, run, tmp_path):
+    called = mer("compare", run, run)
+    assert called.code == 0
+    assert "no difference in UF1 is shown" in called.out
+    assert json.loads(mer("compare", run, run, "--json").out)["comparisons"]
+    assert mer("compare", run, tmp_path).code == 1
+
+
+def test_ablate_writes_the_table_in_every_form(mer, cache, tmp_path):
+    called = mer("ablate", "--dataset", cache, "--model", "facesleuth-tiny", "--rows", "baseline,all", "--seeds", 1,
+                 "--set", "epochs=1", "--set", "size=32", "--out", tmp_path / "a", "-q")  # fmt: skip
+    assert called.code == 0, called.err
+    assert "AUs only, no image" in called.out
+    for name in ("table.txt", "table.csv", "table.tex", "ablation.json", "report.html"):
+        assert (tmp_path / "a" / name).is_file()
+    assert mer("ablate", "--dataset", cache, "--model", "ststnet", "--out", tmp_path / "b").code == 1

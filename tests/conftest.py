@@ -10,7 +10,7 @@ import pytest
 from mer_pipeline.cli import main
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.stages.preprocess import Parameters, preprocess
-from mer_pipeline.synth import synthesise
+from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.training import load_clips, load_recipe, train
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -59,6 +59,14 @@ def run(cache, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     train(load_clips(cache), load_recipe("facesleuth-tiny", {"epochs": 1}), folder, device="cpu")
     return folder
+
+
+@pytest.fixture(scope="session")
+def long_set(tmp_path_factory) -> Path:
+    """A synthetic set of one long video: 16 seconds at 30 frames a second, four expressions, blinks, noise."""
+    folder = tmp_path_factory.mktemp("synth") / "long"
+    options = Options(fps=30, seconds=16, noise=1.0, blink_share=1.0, amplitude_px=(1.5, 3.0))
+    return synthesise(folder, layout="long", subjects=1, clips=4, seed=3, options=options)
 
 
 @dataclass(frozen=True)

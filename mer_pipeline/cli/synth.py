@@ -12,9 +12,11 @@ from mer_pipeline.cli.common import Quiet, Seed, progress_bar, say
 
 def synth(
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
-    layout: Annotated[str, typer.Option(help="Whose layout: casme2, samm, mmew, smic, casme-sq or casme3.")] = "casme2",
+    layout: Annotated[
+        str, typer.Option(help="Whose layout: casme2, samm, mmew, smic, casme-sq or casme3; long for long videos.")
+    ] = "casme2",
     subjects: Annotated[int, typer.Option(min=1, max=99, help="How many subjects.")] = 6,
-    clips: Annotated[int, typer.Option(min=1, max=99, help="How many clips a subject.")] = 8,
+    clips: Annotated[int, typer.Option(min=1, max=99, help="How many clips a subject; expressions a long video.")] = 8,
     seed: Seed = 0,
     face: Annotated[
         Path | None, typer.Option(help="Draw from this photo of a face instead of the built-in portrait.")
@@ -28,6 +30,9 @@ def synth(
         tuple[float, float], typer.Option(help="Least and greatest motion at the apex, in pixels of the frame.")
     ] = (0.8, 3.0),
     blinks: Annotated[float, typer.Option(min=0, max=1, help="Share of clips with a blink.")] = 0.0,
+    turns: Annotated[float, typer.Option(min=0, max=15, help="Turns of the head up to so many degrees (long).")] = 0.0,
+    fps: Annotated[float | None, typer.Option(min=10, max=1000, help="Frames a second (long; 200).")] = None,
+    seconds: Annotated[float | None, typer.Option(min=2, help="Length of a video (long; 60).")] = None,
     video: Annotated[bool, typer.Option("--video", help="One .avi a clip instead of frame folders (casme2).")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -44,6 +49,9 @@ def synth(
             drift_scale=drift_scale,
             blink_share=blinks,
             video=video,
+            turn_deg=turns,
+            fps=fps,
+            seconds=seconds,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
@@ -51,4 +59,5 @@ def synth(
         synthesise(
             out, layout=layout, subjects=subjects, clips=clips, seed=seed, face=face, options=options, progress=progress
         )
-    say(f"{subjects * clips} clips of {subjects} subjects in {out}; planted truth in {out / 'truth.parquet'}")
+    what = f"{subjects} long videos" if layout == "long" else f"{subjects * clips} clips of {subjects} subjects"
+    say(f"{what} in {out}; planted truth in {out / 'truth.parquet'}")

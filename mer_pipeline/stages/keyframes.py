@@ -12,12 +12,12 @@ import numpy.typing as npt
 from mer_pipeline.errors import MerError
 from mer_pipeline.stages.detect import FaceFinder, Landmarks
 from mer_pipeline.stages.spotting import Spotted, interval, spot
-from mer_pipeline.stages.tracking import track
+from mer_pipeline.stages.tracking import Tracks, track
 from mer_pipeline.video import Footage
 
 __all__ = ["FrameSource", "KeyFrames", "Looked", "find_keyframes", "interval", "uniform_frames"]
 
-VERSION = 2
+VERSION = 3
 
 FrameSource = Literal["annotated", "spotted"]
 
@@ -71,12 +71,14 @@ class Looked:
         with_face: How many of them had one.
         faces: The largest number of faces in one frame.
         salience: How far what was spotted stands out of the noise; None where nothing had to be spotted.
+        strength_px: How far the skin that moved most had moved at its apex, in pixels of a 224 pixel crop.
     """
 
     frames: int = 0
     with_face: int = 0
     faces: int = 0
     salience: float | None = None
+    strength_px: float | None = None
 
     def at(self, finder: FaceFinder, image: npt.NDArray[np.uint8]) -> Landmarks | None:
         """Look at one frame; the largest face."""
@@ -176,5 +178,16 @@ def _search(
             where=footage.path,
             fix="check that a face is visible and upright",
         )
-    looked.salience = spotted.salience
+    looked.salience, looked.strength_px = spotted.salience, _strength_px(tracks, spotted)
     return spotted
+
+
+def _strength_px(tracks: Tracks, spotted: Spotted) -> float:
+    """Mean of the three cells that moved most from onset to apex; each end is the mean of three frames."""
+    ends = []
+    for frame in (spotted.onset_frame, spotted.apex_frame):
+        around = slice(max(0, frame - tracks.start - 1), frame - tracks.start + 2)
+        ends.append(np.nanmean(tracks.motion_px[around], axis=0))
+    trust = tracks.trust[tracks.segment[spotted.apex_frame - tracks.start]]
+    moved = np.linalg.norm(ends[1] - ends[0], axis=-1)[trust > 0]
+    return float(np.sort(moved)[-3:].mean())

@@ -1,7 +1,8 @@
 """How the skin of a face moves through a clip, frame by frame, with the head's own motion taken off.
 
-Every frame is compared with a picture of the same face up to a second earlier, and the head's place is carried on from
-the frame before: landmarks are asked for once a second, to see that the face is still there.
+Every frame is compared with an earlier picture of the same face, which is replaced where the face has come to look
+different, and the head's place is carried on from the frame before: landmarks are asked for once a second, to see that
+the face is still there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _RENEWED_S = 1.0
 # Correlation with the picture that frames are compared with: below the first a newer picture is taken (the head has
 # turned, or an expression is strong), below the second the face is lost.
 _ALIKE, _LEAST_ALIKE = 0.85, 0.5
+# Once a second a newer picture is taken where the face looks less like the one in use. Where it does not, the old one
+# stays: each change adds the noise of one frame to all that follow, and would look like an expression a second long.
+_FRESH = 0.97
 _STEPS = 6
 # A frame whose head moved no farther than this since the frame before needs one step.
 _SMALL_STEP_PX = 0.5
@@ -69,6 +73,8 @@ class _Face:
         to_unit: Where the face is.
         motion: (CELLS * CELLS, 2) how far each cell has moved, and what that was when the template was taken.
         looked: The last frame in which landmarks were asked for.
+        weight: Of the cells in the last solution for the head.
+        alike: Correlation of the last frame with the template.
     """
 
     template: Template
@@ -77,6 +83,7 @@ class _Face:
     motion: Matrix = field(default_factory=lambda: np.zeros((CELLS * CELLS, 2)))
     at_template: Matrix = field(default_factory=lambda: np.zeros((CELLS * CELLS, 2)))
     weight: Matrix | None = None
+    alike: float = 1.0
 
     def follow(self, image: Image) -> bool:
         """Move on to the next frame; False where the face is lost."""
@@ -93,7 +100,7 @@ class _Face:
         alike = self.template.likeness(grey, self.template.trust)
         if not alike >= _LEAST_ALIKE:
             return False
-        self.to_unit, self.weight = to_unit[:2], weight
+        self.to_unit, self.weight, self.alike = to_unit[:2], weight, alike
         self.motion = self.at_template + compared.motion_px(head) * (_TOLD_SIZE / _SIZE)
         if alike < _ALIKE:
             self.renew(image)
@@ -112,6 +119,65 @@ class _Face:
         return float(np.linalg.norm(self.to_unit @ [*middle, 1] - 0.5)) < _LOST
 
 
+@dataclass(frozen=True)
+class Tracked:
+    """A face in one frame.
+
+    Attributes:
+        segment: Numbers the unbroken stretches of frames with a face from 0.
+        motion_px: (CELLS * CELLS, 2) as in `Tracks`.
+        trust: (CELLS * CELLS,) that of the segment.
+        to_unit: (2, 3) where the face is: from pixels of the frame to the unit square.
+    """
+
+    segment: int
+    motion_px: Matrix
+    trust: Matrix
+    to_unit: Matrix
+
+
+class Tracker:
+    """Follows the largest face through frames that are given one by one.
+
+    Args:
+        fps: Frames a second.
+        look: Finds a face in a frame.
+    """
+
+    def __init__(self, fps: float, look: Look) -> None:
+        self._renewed = _RENEWED_S * fps
+        self._look_every = max(1, round(_LOOK_EVERY_S * fps))
+        self._look = look
+        self._face: _Face | None = None
+        self._segment = -1
+        self._next_look = 0
+
+    def push(self, index: int, image: Image) -> Tracked | None:
+        """Follow the face into the next frame; None where there is none.
+
+        Args:
+            index: Ascending; frames may be left out.
+            image: (H, W, 3) RGB.
+        """
+        face = self._face
+        if face is not None and not face.follow(image):
+            face = None
+        if face is not None and index - face.looked >= self._renewed:
+            face.looked = index
+            if face.alike < _FRESH:
+                face.renew(image)
+            face = face if face.still_there(self._look(image)) else None
+        if face is None and index >= self._next_look:
+            face = _begin(self._look(image), image, index)
+            self._next_look = index + self._look_every
+            self._segment += face is not None
+        self._face = face
+        if face is None:
+            return None
+        self._next_look = index
+        return Tracked(self._segment, face.motion, face.template.trust, face.to_unit)
+
+
 def track(frames: Iterable[tuple[int, Image]], start: int, stop: int, fps: float, look: Look) -> Tracks:
     """Follow the face through frames start..stop-1.
 
@@ -123,24 +189,15 @@ def track(frames: Iterable[tuple[int, Image]], start: int, stop: int, fps: float
     """
     n = stop - start
     motion = np.full((n, CELLS * CELLS, 2), np.nan, np.float32)
-    segment, trust = np.full(n, -1, np.int32), []
-    face: _Face | None = None
-    next_look = start
+    segment = np.full(n, -1, np.int32)
+    trust: list[Matrix] = []
+    tracker = Tracker(fps, look)
     for index, image in frames:
-        if face is not None and not face.follow(image):
-            face = None
-        if face is not None and index - face.looked >= _RENEWED_S * fps:
-            face.looked = index
-            face.renew(image)
-            face = face if face.still_there(look(image)) else None
-        if face is None and index >= next_look:
-            face = _begin(look(image), image, index)
-            next_look = index + max(1, round(_LOOK_EVERY_S * fps))
-            if face is not None:
-                trust.append(face.template.trust)
+        face = tracker.push(index, image)
         if face is not None:
-            motion[index - start], segment[index - start] = face.motion, len(trust) - 1
-            next_look = index
+            motion[index - start], segment[index - start] = face.motion_px, face.segment
+            if face.segment == len(trust):
+                trust.append(face.trust)
     return Tracks(start, motion, np.array(trust).reshape(-1, CELLS * CELLS), segment)
 
 

@@ -20,6 +20,8 @@ from mer_pipeline.progress import Progress, silent
 from mer_pipeline.synth.clips import balanced_emotions, draw_clip
 from mer_pipeline.synth.files import make_folder
 from mer_pipeline.synth.layouts import LAYOUTS, Layout, layout_named
+from mer_pipeline.synth.long import NAME as LONG
+from mer_pipeline.synth.long import write_long
 from mer_pipeline.synth.media import Frames
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.planted import PlantedClip, truth_table, write_truth
@@ -50,9 +52,10 @@ def synthesise(
 
     Args:
         out: The folder to write; it must not exist or be empty.
-        layout: Which dataset's layout to write, one of `LAYOUTS`.
+        layout: Which dataset's layout to write, one of `LAYOUTS`; or `long` for one long video a subject.
         subjects: How many subjects, 1 to 99.
-        clips: How many clips each, 1 to 200; from five on, every subject shows every class.
+        clips: How many clips each, 1 to 200; from five on, every subject shows every class. In a long video, how many
+            expressions, every third a macro-expression.
         seed: What all randomness is drawn from.
         face: A photograph to draw the faces from, instead of the portrait that scikit-image ships.
         options: Strength of the motion, and what disturbs it.
@@ -65,10 +68,16 @@ def synthesise(
         MerError: An argument is impossible, the photograph shows no face, or `out` cannot be written.
     """
     out = Path(out)
-    chosen = layout_named(layout)
+    chosen = None if layout == LONG else layout_named(layout)
     _check(chosen, subjects, clips, seed, options)
     with _written_whole(out):
         portraits = load_portraits(face)
+        if chosen is None:
+            write_long(
+                out, TRUTH, portraits,
+                subjects=subjects, expressions=clips, seed=seed, options=options, progress=progress,
+            )  # fmt: skip
+            return out
         planted: list[PlantedClip] = []
         camera = make_camera(options, chosen.fps, (seed, 0, 0, _FOR_NOISE))
         shuffle = np.random.default_rng((seed, 0, 0, _FOR_EMOTIONS))
@@ -87,12 +96,17 @@ def synthesise(
     return out
 
 
-def _check(layout: Layout, subjects: int, clips: int, seed: int, options: Options) -> None:
+def _check(layout: Layout | None, subjects: int, clips: int, seed: int, options: Options) -> None:
     for name, value, least, greatest in (
         ("subjects", subjects, 1, 99), ("clips", clips, 1, 200), ("seed", seed, 0, 2**63 - 1),
     ):  # fmt: skip
         if not least <= value <= greatest:
             raise MerError(f"{name} must be {least} to {greatest}, got {value}")
+    if layout is None:
+        return
+    for name in ("fps", "seconds", "turn_deg"):
+        if getattr(options, name):
+            raise MerError(f"{name} is for long videos, not for {layout.dataset}", fix="add --layout long")
     if options.video and not layout.videos:
         names = ", ".join(name for name, each in LAYOUTS.items() if each.videos)
         raise MerError(

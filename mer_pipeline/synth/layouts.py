@@ -20,5 +20,5 @@ def layout_named(name: str) -> Layout:
         MerError: There is none.
     """
     if name not in LAYOUTS:
-        raise MerError(f"unknown layout {name!r}", fix=f"choose one of: {', '.join(LAYOUTS)}")
+        raise MerError(f"unknown layout {name!r}", fix=f"choose one of: {', '.join(LAYOUTS)}, long")
     return LAYOUTS[name]

@@ -18,8 +18,10 @@ class Options:
         drift_px: Greatest translation of the head within a clip, in pixels.
         drift_deg: Greatest rotation of the head within a clip, in degrees.
         drift_scale: Greatest relative change of the head's size within a clip.
-        blink_share: Share of clips in which the eyes blink once.
+        blink_share: Share of clips in which the eyes blink once; in long videos 1 is a blink every four seconds.
         video: Write one AVI a clip instead of a folder of frames.
+        turn_deg: Greatest turn of the head to a side, up or down, in degrees; for long videos.
+        fps, seconds: Rate and length of long videos; None for 200 frames a second and a minute.
 
     Raises:
         ValueError: A value is outside what can be drawn.
@@ -38,6 +40,9 @@ class Options:
     drift_scale: float = 0.0
     blink_share: float = 0.0
     video: bool = False
+    turn_deg: float = 0.0
+    fps: float | None = None
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         amplitude = tuple(self.amplitude_px)
@@ -49,6 +54,10 @@ class Options:
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= greatest):
                 raise ValueError(f"{name} must be a number from 0 to {greatest:g}, got {value}")
+        for name, (low, high) in _SPANS.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value}")
 
 
 # Beyond these a face no longer looks filmed, or leaves the frame.
@@ -59,4 +68,6 @@ _GREATEST = {
     "drift_deg": 10.0,
     "drift_scale": 0.1,
     "blink_share": 1.0,
+    "turn_deg": 15.0,
 }
+_SPANS = {"fps": (10.0, 1000.0), "seconds": (2.0, 36000.0)}

@@ -51,15 +51,15 @@ def render(subject: Subject, plan: ClipPlan, camera: Camera) -> Iterator[npt.NDA
     scene = _Scene.prepare(subject, plan)
     rng = np.random.default_rng([*plan.seed, 1])
     for frame in range(plan.n_frames):
-        yield _film(scene.at(frame), frame, plan, camera, rng)
+        yield film(scene.at(frame), frame, plan.flicker_phase, camera, rng)
 
 
-def _film(
-    picture: npt.NDArray[np.uint8], frame: int, plan: ClipPlan, camera: Camera, rng: np.random.Generator
+def film(
+    picture: npt.NDArray[np.uint8], frame: int, flicker_phase: float, camera: Camera, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
     """Light and noise of one frame."""
     if camera.flicker:
-        phase = 2 * np.pi * _FLICKER_HZ * frame / camera.fps + plan.flicker_phase
+        phase = 2 * np.pi * _FLICKER_HZ * frame / camera.fps + flicker_phase
         picture = np.asarray(cv2.convertScaleAbs(picture, alpha=1 + camera.flicker * np.sin(phase)), np.uint8)
     if camera.noise is None:
         return picture.copy()
@@ -92,13 +92,13 @@ class _Scene:
         skin_xy = plan.amplitude_px * displacement_field(
             plan.combination.aus, subject.points_xy, FRAME_SIZE_WH, plan.strengths
         )
-        head = _head_mask(subject)
+        head = head_mask(subject)
         drifts = plan.drift_limit != Drift((0.0, 0.0), 0.0, 1.0)
         moves = (np.abs(skin_xy).max(-1) > 0) | ((head > 0) & drifts)
         if plan.blink is not None:
             for eye in (EYE_RIGHT, EYE_LEFT):
-                moves[_eye_window(subject.points_xy, eye)] = True
-        neutral = _sample(subject.base_rgb, _grid((slice(0, FRAME_SIZE_WH[1]), slice(0, FRAME_SIZE_WH[0]))))
+                moves[eye_window(subject.points_xy, eye)] = True
+        neutral = sample(subject.base_rgb, grid((slice(0, FRAME_SIZE_WH[1]), slice(0, FRAME_SIZE_WH[0]))))
         return cls(subject, plan, neutral, np.asarray(skin_xy, np.float32), head, _bounds(moves))
 
     def at(self, frame: int) -> npt.NDArray[np.uint8]:
@@ -108,17 +108,17 @@ class _Scene:
         still = drift == Drift((0.0, 0.0), 0.0, 1.0)
         if part == 0 and closure == 0 and still:
             return self.neutral
-        source_xy = _grid(self.moving)
+        source_xy = grid(self.moving)
         if still:
             source_xy += self._face_shift(part, closure)[self.moving]
         else:
             # The face moves first and the head carries it: undo the head, then look up the face where it then is.
-            source_xy += self.head[self.moving][..., None] * _undo(drift, self.moving, self.subject.center_xy)
+            source_xy += self.head[self.moving][..., None] * undo(drift, self.moving, self.subject.center_xy)
             if part or closure:
                 face = self._face_window()
                 source_xy[face] += pictures.remap(self._face_shift(part, closure), source_xy[face], cv2.INTER_LINEAR)
         picture = self.neutral.copy()
-        picture[self.moving] = _sample(self.subject.base_rgb, source_xy)
+        picture[self.moving] = sample(self.subject.base_rgb, source_xy)
         return picture
 
     def _face_window(self) -> tuple[slice, slice]:
@@ -135,17 +135,19 @@ class _Scene:
         shift_xy = self.skin_xy * np.float32(-part)
         if closure > 0:
             for eye in (EYE_RIGHT, EYE_LEFT):
-                window = _eye_window(self.subject.points_xy, eye)
-                shift_xy[window][..., 1] += _lid_shift(self.subject.points_xy[list(eye)], window, closure)
+                window = eye_window(self.subject.points_xy, eye)
+                shift_xy[window][..., 1] += lid_shift(self.subject.points_xy[list(eye)], window, closure)
         return np.asarray(shift_xy, np.float32)
 
 
-def _sample(base_rgb: npt.NDArray[np.uint8], source_xy: FloatImage) -> npt.NDArray[np.uint8]:
+def sample(base_rgb: npt.NDArray[np.uint8], source_xy: FloatImage) -> npt.NDArray[np.uint8]:
+    """Look up points of a frame, (H, W, 2), in the base picture of twice its size."""
     map_xy = (source_xy + np.float32(0.5)) * np.float32(OVERSAMPLING) - np.float32(0.5)
     return pictures.remap(base_rgb, map_xy)
 
 
-def _grid(window: tuple[slice, slice]) -> FloatImage:
+def grid(window: tuple[slice, slice]) -> FloatImage:
+    """(H, W, 2) x, y of every pixel of a window (rows, columns)."""
     rows, columns = window
     x = np.arange(columns.start, columns.stop, dtype=np.float32)
     y = np.arange(rows.start, rows.stop, dtype=np.float32)
@@ -159,7 +161,7 @@ def _bounds(moves: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _undo(drift: Drift, window: tuple[slice, slice], center_xy: tuple[float, float]) -> FloatImage:
+def undo(drift: Drift, window: tuple[slice, slice], center_xy: tuple[float, float]) -> FloatImage:
     """Way back from where the head has drifted to where it was, for every pixel of a window."""
     turn = np.deg2rad(drift.theta_deg)
     cosine, sine = np.cos(turn) / drift.scale, np.sin(turn) / drift.scale
@@ -173,23 +175,24 @@ def _undo(drift: Drift, window: tuple[slice, slice], center_xy: tuple[float, flo
     return back
 
 
-def _head_mask(subject: Subject) -> FloatImage:
+def head_mask(subject: Subject) -> FloatImage:
     """1 on the head with its hair, falling smoothly to 0 on neck and background, which stay."""
     axes = FaceAxes(subject.points_xy)
-    face_uv = axes.to_face(_grid((slice(0, FRAME_SIZE_WH[1]), slice(0, FRAME_SIZE_WH[0]))))
+    face_uv = axes.to_face(grid((slice(0, FRAME_SIZE_WH[1]), slice(0, FRAME_SIZE_WH[0]))))
     radius = np.hypot(face_uv[..., 0] / 1.85, (face_uv[..., 1] + 0.05) / 2.05)
     t = np.clip((1.55 - radius) / 0.55, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def _eye_window(points_xy: npt.NDArray[np.float64], eye: tuple[int, ...]) -> tuple[slice, slice]:
+def eye_window(points_xy: npt.NDArray[np.float64], eye: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns in which an eye's lids move."""
     opening_xy = points_xy[list(eye)]
     (x0, y0), (x1, y1) = np.floor(opening_xy.min(0)).astype(int), np.ceil(opening_xy.max(0)).astype(int)
     margin = round(0.35 * (x1 - x0))
     return slice(y0 - margin, y1 + margin + 1), slice(x0, x1 + 1)
 
 
-def _lid_shift(opening_xy: npt.NDArray[np.float64], window: tuple[slice, slice], closure: float) -> FloatImage:
+def lid_shift(opening_xy: npt.NDArray[np.float64], window: tuple[slice, slice], closure: float) -> FloatImage:
     """Vertical shift that draws the upper lid down over the eye; the skin above stretches, the eye is covered."""
     x = np.arange(window[1].start, window[1].stop, dtype=np.float64)
     y = np.arange(window[0].start, window[0].stop, dtype=np.float64)[:, None]

@@ -1,0 +1,98 @@
+"""`mer spot VIDEO...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mer_pipeline.cli.common import Json, Quiet, progress_bar, say, say_error, say_json, say_table, say_warning
+from mer_pipeline.errors import MerError
+
+if TYPE_CHECKING:
+    from mer_pipeline.inference.spot import Spotting
+
+_COLUMNS = ("kind", "onset", "apex", "offset", "onset s", "apex s", "offset s", "strength px")
+_LEVELS, _WIDTH = " ▁▂▃▄▅▆▇█", 96
+
+
+def spot(
+    videos: Annotated[
+        list[Path] | None, typer.Argument(metavar="VIDEO...", help="Videos or folders of frames.")
+    ] = None,
+    evaluate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TRUTH",
+            help="Judge by the MEGC rule against a synthetic set or the raw folder of CAS(ME)^2 or SAMM Long Videos; "
+            "without VIDEO, all of its videos.",
+        ),
+    ] = None,
+    fps: Annotated[float | None, typer.Option(min=1, help="Frames a second, for folders of frames.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find every micro- and macro-expression in videos of any length."""
+    if not videos and evaluate is None:
+        raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
+    from mer_pipeline.inference.spot_many import spot_videos
+
+    with progress_bar(quiet, resume="") as progress:
+        result = spot_videos(videos or [], fps=fps, truth=evaluate, progress=progress)
+    scores = None if result.scores is None else {kind: each.as_json() for kind, each in result.scores.items()}
+    if as_json:
+        entries = [spotting.as_json() for spotting in result.videos]
+        say_json(entries if scores is None else {"videos": entries, "evaluation": scores})
+    else:
+        for spotting in result.videos:
+            _show(spotting)
+        if scores:
+            names = ("tp", "fp", "fn", "precision", "recall", "f1")
+            rows = [(kind, *(each[name] for name in names)) for kind, each in scores.items()]
+            say_table("IoU of at least 0.5, summed over all videos", ("kind", *names), rows)
+    for text in result.warnings:
+        say_warning(text)
+    failed = [MerError(spotting.error) for spotting in result.videos if spotting.error]
+    for error in failed:
+        say_error(error)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show(spotting: Spotting) -> None:
+    if spotting.error:
+        return
+    name = Path(spotting.video).name
+    rows = [
+        (
+            each.kind, each.onset_frame, each.apex_frame, each.offset_frame,
+            f"{each.onset_s:.2f}", f"{each.apex_s:.2f}", f"{each.offset_s:.2f}", f"{each.strength:.1f}",
+        )
+        for each in spotting.intervals
+    ]  # fmt: skip
+    if rows:
+        say_table(name, _COLUMNS, rows)
+    micro = sum(each.kind == "micro" for each in spotting.intervals)
+    seconds = spotting.frames / spotting.fps
+    say(f"{name}: {micro} micro- and {len(rows) - micro} macro-expressions in {seconds:.1f} s")
+    if rows:
+        for line in _timeline(spotting):
+            say(line)
+    for warning in spotting.warnings:
+        say_warning(f"{spotting.video}: {warning}")
+
+
+def _timeline(spotting: Spotting) -> tuple[str, str]:
+    """How the skin moves over the video, and below it where micro- (|) and macro-expressions (=) lie."""
+    seconds, energy = spotting.timeline.seconds, spotting.timeline.energy
+    width = min(_WIDTH, len(energy))
+    tops = [energy[at * len(energy) // width : (at + 1) * len(energy) // width] for at in range(width)]
+    heights = [max((float(value) for value in part if value == value), default=0.0) for part in tops]  # NaN: no face
+    most = max(*heights, 1e-9)
+    curve = "".join(_LEVELS[round(height / most * (len(_LEVELS) - 1))] for height in heights)
+    marks, end = [" "] * width, float(seconds[-1]) + 1e-9
+    for each in spotting.intervals:
+        first, last = (int(at / end * (width - 1)) for at in (each.onset_s, each.offset_s))
+        marks[first : last + 1] = ("|" if each.kind == "micro" else "=") * (last - first + 1)
+    return curve, "".join(marks).rstrip()

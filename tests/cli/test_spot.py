@@ -1,0 +1,117 @@
+"""`mer spot` as a user calls it: results, JSON, evaluation, wrong calls, interruption."""
+
+import json
+import signal
+
+import av
+import numpy as np
+import pytest
+
+from mer_pipeline.inference.spot import spot_video
+
+
+def only_error(called):
+    lines = [line for line in called.error_lines if line.startswith("error:")]
+    assert len(lines) == 1, called.err
+    assert "Traceback" not in called.err
+    return lines[0]
+
+
+def test_evaluation_of_a_set(mer, long_set):
+    """One document with an entry a video, and the scores; without VIDEO all that the truth knows."""
+    called = mer("spot", "--evaluate", long_set, "--json", "-q")
+    assert called.code == 0
+    document = json.loads(called.out)
+    (entry,) = document["videos"]
+    assert {"video", "fps", "frames", "faces", "looked_at", "with_face", "intervals", "warnings"} == set(entry)
+    assert {"onset_frame", "apex_frame", "offset_frame", "onset_s", "apex_s", "offset_s", "strength", "kind"} == set(
+        entry["intervals"][0]
+    )
+    assert set(document["evaluation"]) == {"micro", "macro", "all"}
+    assert document["evaluation"]["all"]["f1"] >= 0.85
+    assert set(document["evaluation"]["micro"]) == {"tp", "fp", "fn", "precision", "recall", "f1"}
+
+
+def test_a_table_a_timeline_and_a_warning(mer, long_set):
+    called = mer("spot", long_set / "s01.mp4")
+    assert called.code == 0
+    assert "strength px" in called.out
+    assert "macro-expressions in 16.0 s" in called.out
+    curve, marks = called.out.splitlines()[-2:]
+    assert len(curve) == 96
+    assert "█" in curve
+    assert "|" in marks
+    assert "=" in marks
+    assert "30 fps: a micro-expression" in called.err
+    assert "frames a second" in called.err
+
+
+def test_a_bad_video_among_others_is_one_line_and_exit_1(mer, long_set, tmp_path):
+    (tmp_path / "bad.mp4").write_text("no video")
+    called = mer("spot", tmp_path / "bad.mp4", long_set / "s01.mp4", "--json", "-q")
+    assert called.code == 1
+    first, second = json.loads(called.out)
+    assert "not a readable video" in first["error"]
+    assert second["intervals"]
+    assert "bad.mp4: not a readable video" in only_error(called)
+
+
+def audio_only(path):
+    with av.open(str(path), "w", format="wav") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+BAD = [
+    pytest.param(lambda at: [at / "absent.mp4"], "no such file or folder", id="absent"),
+    pytest.param(
+        lambda at: [audio_only(at / "voice.wav")], "the file has no video stream; is it audio only?", id="audio"
+    ),
+    pytest.param(lambda at: ["--evaluate", at / "absent"], "no such folder", id="no truth"),
+    pytest.param(lambda at: ["--evaluate", at], "the folder is empty", id="empty truth"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_what_cannot_be_is_one_line(mer, tmp_path, arguments, message):
+    called = mer("spot", *arguments(tmp_path), "-q")
+    assert called.code == 1
+    assert message in only_error(called)
+
+
+def test_a_folder_of_frames_needs_a_rate(mer, raw):
+    called = mer("spot", next((raw / "CASME2-RAW" / "sub01").iterdir()), "-q")
+    assert called.code == 1
+    assert "does not say its rate; give --fps" in only_error(called)
+
+
+def test_nothing_to_spot_is_wrong_usage(mer):
+    called = mer("spot")
+    assert called.code == 2
+    assert "give at least one video, or --evaluate TRUTH" in " ".join(called.err.replace("│", " ").split())
+
+
+@pytest.mark.shared
+def test_a_video_without_a_face_is_a_warning(mer, shared):
+    called = mer("spot", shared / "clips" / "no_face.mp4", "-q")
+    assert called.code == 0
+    assert "0 micro- and 0 macro-expressions" in called.out
+    assert "no face in any of the" in called.err
+
+
+def test_an_interruption_in_the_middle_is_a_line_and_exit_130(mer, long_set, monkeypatch):
+    def interrupted(video, *, progress, **options):
+        def press(task, done, total, detail=""):
+            assert done < total, "it has read a part of the video"
+            signal.raise_signal(signal.SIGINT)
+
+        return spot_video(video, progress=press, **options)
+
+    monkeypatch.setattr("mer_pipeline.inference.spot_many.spot_video", interrupted)
+    called = mer("spot", long_set / "s01.mp4", "--json")
+    assert (called.code, called.out) == (130, "")
+    assert called.err.strip().splitlines()[-1] == "interrupted"

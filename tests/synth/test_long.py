@@ -1,0 +1,143 @@
+"""Long videos: what is planted, when, and how it lies on disk."""
+
+import filecmp
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mer_pipeline.errors import MerError
+from mer_pipeline.synth import Options, synthesise
+from mer_pipeline.synth.long import _Scene, render_long
+from mer_pipeline.synth.long_plan import Event, draw_long
+from mer_pipeline.synth.rendering import make_camera
+from mer_pipeline.video import open_footage
+
+
+@pytest.mark.parametrize("fps", [25, 30, 60, 100, 200])
+def test_events_are_as_long_as_they_must_be_at_any_rate(fps):
+    for seed in range(5):
+        plan = draw_long(Options(blink_share=1, turn_deg=8), fps, 60, 12, (seed,))
+        kinds = {kind: [e for e in plan.events if e.kind == kind] for kind in ("micro", "macro", "blink", "turn")}
+        assert (len(kinds["micro"]), len(kinds["macro"])) == (8, 4)
+        assert len(kinds["blink"]) >= 8
+        assert len(kinds["turn"]) >= 1
+        for event in plan.events:
+            length_s = (event.end - event.start) / fps
+            assert event.kind != "micro" or 0.2 - 1 / fps <= length_s <= 0.5 + 1 / fps
+            assert event.kind != "macro" or length_s > 0.7
+            assert event.start >= 0
+            assert event.end < plan.n_frames
+        ordered = sorted(kinds["micro"] + kinds["macro"] + kinds["turn"], key=lambda e: e.start)
+        for before, after in itertools.pairwise(ordered):
+            assert after.start - before.end >= 0.25 * fps, "expressions and turns keep apart"
+
+
+def test_an_event_rises_holds_and_falls():
+    event = Event("macro", 10, 14, 16, 20)
+    assert [round(event.part(frame), 2) for frame in range(9, 22)] == [
+        0, 0, 0.1, 0.5, 0.9, 1, 1, 1, 0.9, 0.5, 0.1, 0, 0,
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="expected 0 <= start < top"):
+        Event("micro", 5, 5, 6, 7)
+
+
+def test_what_moves_is_what_the_plan_tells(subject):
+    options = Options(fps=30, seconds=8, noise=0, blink_share=0, amplitude_px=(2, 2))
+    plan = draw_long(options, 30, 8, 2, (1,))
+    frames = np.stack(list(render_long(subject, plan, make_camera(options, 30, (0,)), (0,))))
+    assert frames.shape == (240, 480, 640, 3)
+    energy = np.abs(frames.astype(int) - frames[0]).sum((1, 2, 3))
+    moving = np.zeros(240, bool)
+    for event in plan.events:
+        moving[event.start + 1 : event.end] = True
+        assert energy[event.start : event.end + 1].argmax() == event.top - event.start
+    assert not energy[~moving].any()
+
+
+def test_a_turn_moves_the_nose_farther_than_the_temples(subject):
+    options = Options(noise=0, turn_deg=10)
+    plans = (draw_long(options, 30, 20, 2, (seed,)) for seed in range(20))
+    plan, turn = next((plan, e) for plan in plans for e in plan.events if e.kind == "turn" and not e.pitch)
+    scene = _Scene(subject, plan)
+    back = scene._head_shift(turn.top, [(turn, 1.0)])[..., 0]
+    rows, columns = scene._moving
+
+    def moved(point):
+        x, y = np.rint(subject.points_xy[point]).astype(int)
+        return abs(back[y - rows.start, x - columns.start])
+
+    assert moved(1) > moved(168) > 0, "the tip of the nose, then its bridge"
+    assert moved(1) > 3 * min(moved(127), moved(356))
+
+
+def test_files_and_truth(tmp_path):
+    told = []
+    synthesise(
+        tmp_path / "a", layout="long", subjects=2, clips=3, seed=5,
+        options=Options(fps=24, seconds=7, blink_share=1), progress=lambda *step: told.append(step[:3]),
+    )  # fmt: skip
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["s01.mp4", "s02.mp4", "truth.parquet"]
+    footage = open_footage(tmp_path / "a" / "s02.mp4")
+    assert (len(footage), footage.fps) == (168, 24)
+    assert footage.frame(0).shape == (480, 640, 3)
+    truth = pd.read_parquet(tmp_path / "a" / "truth.parquet")
+    assert set(truth.columns) >= {
+        "video", "subject", "kind", "aus", "emotion", "onset_frame", "apex_frame", "offset_frame", "onset_s", "apex_s",
+        "offset_s", "fps", "n_frames", "amplitude_px",
+    }  # fmt: skip
+    assert truth.query("kind == 'micro'").groupby("video").size().tolist() == [2, 2]
+    assert truth.query("kind == 'macro'").groupby("video").size().tolist() == [1, 1]
+    assert (truth["onset_s"] * 24).round().astype(int).tolist() == truth["onset_frame"].tolist()
+    assert told == [("synth", second, 14) for second in range(1, 15)]
+
+
+@pytest.mark.usefixtures("portraits_at_hand")
+def test_same_seed_same_bytes(tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        options = Options(fps=30, seconds=3, blink_share=1, drift_px=2)
+        synthesise(tmp_path / name, layout="long", subjects=1, clips=1, seed=seed, options=options)
+    names = ["s01.mp4", "truth.parquet"]
+    assert filecmp.cmpfiles(tmp_path / "a", tmp_path / "b", names, shallow=False)[0] == names
+    assert filecmp.cmpfiles(tmp_path / "a", tmp_path / "c", names, shallow=False)[0] == []
+
+
+@pytest.mark.usefixtures("portraits_at_hand")
+def test_frames_are_rendered_while_they_are_written(tmp_path, monkeypatch):
+    """Memory does not grow with the length: no frame is kept."""
+    from mer_pipeline.synth import long
+
+    taken = []
+
+    def count(path, frames, fps):
+        taken.append(sum(1 for _ in frames))
+        assert not isinstance(frames, list)
+
+    monkeypatch.setattr(long, "write_h264", count)
+    synthesise(tmp_path / "a", layout="long", subjects=1, clips=1, options=Options(fps=30, seconds=4, noise=0))
+    assert taken == [120]
+
+
+@pytest.mark.usefixtures("portraits_at_hand")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(
+            {"layout": "long", "clips": 9, "options": Options(seconds=5)}, "9 expressions do not fit into 5 s; take",
+            id="too many",
+        ),
+        pytest.param({"options": Options(fps=30)}, "fps is for long videos, not for casme2; add --layout", id="rate"),
+        pytest.param({"options": Options(turn_deg=3)}, "turn_deg is for long videos", id="turns"),
+    ],
+)  # fmt: skip
+def test_impossible_arguments_leave_nothing_behind(tmp_path, arguments, message):
+    with pytest.raises(MerError, match=message):
+        synthesise(tmp_path / "out", **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("fps", 5), ("seconds", 1), ("turn_deg", 16)])
+def test_options_out_of_range(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a number from"):
+        Options(**{name: value})

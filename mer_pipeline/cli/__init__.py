@@ -9,13 +9,19 @@ from typing import Annotated
 import typer
 
 import mer_pipeline
+from mer_pipeline.cli.ablate import ablate
 from mer_pipeline.cli.common import say_error
+from mer_pipeline.cli.compare import compare
 from mer_pipeline.cli.demo import demo
 from mer_pipeline.cli.doctor import doctor
+from mer_pipeline.cli.export import export
 from mer_pipeline.cli.inspect import inspect
 from mer_pipeline.cli.models import models
 from mer_pipeline.cli.predict import predict
 from mer_pipeline.cli.preprocess import preprocess
+from mer_pipeline.cli.report import report
+from mer_pipeline.cli.serve import serve
+from mer_pipeline.cli.spot import spot
 from mer_pipeline.cli.synth import synth
 from mer_pipeline.cli.train import train
 from mer_pipeline.errors import MerError
@@ -33,7 +39,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (inspect, preprocess, train, predict, models, synth, demo, doctor):
+for command in (
+    inspect,
+    preprocess,
+    train,
+    compare,
+    ablate,
+    report,
+    predict,
+    spot,
+    serve,
+    export,
+    models,
+    synth,
+    demo,
+    doctor,
+):
     app.command()(command)
 
 

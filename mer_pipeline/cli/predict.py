@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Device, Json, Quiet, progress_bar, say_error, say_json, say_table, say_warning
-from mer_pipeline.errors import MerError
+from mer_pipeline.cli.common import (
+    Device,
+    Json,
+    Quiet,
+    progress_bar,
+    say,
+    say_error,
+    say_json,
+    say_note,
+    say_table,
+    say_warning,
+)
+from mer_pipeline.errors import MerError, WriteError
+
+if TYPE_CHECKING:
+    from mer_pipeline.inference import ClipResult, Expression, Predictor, Unclassified
+
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        help="A run folder, one of its folds, a weights file, or an ONNX file; the newest run in runs/ if not given.",
+        show_default=False,
+    ),
+]
+Aus = Annotated[
+    str, typer.Option(help="Action Units that the network is told: predicted (its own), none, or yours: 4+R14.")
+]
+Confidence = Annotated[
+    float, typer.Option(min=0, max=1, help="Emotions less probable than this are marked as uncertain.")
+]
 
 
 def predict(
-    clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Video files or folders of frames.")],
-    model: Annotated[Path, typer.Option(help="A run folder, one of its folds, or a weights file.")],
+    clips: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="CLIP...", help="Video files or folders of frames.", show_default=False),
+    ] = None,
+    model: Model = None,
     onset: Annotated[
         int | None, typer.Option(min=0, help="Onset frame, counted from 0; spotted where not given.")
     ] = None,
@@ -21,30 +52,62 @@ def predict(
         int | None, typer.Option(min=0, help="Apex frame, counted from 0; spotted where not given.")
     ] = None,
     fps: Annotated[float | None, typer.Option(min=1, help="Frames a second, for folders of frames.")] = None,
+    aus: Aus = "predicted",
+    confidence: Confidence = 0.4,
+    every: Annotated[
+        bool | None,
+        typer.Option("--all/--strongest", help="Every expression or one; by default one in clips of up to 3 s."),
+    ] = None,
+    macro: Annotated[bool, typer.Option("--macro", help="Judge macro-expressions, too; else they are listed.")] = False,
+    table: Annotated[Path | None, typer.Option("--csv", help="Also write a table here, one row an expression.")] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Also write the video with face, expressions and motion drawn in (.mp4).")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="Also write a picture of each expression (.png).")] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            help="Watch a camera (0, 1, ...), or a file that is played like one, instead.", show_default=False
+        ),
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find face, onset, apex and offset in a clip, and tell its Action Units and emotion."""
-    from mer_pipeline.inference import ClipResult, Predictor
+    """Find face, onset, apex and offset in clips, and tell their Action Units and emotions.
 
-    results = []
-    with Predictor(model, device) as predictor, progress_bar(quiet, resume="") as progress:
-        for done, clip in enumerate(clips, 1):
-            try:
-                results.append(predictor(clip, onset_frame=onset, apex_frame=apex, fps=fps))
-            except MerError as error:
-                results.append(ClipResult(str(clip), error=str(error)))
-            progress("predict", done, len(clips), clip.name)
+    Exit code 0: every clip has a result; 1: at least one has none, each told in one line; 2: wrong usage.
+    """
+    from mer_pipeline.inference import ClipResult, Pictures, Predictor, write_csv
+
+    if bool(clips) == (camera is not None):
+        raise typer.BadParameter("give clips, or --camera")
+    if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
+        raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
+    pictures, results = Pictures(overlay, image, len(clips or ())), []
+    with Predictor(model, device, aus=aus, confidence=confidence) as predictor:
+        if camera is not None:
+            results = [_watch(predictor, camera, fps, macro, quiet)]
+        with progress_bar(quiet, "") as progress:
+            for done, clip in enumerate(clips or (), 1):
+                try:
+                    result = predictor(
+                        clip, onset_frame=onset, apex_frame=apex, fps=fps, every=every, macro=macro,
+                        progress=progress, on_sight=pictures.on_sight,
+                    )  # fmt: skip
+                    pictures.finish(result, predictor, progress)
+                except WriteError:
+                    raise
+                except MerError as error:
+                    result = ClipResult(str(clip), error=str(error))
+                results.append(result)
+                progress("predict", done, len(clips or ()), clip.name)
+    if table is not None:
+        write_csv(table, results)
     if as_json:
         say_json([result.as_json() for result in results])
     else:
-        rows = [_row(result, at) for result in results for at in range(len(result.expressions))]
-        if rows:
-            say_table("", ("clip", "onset", "apex", "offset", "emotion", "probability", "Action Units"), rows)
-        for result in results:
-            for warning in result.warnings:
-                say_warning(f"{result.clip}: {warning}")
+        _print(results, [*pictures.written, *([table] if table else [])])
     failed = [result for result in results if result.error]
     for result in failed:
         say_error(MerError(result.error or ""))
@@ -52,18 +115,37 @@ def predict(
         raise typer.Exit(1)
 
 
-def _row(result: object, at: int) -> tuple[object, ...]:
-    from mer_pipeline.inference import ClipResult
+def _watch(predictor: Predictor, camera: str, fps: float | None, macro: bool, quiet: bool) -> ClipResult:
+    from mer_pipeline.cli.live import run_camera, speed_line
 
-    assert isinstance(result, ClipResult)
-    found = result.expressions[at]
-    likely = sorted(((p, number) for number, p in found.aus.items() if p >= 0.5), reverse=True)
-    return (
-        Path(result.clip).name,
-        found.onset_frame,
-        found.apex_frame,
-        found.offset_frame,
-        found.emotion,
-        f"{found.probabilities[found.emotion]:.2f}",
-        ", ".join(f"{number} ({p:.2f})" for p, number in likely) or "none above 0.5",
-    )
+    result, state = run_camera(predictor, camera, fps, macro, quiet)
+    say_note(speed_line(state))
+    return result
+
+
+def _print(results: list[ClipResult], written: list[Path]) -> None:
+    rows = [row for result in results for row in _rows(result)]
+    if rows:
+        say_table("", ("clip", "onset, apex, offset", "emotion", "Action Units"), rows)
+    for result in results:
+        if not result.error and not result.expressions:
+            say(f"{result.clip}: no micro-expression found")
+        for warning in result.warnings:
+            say_warning(f"{result.clip}: {warning}")
+    for path in written:
+        say(f"wrote {path}")
+
+
+def _rows(result: ClipResult) -> list[tuple[object, ...]]:
+    rows: list[tuple[Expression | Unclassified, str, str]] = []
+    for found in result.expressions:
+        doubt = {"expression": "", "uncertain": "uncertain: "}.get(found.verdict, f"{found.verdict}; else ")
+        likely = ", ".join(f"{number} ({p:.2f})" for number, p in found.likely_aus()) or "none above 0.5"
+        rows.append((found, f"{doubt}{found.emotion} {found.probability:.2f}", likely))
+    rows += [(rest, f"{rest.kind}-expression, not judged", "") for rest in result.unclassified]
+    rows.sort(key=lambda row: row[0].onset_frame)
+    name = Path(result.clip).name
+    return [
+        (name, f"{at.onset_frame}, {at.apex_frame}, {'?' if at.offset_frame is None else at.offset_frame}", *texts)
+        for at, *texts in rows
+    ]

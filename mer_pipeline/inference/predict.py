@@ -1,113 +1,120 @@
-"""Prediction on one clip: find the face and the key frames, crop, and ask a trained network."""
+"""Prediction on one clip: find the face and the key frames, crop, and ask a trained network.
+
+A clip of up to `LONG_S` seconds is taken for one expression, the one that stands out most. In a longer one every
+expression is spotted, and the micro-expressions are judged.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
-from mer_pipeline import networks
-from mer_pipeline.device import choose_device
 from mer_pipeline.errors import MerError
-from mer_pipeline.facs import AU_NUMBERS
-from mer_pipeline.networks import feed
-from mer_pipeline.networks.normalise import normalise
-from mer_pipeline.runs import Card, load_network
-from mer_pipeline.stages.align import align
-from mer_pipeline.stages.crop import CropPair, crop
+from mer_pipeline.facs import AU_NUMBERS, parse_aus
+from mer_pipeline.inference.explain import Attention, attention
+from mer_pipeline.inference.model import Answer, Model, load_model
+from mer_pipeline.inference.result import (
+    AuSource,
+    ClipResult,
+    Expression,
+    Kind,
+    Unclassified,
+    Verdict,
+)
+from mer_pipeline.inference.spot import Interval, spot_video
+from mer_pipeline.progress import Progress, silent
+from mer_pipeline.stages.align import AlignedFace, align
+from mer_pipeline.stages.crop import crop
 from mer_pipeline.stages.detect import FaceMesh, Landmarks
+from mer_pipeline.stages.intervals import is_micro
 from mer_pipeline.stages.keyframes import KeyFrames, Looked, find_keyframes
-from mer_pipeline.video import open_footage
+from mer_pipeline.video import Footage, open_footage
 
+Image = npt.NDArray[np.uint8]
+
+# The clips of the public sets last up to about two seconds and hold one expression each.
+LONG_S = 3.0
+CONFIDENCE = 0.4
+# What stands out less (in standard deviations of the noise), or moves the skin less (in pixels of a 224 pixel crop), is
+# no expression. Synthetic clips with a planted motion of 0.8 px of a 640x480 frame or more: 156 to 576, 0.44 to 2.1 px;
+# the same faces without any motion: 13 to 70, 0.11 to 0.26 px (of 48, two with a blink 160 and 0.30 and 0.44 px). The
+# noise of a compressed video is smooth in time, so that the first alone would not do.
+LEAST_SALIENCE, LEAST_STRENGTH_PX = 75.0, 0.4
 # Below this rate a micro-expression (1/25 to 1/5 s) spans too few frames to be seen rising and falling.
 _FEW_FPS = 60.0
+_SIGHT_PX = 448
 
 
 @dataclass(frozen=True)
-class Expression:
-    """One expression of a clip.
-
-    Attributes:
-        onset_frame, apex_frame, offset_frame: 0-based; the offset is None where only onset and apex were given.
-        emotion: The most probable class.
-        probabilities: By class name; they are the network's own and not calibrated.
-        aus: Probability of each Action Unit by its number; empty where the network has no AU head.
-        aus_source: `predicted`, or None where there are none.
-    """
-
-    onset_frame: int
-    apex_frame: int
-    offset_frame: int | None
-    emotion: str
-    probabilities: dict[str, float]
-    aus: dict[str, float]
-    aus_source: str | None
-
-
-@dataclass(frozen=True)
-class ClipResult:
-    """What was found in one clip.
+class Sight:
+    """One expression together with its pictures, for somebody to draw.
 
     Attributes:
         clip: The path that was given.
-        fps: Frames a second, None where a frame folder does not say.
-        frames: Length of the clip.
-        faces: The largest number of faces seen in one frame.
-        looked_at, with_face: In how many frames a face was looked for, and found.
-        expressions: In time order.
-        warnings: What the reader of the result should know.
-        error: Why there is no result; None where there is one.
+        expression: What was found.
+        onset, apex: (448, 448, 3) uint8 RGB crops.
+        attention: Where the network looked; None where it has no oriented attention.
     """
 
     clip: str
-    fps: float | None = None
-    frames: int = 0
-    faces: int = 0
-    looked_at: int = 0
-    with_face: int = 0
-    expressions: list[Expression] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    error: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON values; `error` is there only where something failed."""
-        values = asdict(self)
-        return values if self.error else {key: value for key, value in values.items() if key != "error"}
+    expression: Expression
+    onset: Image
+    apex: Image
+    attention: Attention | None
 
 
 class Predictor:
-    """A trained network together with the stages that feed it; use it as a context manager."""
+    """A trained network together with the stages that feed it; use it as a context manager.
 
-    def __init__(self, model: Path, device: str = "auto") -> None:
-        """Load a run folder, a fold folder or a weights file.
+    Attributes:
+        model: The network.
+        card: How it was trained.
+    """
+
+    def __init__(
+        self, model: Path | None = None, device: str = "auto", *, aus: str = "predicted", confidence: float = CONFIDENCE
+    ) -> None:
+        """Load a network.
+
+        Args:
+            model: A run folder, a fold folder, a weights file or an ONNX file; None for the newest run in `runs/`.
+            device: Where it runs.
+            aus: The Action Units that it is told: `predicted` (its own estimate), `none`, or the clips' own in the
+                notation of annotation sheets, such as "4+R14".
+            confidence: Expressions whose emotion is less probable are `uncertain`.
 
         Raises:
-            MerError: It cannot be used, or the device is absent.
+            MerError: It cannot be used, the device is absent, or it takes no Action Units and is given some.
         """
-        self._device = choose_device(device)
-        state, self.card = load_network(model)
-        self._network = _rebuild(state, self.card, model).to(self._device).eval()
-        if "flow" in feed.input_names(self._network):
-            raise MerError(
-                f"{self.card.model} takes published flow images, not video",
-                where=model,
-                fix="use a model of onset and apex",
-            )
+        self.model = load_model(model, device)
+        self.card = self.model.card
+        self._aus_source, self._aus = _read_aus(aus, self.model)
+        self._confidence = confidence
         self._stack = ExitStack()
 
     def __enter__(self) -> Predictor:
-        self._mesh = self._stack.enter_context(FaceMesh())
+        self.mesh = self._stack.enter_context(FaceMesh())
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def __call__(
-        self, clip: Path, *, onset_frame: int | None = None, apex_frame: int | None = None, fps: float | None = None
+        self,
+        clip: Path,
+        *,
+        onset_frame: int | None = None,
+        apex_frame: int | None = None,
+        fps: float | None = None,
+        every: bool | None = None,
+        macro: bool = False,
+        progress: Progress = silent,
+        on_sight: Callable[[Sight], None] | None = None,
     ) -> ClipResult:
         """Predict one clip.
 
@@ -115,75 +122,205 @@ class Predictor:
             clip: A video file or a folder of frames.
             onset_frame, apex_frame: 0-based indices; spotted where None.
             fps: Overrides what the medium says.
+            every: Spot every expression, not the strongest alone; None does so in clips longer than `LONG_S`.
+            macro: Judge macro-expressions as well.
+            progress: Told while a long clip is searched.
+            on_sight: Given each expression with its pictures.
 
         Raises:
             MerError: The clip is unreadable, too short or has no face, or the given frames make no sense.
         """
         footage = open_footage(clip)
-        rate = fps or footage.fps
-        looked = Looked()
+        rate, given = fps or footage.fps, onset_frame is not None or apex_frame is not None
+        job = _Job(self, footage, rate, footage.times_s if fps is None else None, on_sight)
+        if given and every:
+            raise MerError("onset and apex belong to one expression", where=clip, fix="leave them or --all out")
+        # A folder of frames whose rate is unknown has no length either.
+        long = rate is not None and len(footage) / rate > LONG_S
+        if every or (every is None and long and not given):
+            return job.every(macro, progress)
+        return job.strongest(onset_frame, apex_frame)
+
+    def judge(
+        self, images: Mapping[int, Image], keyframes: KeyFrames, face: Landmarks
+    ) -> tuple[Answer, list[AlignedFace]]:
+        """Ask the network about one expression.
+
+        Args:
+            images: RGB frames by index; holds all that `model.wants(keyframes)` needs.
+            keyframes: As `model.wants` gives them.
+            face: Where it is in the onset.
+
+        Returns:
+            What it says, and where the face is in every frame that it looked at.
+        """
+        shown = {index: images[index] for index in keyframes.needed}
+        aligned = align(shown, keyframes.onset_frame, face)
+        crops = crop(shown, aligned, self.model.crop_size)
+        pictures = self.model.look(keyframes, {at.frame: image for at, image in zip(aligned, crops, strict=True)})
+        return self.model.ask(pictures, self._aus), aligned
+
+    def expression(
+        self,
+        answer: Answer,
+        keyframes: KeyFrames,
+        fps: float | None,
+        seconds: Callable[[int], float | None],
+        stands_out: bool = True,
+    ) -> Expression:
+        """What the network said, told in the words of the result."""
+        onset, apex, offset = keyframes.onset_frame, keyframes.apex_frame, keyframes.offset_frame
+        best = int(np.argmax(answer.probabilities))
+        verdict: Verdict = "expression" if answer.probabilities[best] >= self._confidence else "uncertain"
+        if not stands_out:
+            verdict = "no micro-expression"
+        kind: Kind | None = None
+        if fps is not None and offset is not None:
+            kind = "micro" if is_micro(offset - onset, fps) else "macro"
+        estimate = {} if answer.aus is None else dict(zip(AU_NUMBERS, answer.aus.tolist(), strict=True))
+        named = zip(self.card.classes, answer.probabilities.tolist(), strict=True)
+        return Expression(
+            onset_frame=onset, apex_frame=apex, offset_frame=offset,
+            onset_s=seconds(onset), apex_s=seconds(apex), offset_s=None if offset is None else seconds(offset),
+            kind=kind,
+            emotion=self.card.classes[best],
+            verdict=verdict,
+            probabilities={name: round(p, 4) for name, p in named},
+            aus={str(number): round(p, 4) for number, p in estimate.items()},
+            aus_source=self._aus_source,
+        )  # fmt: skip
+
+
+@dataclass
+class _Job:
+    """One clip on its way."""
+
+    predictor: Predictor
+    footage: Footage
+    rate: float | None
+    times_s: npt.NDArray[np.float64] | None
+    on_sight: Callable[[Sight], None] | None
+
+    def strongest(self, onset_frame: int | None, apex_frame: int | None) -> ClipResult:
+        """The expression that stands out most, or the one whose frames are given."""
+        looked, mesh = Looked(), self.predictor.mesh
         keyframes = find_keyframes(
-            footage, lambda: self._mesh, onset_frame=onset_frame, apex_frame=apex_frame, fps=rate, looked=looked
+            self.footage, lambda: mesh, onset_frame=onset_frame, apex_frame=apex_frame, fps=self.rate, looked=looked
         )
-        images = dict(footage.read(keyframes.needed))
-        faces = [looked.at(self._mesh, images[index]) for index in keyframes.needed]
-        if faces[0] is None:
+        # Whoever names a frame has seen something.
+        given = onset_frame is not None or apex_frame is not None
+        expression = self._judged(keyframes, looked, given or _stands_out(looked))
+        if expression is None:
             raise MerError(
                 f"no face found in frame {keyframes.onset_frame}",
-                where=clip,
+                where=str(self.footage.path),
                 fix="check that it is visible and upright",
             )
-        expression = self._expression(images, keyframes, faces[0])
+        still = keyframes.onset_frame == keyframes.apex_frame
+        warnings = ["onset and apex are one frame: there is no motion to judge"] if still else []
         return ClipResult(
-            clip=str(clip),
-            fps=rate,
-            frames=len(footage),
+            clip=str(self.footage.path),
+            fps=self.rate,
+            frames=len(self.footage),
             faces=looked.faces,
             looked_at=looked.frames,
             with_face=looked.with_face,
             expressions=[expression],
-            warnings=_warnings(rate, looked, keyframes),
+            warnings=[*self.predictor.model.notes, *_warnings(self.rate, looked), *warnings],
         )
 
-    @torch.no_grad()
-    def _expression(
-        self, images: dict[int, np.ndarray[Any, np.dtype[np.uint8]]], keyframes: KeyFrames, landmarks: Landmarks
-    ) -> Expression:
-        crops = crop(images, align(images, keyframes.onset_frame, landmarks), self.card.size)
-        pair = CropPair(crops[0], crops[-1])
-        onset, apex = (
-            normalise(torch.from_numpy(image.transpose(2, 0, 1)).to(self._device)[None], self.card.mean, self.card.std)
-            for image in (pair.onset, pair.apex)
+    def every(self, macro: bool, progress: Progress) -> ClipResult:
+        """Every micro-expression; macro-expressions are judged if asked for, else listed."""
+        given = self.rate if self.times_s is None else None  # the medium's own times, unless a rate was given
+        found = spot_video(self.footage.path, fps=given, progress=progress, mesh=self.predictor.mesh)
+        if not found.with_face:
+            raise _faceless(found.looked_at, self.footage.path)
+        expressions, rest, lost = [], [], []
+        for interval in found.intervals:
+            judged = None
+            if macro or interval.kind == "micro":
+                keyframes = KeyFrames(
+                    interval.onset_frame, interval.apex_frame, interval.offset_frame, "spotted", "spotted"
+                )
+                judged = self._judged(keyframes, Looked())
+                lost += [interval.onset_frame] if judged is None else []
+            if judged is None:
+                rest.append(to_unclassified(interval))
+            else:
+                expressions.append(judged)
+        warnings = [f"no face found in frame {frame}: not judged" for frame in lost]
+        return ClipResult(
+            clip=str(self.footage.path),
+            fps=found.fps,
+            frames=found.frames,
+            faces=found.faces,
+            looked_at=found.looked_at,
+            with_face=found.with_face,
+            expressions=expressions,
+            unclassified=rest,
+            timeline=found.timeline,
+            warnings=[*self.predictor.model.notes, *found.warnings, *warnings],
         )
-        output = feed.run(self._network, {"onset": onset, "apex": apex})
-        probabilities = output.logits.float().softmax(1)[0].tolist()
-        aus = {}
-        if output.au_logits is not None:
-            values = output.au_logits.float().sigmoid()[0].tolist()
-            aus = {str(number): round(p, 4) for number, p in zip(AU_NUMBERS, values, strict=True)}
-        return Expression(
-            onset_frame=keyframes.onset_frame,
-            apex_frame=keyframes.apex_frame,
-            offset_frame=keyframes.offset_frame,
-            emotion=self.card.classes[int(np.argmax(probabilities))],
-            probabilities={name: round(p, 4) for name, p in zip(self.card.classes, probabilities, strict=True)},
-            aus=aus,
-            aus_source="predicted" if aus else None,
-        )
+
+    def _judged(self, keyframes: KeyFrames, looked: Looked, stands_out: bool = True) -> Expression | None:
+        """None where the onset shows no face."""
+        predictor = self.predictor
+        keyframes = predictor.model.wants(keyframes)
+        images = dict(self.footage.read(keyframes.needed))
+        face = looked.at(predictor.mesh, images[keyframes.onset_frame])
+        if keyframes.apex_frame != keyframes.onset_frame:
+            looked.at(predictor.mesh, images[keyframes.apex_frame])  # so that a face that comes or goes is told
+        if face is None:
+            return None
+        answer, aligned = predictor.judge(images, keyframes, face)
+        expression = predictor.expression(answer, keyframes, self.rate, self._seconds, stands_out)
+        if self.on_sight is not None:
+            large = dict(zip((at.frame for at in aligned), crop(images, aligned, _SIGHT_PX), strict=True))
+            seen = attention(predictor.model, answer.pictures)
+            onset, apex = large[keyframes.onset_frame], large[keyframes.apex_frame]
+            self.on_sight(Sight(str(self.footage.path), expression, onset, apex, seen))
+        return expression
+
+    def _seconds(self, frame: int) -> float | None:
+        if self.times_s is not None and frame < len(self.times_s):
+            return round(float(self.times_s[frame]), 4)
+        return round(frame / self.rate, 4) if self.rate else None
 
 
-def _rebuild(state: dict[str, torch.Tensor], card: Card, model: Path) -> torch.nn.Module:
-    try:
-        network = networks.build(card.network, classes=len(card.classes), size=card.size, **card.options)
-        network.load_state_dict(state)
-    except (ValueError, RuntimeError):
-        raise MerError(
-            "its weights do not fit this version's network", where=model, fix="train again with this version"
-        ) from None
-    return network
+def _read_aus(text: str, model: Model) -> tuple[AuSource, tuple[int, ...] | None]:
+    """Where the Action Units come from, and which are known."""
+    if text == "predicted":
+        return "predicted" if model.takes_aus else "none", None
+    if text == "none":
+        return "none", (0,) * len(AU_NUMBERS)
+    if not model.takes_aus:
+        raise MerError(f"{model.card.model} takes no Action Units", fix="leave --aus out")
+    vector = tuple(parse_aus(text).vector())
+    if not any(vector):
+        numbers = ", ".join(map(str, AU_NUMBERS))
+        raise MerError(f"{text!r} has none of the Action Units that networks know", fix=f"they are {numbers}")
+    return "given", vector
 
 
-def _warnings(fps: float | None, looked: Looked, keyframes: KeyFrames) -> list[str]:
+def _stands_out(looked: Looked) -> bool:
+    return (looked.salience or 0.0) >= LEAST_SALIENCE and (looked.strength_px or 0.0) >= LEAST_STRENGTH_PX
+
+
+def _faceless(looked_at: int, where: Path) -> MerError:
+    return MerError(
+        f"no face was found in the {looked_at} frames that were looked at",
+        where=where,
+        fix="check that a face is visible and upright",
+    )
+
+
+def to_unclassified(interval: Interval) -> Unclassified:
+    """An interval that was spotted and is not judged."""
+    frames = interval.onset_frame, interval.apex_frame, interval.offset_frame
+    return Unclassified(*frames, interval.onset_s, interval.apex_s, interval.offset_s, interval.kind)
+
+
+def _warnings(fps: float | None, looked: Looked) -> list[str]:
     warnings = []
     if fps is not None and fps < _FEW_FPS:
         warnings.append(
@@ -195,6 +332,4 @@ def _warnings(fps: float | None, looked: Looked, keyframes: KeyFrames) -> list[s
         )
     if looked.faces > 1:
         warnings.append(f"{looked.faces} faces: the largest is used")
-    if keyframes.onset_frame == keyframes.apex_frame:
-        warnings.append("onset and apex are one frame: there is no motion to judge")
     return warnings

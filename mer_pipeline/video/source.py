@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import bisect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Footage(abc.ABC):
         """How many frames there are."""
 
     @abc.abstractmethod
-    def _decode(self, indices: list[int]) -> Iterator[tuple[int, Image]]:
+    def _decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
         """Decode frames at ascending, distinct, valid indices."""
 
     @property
@@ -60,7 +60,8 @@ class Footage(abc.ABC):
         Raises:
             MerError: An index is outside the clip, or a frame cannot be decoded.
         """
-        wanted = sorted(set(indices))
+        # A range is in order and may be long.
+        wanted = indices if isinstance(indices, range) and indices.step == 1 else sorted(set(indices))
         if wanted and not 0 <= wanted[0] <= wanted[-1] < len(self):
             bad = wanted[0] if wanted[0] < 0 else wanted[-1]
             raise MerError(f"frame {bad} is outside 0..{len(self) - 1}", where=self.path, fix="check onset and offset")
@@ -96,7 +97,7 @@ class FrameFolder(Footage):
         """Name, size and modification time of every frame."""
         return [fingerprint(self.path / name) for name in self._names]
 
-    def _decode(self, indices: list[int]) -> Iterator[tuple[int, Image]]:
+    def _decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
         for index in indices:
             image = read_image(self.path / self._names[index])
             self.decoded += 1
@@ -115,20 +116,21 @@ class VideoFile(Footage):
         try:
             with av.open(str(path)) as container:
                 stream = _video_stream(container, path)
-                packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
+                # Not the packets themselves: together they are as large as the file.
+                stamps, keyframes = _packet_table(container.demux(stream))
                 self._time_base = Fraction(stream.time_base or 1)
                 rate = stream.average_rate or stream.guessed_rate
                 keeps_times = container.format.name != "avi"
         except (av.error.FFmpegError, OSError) as error:
             raise _unreadable(path, error) from None
-        stamps = [packet.pts if packet.pts is not None else packet.dts for packet in packets]
-        if not packets or None in stamps:
+        if not stamps or None in stamps:
             raise MerError("no video frames in this file", where=path, fix="check that it plays in a video player")
-        order = sorted(range(len(packets)), key=lambda at: stamps[at])
-        self._pts = [int(stamps[at]) for at in order]
+        table = np.array(stamps, np.int64)
+        order = np.argsort(table, kind="stable")
+        self._pts = table[order]
         # AVI stores no presentation times, so where frames depend on each other only their count is certain.
-        self._counted = not keeps_times and not all(packet.is_keyframe for packet in packets)
-        keys = [index for index, at in enumerate(order) if packets[at].is_keyframe]
+        self._counted = not keeps_times and not all(keyframes)
+        keys = np.flatnonzero(np.array(keyframes)[order]).tolist()
         self._keys = keys if keys and not self._counted else [0]
         self.fps = float(rate) if rate else None
 
@@ -138,38 +140,43 @@ class VideoFile(Footage):
     @property
     def times_s(self) -> npt.NDArray[np.float64] | None:
         """Presentation times from the packet table, (frames,) seconds from the first frame."""
-        return (np.array(self._pts, np.float64) - self._pts[0]) * float(self._time_base)
+        return np.asarray((self._pts - self._pts[0]) * float(self._time_base), np.float64)
 
     def fingerprint(self) -> list[list[str | int]]:
         """Name, size and modification time of the file."""
         return [fingerprint(self.path)]
 
-    def _decode(self, indices: list[int]) -> Iterator[tuple[int, Image]]:
+    def _decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
+        at = -1
         try:
             with av.open(str(self.path)) as container:
                 stream = _video_stream(container, self.path)
                 stream.thread_type = "AUTO"
                 frames: Iterator[tuple[int, av.VideoFrame]] | None = None
-                at = -1
                 for wanted in indices:
                     key = self._keys[bisect.bisect_right(self._keys, wanted) - 1]
                     if frames is None or key > at + 1:
-                        container.seek(self._pts[key], stream=stream, backward=True)
+                        container.seek(int(self._pts[key]), stream=stream, backward=True)
                         frames = self._indexed(container.decode(stream))
                     at, frame = next(((i, f) for i, f in frames if i >= wanted), (-1, None))
                     if frame is None or at != wanted:
-                        raise MerError(
-                            f"frame {wanted} cannot be decoded", where=self.path, fix="the file may be cut short"
-                        )
+                        raise self._broken(wanted)
                     yield wanted, _upright(frame)
         except (av.error.FFmpegError, OSError) as error:
-            raise _unreadable(self.path, error) from None
+            raise (_unreadable(self.path, error) if at < 0 else self._broken(at + 1)) from None
+
+    def _broken(self, frame: int) -> MerError:
+        return MerError(f"frame {frame} cannot be decoded", where=self.path, fix="the file may be cut short")
 
     def _indexed(self, frames: Iterable[av.VideoFrame]) -> Iterator[tuple[int, av.VideoFrame]]:
-        position = {pts: index for index, pts in enumerate(self._pts)}
         for count, frame in enumerate(frames):
             self.decoded += 1
-            yield count if self._counted else -1 if frame.pts is None else position.get(frame.pts, -1), frame
+            yield count if self._counted else self._position(frame.pts), frame
+
+    def _position(self, pts: int | None) -> int:
+        """The index of the frame with a presentation time; -1 where there is none."""
+        at = -1 if pts is None else int(np.searchsorted(self._pts, pts))
+        return at if 0 <= at < len(self._pts) and self._pts[at] == pts else -1
 
 
 def open_footage(path: Path) -> Footage:
@@ -209,6 +216,17 @@ def fingerprint(file: Path) -> list[str | int]:
     except OSError as error:
         raise MerError(f"cannot be read ({error.strerror})", where=file, fix="check the file") from None
     return [file.name, found.st_size, found.st_mtime_ns]
+
+
+def _packet_table(packets: Iterable[Any]) -> tuple[list[int | None], list[bool]]:
+    """Time stamp of each packet that holds a frame, and whether it is a key frame."""
+    stamps: list[int | None] = []
+    keyframes: list[bool] = []
+    for packet in packets:
+        if packet.size and not packet.is_discard:
+            stamps.append(packet.pts if packet.pts is not None else packet.dts)
+            keyframes.append(packet.is_keyframe)
+    return stamps, keyframes
 
 
 def _video_stream(container: Any, path: Path) -> Any:

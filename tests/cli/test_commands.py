@@ -32,7 +32,6 @@ WRONG_USAGE = [
         ["preprocess", "raw", "--out", "c", "--size", "3"], "Invalid value for '--size'", id="size out of range"
     ),
     pytest.param(["train"], "Missing option '--dataset'", id="train without data"),
-    pytest.param(["predict", "clip.avi"], "Missing option '--model'", id="predict without model"),
     pytest.param(["synth", "out", "--subjects", "0"], "Invalid value for '--subjects'", id="no subjects"),
     pytest.param(["train", "--dataset", "c", "--epochs", "x"], "Invalid value for '--epochs'", id="epochs no number"),
 ]

@@ -1,0 +1,31 @@
+"""Every video of a folder: a table, and a picture of each expression.
+
+python examples/predict_folder.py videos/ runs/first out/
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mer_pipeline.errors import MerError
+from mer_pipeline.inference import ClipResult, Pictures, Predictor, write_csv
+
+
+def main(videos: Path, run: Path, out: Path) -> None:
+    """Predict; what cannot be read has its reason in the table."""
+    clips = sorted(path for path in videos.iterdir() if not path.name.startswith("."))
+    pictures, results = Pictures(None, out / "expression.png", len(clips)), []
+    with Predictor(run) as predictor:
+        for clip in clips:
+            try:
+                result = predictor(clip, on_sight=pictures.on_sight)
+            except MerError as error:
+                result = ClipResult(str(clip), error=str(error))
+            results.append(result)
+            print(clip.name, [found.emotion for found in result.expressions] or result.error)
+    write_csv(out / "expressions.csv", results)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:4]))

@@ -1,0 +1,38 @@
+"""`mer serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mer_pipeline.cli.common import Device, say, say_warning
+from mer_pipeline.cli.predict import Aus, Confidence, Model
+
+
+def serve(
+    model: Model = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's own open it to all.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    limit: Annotated[int, typer.Option(min=1, help="Largest upload in MiB.")] = 500,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep uploads in this folder; else they are deleted.", show_default=False)
+    ] = None,
+    aus: Aus = "predicted",
+    confidence: Confidence = 0.4,
+    device: Device = "auto",
+) -> None:
+    """Serve a page on this machine: drop a clip, see timeline, pictures and table, download the JSON."""
+    from mer_pipeline.inference import Predictor
+    from mer_pipeline.inference.serve import serve as run
+
+    predictor = Predictor(model, device, aus=aus, confidence=confidence)
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        say_warning(f"{host}: whoever reaches this address can send clips and see results; there is no password")
+    run(
+        lambda: predictor, host=host, port=port, most_mib=limit, keep=keep,
+        on_ready=lambda address: say(f"{address}   (Ctrl-C ends it)"),
+    )  # fmt: skip

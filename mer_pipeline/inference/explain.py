@@ -1,0 +1,74 @@
+"""Where a network with oriented attention looked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mer_pipeline.inference.model import Model
+from mer_pipeline.networks import OrientationAttention
+from mer_pipeline.networks.attention import AttentionProfile
+from mer_pipeline.networks.orientation import line_grid, reweight
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The attention of the last layer that has one, which continues those before it.
+
+    Attributes:
+        weights: (size, size) float32, the mean over channels of what the map was multiplied by.
+        theta_deg: The angle of its axis.
+    """
+
+    weights: npt.NDArray[np.float32]
+    theta_deg: float
+
+
+@torch.no_grad()
+def attention(model: Model, pictures: torch.Tensor) -> Attention | None:
+    """Run the network once more and read its attention; None where it has none that is oriented.
+
+    Args:
+        model: The network.
+        pictures: What it looked at.
+    """
+    layers = [part for part in model.network.modules() if isinstance(part, OrientationAttention)]
+    if not layers:
+        return None
+    profiles: list[AttentionProfile] = []
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(_recorded(layer, profiles.append))
+        model.ask(pictures)
+    last = profiles[-1]
+    height, width = last.height_px, last.width_px
+    values = last.values[:1].mean(2, keepdim=True)
+    grid = line_grid(last.theta, height, width, values.dtype)
+    read = reweight(values.new_ones(1, height * width, 1), values, grid)
+    weights = read.reshape(height, width).float().cpu().numpy()
+    size = model.card.size
+    large = cv2.resize(weights, (size, size), interpolation=cv2.INTER_CUBIC)
+    return Attention(np.asarray(large, np.float32), float(torch.rad2deg(last.theta)) % 180)
+
+
+@contextmanager
+def _recorded(layer: OrientationAttention, keep: Callable[[AttentionProfile], None]) -> Iterator[None]:
+    """Keep what `attend` returns, which no hook sees: the network calls it by name."""
+    original = layer.attend
+
+    def attend(x: torch.Tensor, previous: AttentionProfile | None = None) -> tuple[torch.Tensor, AttentionProfile]:
+        result = original(x, previous)
+        keep(result[1])
+        return result
+
+    layer.attend = attend  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del layer.attend

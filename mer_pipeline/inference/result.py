@@ -1,0 +1,145 @@
+"""What prediction says of a clip, as JSON values and as rows of a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mer_pipeline.cache import write_atomically
+from mer_pipeline.facs import AU_NUMBERS
+from mer_pipeline.inference.spot import Timeline
+
+AuSource = Literal["given", "predicted", "none"]
+Verdict = Literal["expression", "uncertain", "no micro-expression"]
+Kind = Literal["micro", "macro"]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One expression of a clip.
+
+    Attributes:
+        onset_frame, apex_frame: 0-based.
+        offset_frame: None where only onset and apex were given.
+        onset_s, apex_s, offset_s: Seconds from the first frame; None where the frame rate is unknown.
+        kind: `micro` up to half a second, else `macro`; None where its length is unknown.
+        emotion: The most probable class, whatever the verdict.
+        verdict: `expression`; `uncertain` where the most probable class is less probable than was asked for; `no
+            micro-expression` where nothing stood out of the noise when it was spotted.
+        probabilities: By class name; calibrated as far as the network's card has a temperature.
+        aus: Probability of each Action Unit by its number, the network's own estimate; empty where it makes none.
+        aus_source: Where the Action Units came from that the emotion was told with: `predicted` is that estimate,
+            `none` also where the network takes no Action Units.
+    """
+
+    onset_frame: int
+    apex_frame: int
+    offset_frame: int | None
+    onset_s: float | None
+    apex_s: float | None
+    offset_s: float | None
+    kind: Kind | None
+    emotion: str
+    verdict: Verdict
+    probabilities: dict[str, float]
+    aus: dict[str, float]
+    aus_source: AuSource
+
+    @property
+    def probability(self) -> float:
+        """Of the most probable class."""
+        return self.probabilities[self.emotion]
+
+    def likely_aus(self, least: float = 0.5) -> list[tuple[str, float]]:
+        """Number and probability of the Action Units that are likely, the likeliest first."""
+        found = [(number, p) for number, p in self.aus.items() if p >= least]
+        return sorted(found, key=lambda each: -each[1])
+
+
+@dataclass(frozen=True)
+class Unclassified:
+    """An expression that was found and not judged: a macro-expression, which the network was not trained on."""
+
+    onset_frame: int
+    apex_frame: int
+    offset_frame: int
+    onset_s: float
+    apex_s: float
+    offset_s: float
+    kind: Kind = "macro"
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """What was found in one clip.
+
+    Attributes:
+        clip: The path that was given.
+        fps: Frames a second, None where a frame folder does not say.
+        frames: Length of the clip.
+        faces: The largest number of faces seen in one frame.
+        looked_at, with_face: In how many frames a face was looked for, and found.
+        expressions: In time order.
+        unclassified: Macro-expressions that were found beside them.
+        warnings: What the reader of the result should know.
+        error: Why there is no result; None where there is one.
+        timeline: The course of motion, where the whole clip was searched for expressions; not part of the JSON.
+    """
+
+    clip: str
+    fps: float | None = None
+    frames: int = 0
+    faces: int = 0
+    looked_at: int = 0
+    with_face: int = 0
+    expressions: list[Expression] = field(default_factory=list)
+    unclassified: list[Unclassified] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+    timeline: Timeline | None = field(default=None, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values; `error` is there only where something failed."""
+        hidden = {"timeline"} if self.error else {"timeline", "error"}
+        return {key: value for key, value in asdict(self).items() if key not in hidden}
+
+
+_CLIP = ("clip", "fps", "frames", "faces")
+_EXPRESSION = (
+    "onset_frame", "apex_frame", "offset_frame", "onset_s", "apex_s", "offset_s", "kind", "verdict", "emotion",
+)  # fmt: skip
+
+
+def write_csv(path: Path, results: Sequence[ClipResult]) -> None:
+    """One row an expression; a clip without any, or that failed, has one row that says so.
+
+    Columns: the clip, the expression, `probability` of the emotion, `p_<class>`, `au_<number>`, `aus_source`,
+    `warnings` (joined by "; ") and `error`.
+
+    Raises:
+        WriteError: The file cannot be written.
+    """
+    classes = sorted({name for result in results for found in result.expressions for name in found.probabilities})
+    columns = [*_CLIP, *_EXPRESSION, "probability", *(f"p_{name}" for name in classes)]
+    columns += [*(f"au_{number}" for number in AU_NUMBERS), "aus_source", "warnings", "error"]
+    buffer = io.StringIO(newline="")
+    table = csv.DictWriter(buffer, columns, lineterminator="\n")
+    table.writeheader()
+    for result in results:
+        shared = {name: getattr(result, name) for name in _CLIP}
+        shared |= {"warnings": "; ".join(result.warnings), "error": result.error}
+        rows = [_row(found) for found in result.expressions]
+        rows += [{name: getattr(found, name, None) for name in _EXPRESSION} for found in result.unclassified]
+        table.writerows({**shared, **row} for row in rows or [{}])
+    write_atomically(path, buffer.getvalue().encode())
+
+
+def _row(found: Expression) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(found, name) for name in _EXPRESSION}
+    row |= {"probability": found.probability, "aus_source": found.aus_source}
+    row |= {f"p_{name}": p for name, p in found.probabilities.items()}
+    return row | {f"au_{number}": p for number, p in found.aus.items()}

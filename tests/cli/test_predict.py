@@ -1,0 +1,115 @@
+"""`mer predict` and `mer export` as a user calls them."""
+
+import csv
+import json
+
+import pandas as pd
+import pytest
+
+from tests.cli.test_commands import assert_one_error_line
+
+
+@pytest.fixture(scope="module")
+def clip(raw):
+    truth = pd.read_parquet(raw / "truth.parquet").iloc[0]
+    return raw / "CASME2-RAW" / f"sub{truth['subject']}" / truth["clip"]
+
+
+def test_a_table_has_a_row_for_every_expression_and_every_failure(mer, run, clip, tmp_path):
+    called = mer(
+        "predict", clip, tmp_path / "absent.avi", "--model", run, "--fps", 200, "--csv", tmp_path / "t.csv", "-q"
+    )
+    assert called.code == 1
+    with (tmp_path / "t.csv").open() as file:
+        good, bad = csv.DictReader(file)
+    assert good["clip"] == str(clip)
+    assert float(good[f"p_{good['emotion']}"]) == float(good["probability"])
+    assert 0 <= float(good["au_12"]) <= 1
+    assert (good["kind"], good["aus_source"], good["error"]) == ("micro", "predicted", "")
+    assert "no such file" in bad["error"]
+    assert bad["emotion"] == ""
+    assert f"wrote {tmp_path / 't.csv'}" in called.out
+
+
+def test_the_printed_table_says_what_the_json_says(mer, run, clip):
+    found = json.loads(mer("predict", clip, "--model", run, "--json", "-q").out)[0]["expressions"][0]
+    called = mer("predict", clip, "--model", run, "-q", "--confidence", 0)
+    assert called.code == 0
+    assert f"{found['onset_frame']}, {found['apex_frame']}, {found['offset_frame']}" in called.out
+    assert found["emotion"] in called.out
+    assert "uncertain: " in mer("predict", clip, "--model", run, "-q", "--confidence", 1).out
+
+
+def test_action_units_are_given_as_annotators_write_them(mer, run, clip):
+    called = mer("predict", clip, "--model", run, "--aus", "4+R14", "--json", "-q")
+    assert json.loads(called.out)[0]["expressions"][0]["aus_source"] == "given"
+    assert_one_error_line(mer("predict", clip, "--model", run, "--aus", "4+smile"), "'smile' at character 3")
+
+
+def test_without_a_model_the_newest_run_is_taken_or_how_to_make_one_told(mer, run, clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_one_error_line(mer("predict", clip), "no trained network", "mer demo", "licences of the datasets forbid")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine").symlink_to(run, target_is_directory=True)
+    assert mer("predict", clip, "-q").code == 0
+
+
+def test_pictures_are_written_and_named(mer, run, clip, tmp_path):
+    called = mer(
+        "predict",
+        clip,
+        clip,
+        "--model",
+        run,
+        "--fps",
+        200,
+        "-q",
+        "--image",
+        tmp_path / "s.png",
+        "--overlay",
+        tmp_path / "o.mp4",
+    )
+    assert called.code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o-2.mp4", "o.mp4", "s-2.png", "s.png"]
+    for path in tmp_path.iterdir():
+        assert f"wrote {path}" in called.out
+    assert_one_error_line(mer("predict", clip, "--model", run, "--overlay", "o.gif"), "the name must end in .mp4")
+
+
+def test_no_space_for_pictures_stops_at_once(mer, run, clip, tmp_path):
+    (tmp_path / "file").write_text("")
+    called = mer("predict", clip, clip, "--model", run, "--image", tmp_path / "file" / "s.png", "-q")
+    assert_one_error_line(called, "cannot be written")
+
+
+WRONG = [
+    pytest.param(["--onset", 9, "--apex", 3], "onset 9 is after apex 3", id="onset after apex"),
+    pytest.param(["--onset", 9, "--all"], "onset and apex belong to one expression", id="one frame given for all"),
+    pytest.param(["--all"], "a folder of frames does not say its rate; give --fps", id="all without a rate"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_impossible_wishes_are_one_line(mer, run, clip, options, message):
+    assert_one_error_line(mer("predict", clip, "--model", run, "-q", *options), message)
+
+
+@pytest.mark.parametrize("options", [["--confidence", 2], ["--fps", 0], ["--onset", -1]])
+def test_wrong_usage_exits_with_2(mer, run, clip, options):
+    assert mer("predict", clip, "--model", run, *options).code == 2
+
+
+def test_export_and_predict_with_the_file(mer, run, clip, cache, tmp_path):
+    file = tmp_path / "m.onnx"
+    called = mer("export", run, "--out", file, "--cache", cache)
+    assert called.code == 0
+    assert "largest difference to torch on 15 clips" in called.out
+    values = json.loads(mer("export", run, "--format", "onnx", "--out", file, "--json").out)
+    assert values["path"] == str(file)
+    assert values["difference"] < 1e-4
+    a, b = (
+        json.loads(mer("predict", clip, "--model", m, "--json", "-q").out)[0]["expressions"][0] for m in (run, file)
+    )
+    assert list(a["probabilities"].values()) == pytest.approx(list(b["probabilities"].values()), abs=1.5e-4)
+    assert_one_error_line(mer("export", tmp_path), "not a run folder")
+    assert mer("export", run, "--format", "tflite").code == 2

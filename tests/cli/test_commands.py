@@ -1,7 +1,6 @@
 """Commands as a user calls them: results, JSON shapes, wrong calls with their exact line and exit code."""
 
 import json
-import sys
 
 import cv2
 import numpy as np
@@ -21,7 +20,10 @@ def assert_one_error_line(called, *parts):
 def test_version_and_help(mer):
     assert mer("--version").out.startswith("mer 0.")
     called = mer("--help")
-    for name in ("inspect", "preprocess", "train", "predict", "models", "synth", "demo", "doctor"):
+    for name in (
+        "inspect", "preprocess", "train", "compare", "ablate", "report", "predict", "spot", "serve", "export", "models",
+        "synth", "demo", "doctor",
+    ):  # fmt: skip
         assert name in called.out
 
 
@@ -248,14 +250,14 @@ def test_an_interrupted_command_says_how_to_go_on(mer, raw, tmp_path, monkeypatc
 
 
 def test_an_interrupted_training_names_its_run(mer, cache, tmp_path, monkeypatch):
-    from mer_pipeline.training import train
+    from mer_pipeline.training import trainer
 
     monkeypatch.chdir(tmp_path)
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules[train.__module__], "train_network", stop)
+    monkeypatch.setattr(trainer, "train_network", stop)
     called = mer("train", "--dataset", cache, "--model", "facesleuth-tiny", "--epochs", 1, "-q")
     assert called.code == 130
     (run,) = (tmp_path / "runs").iterdir()

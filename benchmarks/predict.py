@@ -170,6 +170,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20, help="length of the videos")
     parser.add_argument("--out", type=Path, help="where the report goes")
     arguments = parser.parse_args()
+    # As the command line has it; the processes that measure inherit it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         make_videos(root, arguments.seconds)
@@ -194,8 +196,8 @@ def report(rows: dict[tuple[str, str], dict[str, Any]], played: dict[str, Any], 
     lines = [
         "# Prediction on long video",
         "",
-        f"{datetime.date.today():%Y-%m-%d}, `python benchmarks/predict.py --seconds {seconds}`, commit {commit}, "
-        f"{json.dumps(hardware(torch.device('cpu')))}.",
+        f"{datetime.date.today():%Y-%m-%d}, `{_threads()}python benchmarks/predict.py --seconds {seconds}`, "
+        f"commit {commit}, {json.dumps(hardware(torch.device('cpu')))}.",
         "",
         f"{FPS} frames a second, H.264; decoding included, loading of models left out. Ratio: to Face Mesh, tracking; "
         f"above 1 is faster. Other work on the machine while this ran: a load of {os.getloadavg()[1]:.1f}.",
@@ -223,6 +225,11 @@ def report(rows: dict[tuple[str, str], dict[str, Any]], played: dict[str, Any], 
         "",
     ]
     return "\n".join(lines)
+
+
+def _threads() -> str:
+    threads = os.environ.get("OMP_NUM_THREADS")
+    return f"OMP_NUM_THREADS={threads} " if threads else ""
 
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.inference.predict import Predictor, to_unclassified
+from mer_pipeline.inference.predict import Predictor, to_keyframes, to_unclassified
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.inference.spot import Interval, LiveSpotter
 from mer_pipeline.stages.intervals import LONGEST_S, MARGIN_S
-from mer_pipeline.stages.keyframes import KeyFrames, Looked
+from mer_pipeline.stages.keyframes import Looked
 from mer_pipeline.video import open_footage
 
 Image = npt.NDArray[np.uint8]
@@ -259,9 +259,7 @@ class _Watch:
     def _judged(self, interval: Interval) -> Expression | None:
         """None where the frames are gone, or show no face."""
         model = self._predictor.model
-        wanted = model.wants(
-            KeyFrames(interval.onset_frame, interval.apex_frame, interval.offset_frame, "spotted", "spotted")
-        )
+        wanted = model.wants(to_keyframes(interval))
         # Where a frame was dropped, the nearest one that was not stands for it.
         if not self._past or self._past[0][0] > interval.onset_frame:
             return None

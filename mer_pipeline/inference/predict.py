@@ -6,7 +6,7 @@ expression is spotted, and the micro-expressions are judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,7 +209,8 @@ class _Job:
         )
         # Whoever names a frame has seen something.
         given = onset_frame is not None or apex_frame is not None
-        expression = self._judged(keyframes, looked, given or _stands_out(looked))
+        images = next(self._read([keyframes]))
+        expression = self._judged(keyframes, images, looked, given or _stands_out(looked))
         if expression is None:
             raise MerError(
                 f"no face found in frame {keyframes.onset_frame}",
@@ -235,17 +236,15 @@ class _Job:
         found = spot_video(self.footage.path, fps=given, progress=progress, mesh=self.predictor.mesh)
         if not found.with_face:
             raise _faceless(found.looked_at, self.footage.path)
-        expressions, rest, lost = [], [], []
-        for interval in found.intervals:
-            judged = None
-            if macro or interval.kind == "micro":
-                keyframes = KeyFrames(
-                    interval.onset_frame, interval.apex_frame, interval.offset_frame, "spotted", "spotted"
-                )
-                judged = self._judged(keyframes, Looked())
-                lost += [interval.onset_frame] if judged is None else []
+        chosen = [interval for interval in found.intervals if macro or interval.kind == "micro"]
+        rest = [to_unclassified(interval) for interval in found.intervals if interval not in chosen]
+        expressions, lost = [], []
+        wanted = [to_keyframes(interval) for interval in chosen]
+        for interval, keyframes, images in zip(chosen, wanted, self._read(wanted), strict=True):
+            judged = self._judged(keyframes, images, Looked())
             if judged is None:
                 rest.append(to_unclassified(interval))
+                lost.append(interval.onset_frame)
             else:
                 expressions.append(judged)
         warnings = [f"no face found in frame {frame}: not judged" for frame in lost]
@@ -257,16 +256,31 @@ class _Job:
             looked_at=found.looked_at,
             with_face=found.with_face,
             expressions=expressions,
-            unclassified=rest,
+            unclassified=sorted(rest, key=lambda each: each.onset_frame),
             timeline=found.timeline,
             warnings=[*self.predictor.model.notes, *found.warnings, *warnings],
         )
 
-    def _judged(self, keyframes: KeyFrames, looked: Looked, stands_out: bool = True) -> Expression | None:
+    def _read(self, expressions: Sequence[KeyFrames]) -> Iterator[dict[int, Image]]:
+        """The frames that the network wants of each expression, in time order.
+
+        In one pass: to reach a frame anew, all since the key frame before it would have to be decoded again.
+        """
+        wanted = [self.predictor.model.wants(keyframes).needed for keyframes in expressions]
+        frames, held = self.footage.read(index for needed in wanted for index in needed), dict[int, Image]()
+        for at, needed in enumerate(wanted):
+            while needed[-1] not in held:
+                held.update([next(frames)])
+            yield {index: held[index] for index in needed}
+            later = min((after[0] for after in wanted[at + 1 :]), default=len(self.footage))
+            held = {index: image for index, image in held.items() if index >= later}
+
+    def _judged(
+        self, keyframes: KeyFrames, images: Mapping[int, Image], looked: Looked, stands_out: bool = True
+    ) -> Expression | None:
         """None where the onset shows no face."""
         predictor = self.predictor
         keyframes = predictor.model.wants(keyframes)
-        images = dict(self.footage.read(keyframes.needed))
         face = looked.at(predictor.mesh, images[keyframes.onset_frame])
         if keyframes.apex_frame != keyframes.onset_frame:
             looked.at(predictor.mesh, images[keyframes.apex_frame])  # so that a face that comes or goes is told
@@ -312,6 +326,11 @@ def _faceless(looked_at: int, where: Path) -> MerError:
         where=where,
         fix="check that a face is visible and upright",
     )
+
+
+def to_keyframes(interval: Interval) -> KeyFrames:
+    """The frames of an interval that was spotted."""
+    return KeyFrames(interval.onset_frame, interval.apex_frame, interval.offset_frame, "spotted", "spotted")
 
 
 def to_unclassified(interval: Interval) -> Unclassified:

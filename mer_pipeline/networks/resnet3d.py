@@ -1,5 +1,6 @@
 """A 3-D ResNet-18 on flow from the onset to later frames, with an auxiliary Action Unit head."""
 
+import torch
 from torch import Tensor, nn
 
 from mer_pipeline.networks.blocks import ActionUnitHead
@@ -89,6 +90,8 @@ class ResNet3D(nn.Module):
         Raises ValueError for flow of another size, or fewer than two frames.
         """
         check_sequence("flow_sequence", flow_sequence, self.size)
-        maps = self.blocks(self.stem(self.scale(flow_sequence.transpose(1, 2)))).mean(dim=2)
+        # On the CPU, torch 2.15 gives wrong gradients of 3-D convolutions in bfloat16 where two frames are left.
+        with torch.autocast("cpu", enabled=False):
+            maps = self.blocks(self.stem(self.scale(flow_sequence.transpose(1, 2)))).mean(dim=2)
         au_logits = None if self.action_units is None else self.action_units(maps)
         return Output(self.classify(maps.mean(dim=(2, 3))), au_logits)

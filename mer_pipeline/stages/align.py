@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mer_pipeline.stages.detect import EYES_UNIT_XY, Landmarks
 from mer_pipeline.stages.registration import CELLS, Template, similarity
 
-VERSION = 2
+VERSION = 3
 
 Matrix = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
@@ -31,6 +31,9 @@ Registration = Literal["stable", "none"]
 _GRID = 224
 # Standard deviation of the blur before gradients are taken, in pixels of the grid: sharp edges are not linear over one.
 _BLUR_PX = 1.5
+# A face so large that its scale is at most half of this is averaged in blocks, up to this scale, before it is blurred:
+# the cost of a blur grows with the area and with its width.
+_SHRUNK_SCALE = 0.5
 _STEPS = 30
 _CONVERGED_PX = 0.003
 # A last step of this size is still a registration: cv2.warpAffine places its samples in steps of 1/32 pixel.
@@ -100,10 +103,25 @@ def smooth_face(image: Image, to_unit: Matrix, size: int, blur_px: float = _BLUR
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     if blur_px > 0:
-        grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), blur_px / scale), np.float32)
+        sigma = blur_px / scale
+        shrink = int(_SHRUNK_SCALE / scale)
+        if shrink > 1:
+            grey, matrix = _shrunk(grey, matrix, shrink)
+            # A mean over n pixels is a blur with the variance (n^2 - 1) / 12; what is missing follows.
+            sigma, scale = np.sqrt(sigma**2 - (shrink**2 - 1) / 12) / shrink, scale * shrink
+        grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma), np.float32)
     flags = cv2.INTER_CUBIC if scale > 0.75 else cv2.INTER_LINEAR
     warped = cv2.warpAffine(grey, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.float32)
+
+
+def _shrunk(grey: GreyImage, matrix: Matrix, times: int) -> tuple[GreyImage, Matrix]:
+    """A picture with blocks of pixels averaged, and the warp from there."""
+    height, width = (max(1, side // times) for side in grey.shape)
+    whole = grey[: height * times, : width * times]
+    small = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    middle = matrix[:, :2].sum(1) * (times - 1) / 2
+    return small, np.column_stack([matrix[:, :2] * times, matrix[:, 2] + middle])
 
 
 def _around_face(image: Image, matrix: Matrix, size: int) -> tuple[Image, Matrix]:

@@ -93,7 +93,7 @@ def study_shuffled(clips: ClipSet, out: Path, progress: Progress) -> dict[str, A
     order = torch.randperm(len(clips.labels), generator=torch.Generator().manual_seed(0))
     dealt = dataclasses.replace(clips, labels=clips.labels[order])
     model, settings = SYSTEMS["ststnet"]
-    recipe = load_recipe(model, {**settings, "epochs": 60})
+    recipe = load_recipe(model, {**settings, "epochs": 30})
     summary = train(
         dealt, recipe, out, Plan(select="inner"), device="cpu", progress=progress, command="benchmarks.flow_set"
     )

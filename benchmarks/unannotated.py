@@ -62,7 +62,8 @@ def main() -> None:
             "# Prediction without annotation",
             "",
             f"{datetime.date.today()}, `mer demo`, then `python -m benchmarks.unannotated runs/demo "
-            f"runs/demo-data/raw`, {json.dumps(hardware(torch.device('cpu')))}, commit {versions().get('commit', 'none')}.",
+            f"runs/demo-data/raw`, {json.dumps(hardware(torch.device('cpu')))}, "
+            f"commit {versions().get('commit', 'none')}.",
             "",
             f"{found['clips']} synthetic clips, each predicted by the network that never saw its subject.",
             "",

@@ -100,8 +100,8 @@ def judge(options: dict, *, size: int, clips: int, steps: int) -> dict[str, floa
 
 
 def test_order_of_frames_is_learned_and_scores_grow_with_time() -> None:
-    found = judge({}, size=32, clips=12, steps=45)
-    assert found["accuracy"] > 0.9, found
+    found = judge({}, size=32, clips=16, steps=35)
+    assert found["accuracy"] > 0.8, found
     assert 0.38 < found["bag of frames"] < 0.62, found
     assert min(found["tau forward"], found["tau reversed"]) > 0.9, found
 

@@ -112,6 +112,11 @@ def test_an_interruption_in_the_middle_is_a_line_and_exit_130(mer, long_set, mon
         return spot_video(video, progress=press, **options)
 
     monkeypatch.setattr("mer_pipeline.inference.spot_many.spot_video", interrupted)
-    called = mer("spot", long_set / "s01.mp4", "--json")
+    # A shell that starts the tests in the background has them ignore the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        called = mer("spot", long_set / "s01.mp4", "--json")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (called.code, called.out) == (130, "")
     assert called.err.strip().splitlines()[-1] == "interrupted"

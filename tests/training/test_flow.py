@@ -68,7 +68,7 @@ def test_a_small_network_learns_from_flow(flow_cache, tmp_path):
     summary = train(clips, recipe, tmp_path / "run", device="cpu")
     assert summary["uf1"] > 0.9
     assert summary["aus"] == "unused"
-    with pytest.raises(MerError, match="takes published flow images, not video"):
+    with pytest.raises(MerError, match="was trained on published flow images, which are scaled one by one"):
         Predictor(tmp_path / "run")
 
 

@@ -1,4 +1,4 @@
-"""Where a network with oriented attention looked."""
+"""What a network saw: where oriented attention looked, and the dynamic image that FDP built."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from mer_pipeline.inference.model import Model
-from mer_pipeline.networks import OrientationAttention
+from mer_pipeline.networks import FDP, OrientationAttention
 from mer_pipeline.networks.attention import AttentionProfile
 from mer_pipeline.networks.orientation import line_grid, reweight
 
@@ -28,6 +28,33 @@ class Attention:
 
     weights: npt.NDArray[np.float32]
     theta_deg: float
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """FDP's dynamic image of a clip: (size, size) float32 in 0..1, where 0.5 is stillness.
+
+    Attributes:
+        built: By the network.
+        target: By approximate rank pooling of the frames, what it was trained to build.
+    """
+
+    built: npt.NDArray[np.float32]
+    target: npt.NDArray[np.float32]
+
+
+def dynamic(model: Model, pictures: torch.Tensor) -> Dynamic | None:
+    """The dynamic images of a clip; None for networks that build none.
+
+    Args:
+        model: The network.
+        pictures: What it looked at, (1, frames, 1, size, size).
+    """
+    if not isinstance(model.network, FDP):
+        return None
+    seen = model.network.explain(pictures)
+    built, target = (image[0, 0].cpu().numpy().astype(np.float32) for image in (seen.built, seen.target))
+    return Dynamic(built, target)
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
-from mer_pipeline.inference.explain import Attention, attention
+from mer_pipeline.inference.explain import Attention, Dynamic, attention, dynamic
 from mer_pipeline.inference.model import Answer, Model, load_model
 from mer_pipeline.inference.result import (
     AuSource,
@@ -59,6 +59,7 @@ class Sight:
         expression: What was found.
         onset, apex: (448, 448, 3) uint8 RGB crops.
         attention: Where the network looked; None where it has no oriented attention.
+        dynamic: The dynamic image that it built; None where it builds none.
     """
 
     clip: str
@@ -66,6 +67,7 @@ class Sight:
     onset: Image
     apex: Image
     attention: Attention | None
+    dynamic: Dynamic | None = None
 
 
 class Predictor:
@@ -290,9 +292,9 @@ class _Job:
         expression = predictor.expression(answer, keyframes, self.rate, self._seconds, stands_out)
         if self.on_sight is not None:
             large = dict(zip((at.frame for at in aligned), crop(images, aligned, _SIGHT_PX), strict=True))
-            seen = attention(predictor.model, answer.pictures)
+            saw = attention(predictor.model, answer.pictures), dynamic(predictor.model, answer.pictures)
             onset, apex = large[keyframes.onset_frame], large[keyframes.apex_frame]
-            self.on_sight(Sight(str(self.footage.path), expression, onset, apex, seen))
+            self.on_sight(Sight(str(self.footage.path), expression, onset, apex, *saw))
         return expression
 
     def _seconds(self, frame: int) -> float | None:
@@ -305,6 +307,8 @@ def _read_aus(text: str, model: Model) -> tuple[AuSource, tuple[int, ...] | None
     """Where the Action Units come from, and which are known."""
     if text == "predicted":
         return "predicted" if model.takes_aus else "none", None
+    if text == "annotated":
+        raise MerError("a new clip has no annotation", fix='write its Action Units, such as --aus "4+R14"')
     if text == "none":
         return "none", (0,) * len(AU_NUMBERS)
     if not model.takes_aus:

@@ -54,6 +54,8 @@ def draw_sheet(sight: Sight) -> Image:
     pictures = [("onset", sight.onset), ("apex", sight.apex), _difference(sight), _flow(sight)]
     if sight.attention is not None:
         pictures.append(_attention(sight.onset, sight.attention))
+    if sight.dynamic is not None:
+        pictures += [("dynamic image, built", _grey(sight.dynamic.built)), ("its target", _grey(sight.dynamic.target))]
     emotions = [(name, p) for name, p in sorted(sight.expression.probabilities.items(), key=lambda each: -each[1])]
     # The likeliest Action Units: a list of 21 bars would be mostly nothing.
     aus = [(f"{number} {AU_NAMES[int(number)]}", p) for number, p in sight.expression.likely_aus(0.0)[:_MOST_AUS]]
@@ -124,6 +126,11 @@ def _flow(sight: Sight) -> tuple[str, Image]:
     corner = picture[-_WHEEL - 12 : -12, 12 : _WHEEL + 12]
     corner[inside] = wheel[inside]
     return f"motion, rim {full_px:g} px", picture
+
+
+def _grey(values: npt.NDArray[np.float32]) -> Image:
+    """(size, size) in 0..1 -> (size, size, 3) uint8."""
+    return np.repeat((255 * values.clip(0, 1)).round().astype(np.uint8)[..., None], 3, -1)
 
 
 def _attention(onset: Image, seen: Attention) -> tuple[str, Image]:

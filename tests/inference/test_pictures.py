@@ -1,8 +1,11 @@
+import dataclasses
+
 import av
 import numpy as np
 import pandas as pd
 import pytest
 
+from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.inference import ClipResult, Pictures, Predictor
 from mer_pipeline.inference.explain import attention
@@ -10,6 +13,8 @@ from mer_pipeline.inference.overlay import Panel
 from mer_pipeline.inference.result import Unclassified
 from mer_pipeline.inference.sheet import draw_sheet
 from mer_pipeline.inference.spot import Timeline
+from mer_pipeline.stages.preprocess import Parameters, preprocess
+from mer_pipeline.training import Plan, load_clips, load_recipe, train
 from mer_pipeline.video import VideoWriter, open_footage, read_image
 
 
@@ -127,3 +132,21 @@ def test_a_video_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(KeyError):
         broken_off()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sheet_of_fdp_shows_the_dynamic_image_beside_its_target(raw, tmp_path):
+    preprocess(read_dataset(raw), tmp_path / "cache", Parameters(size=32, frames=4))
+    small = {"epochs": 1, "frames": 4, "size": 32, "options.depths": [1, 1, 1, 1]}
+    recipe = load_recipe("fdp", small)
+    clips = load_clips(tmp_path / "cache", view=recipe.view, size=recipe.size, frames=recipe.frames)
+    train(clips, recipe, tmp_path / "run", Plan("kfold:2"), device="cpu")
+    sights = []
+    with Predictor(tmp_path / "run", "cpu") as predictor:
+        predictor(next((raw / "CASME2-RAW" / "sub01").iterdir()), fps=200, on_sight=sights.append)
+    (sight,) = sights
+    assert sight.attention is None
+    assert sight.dynamic.built.shape == sight.dynamic.target.shape == (32, 32)
+    # The target is stretched so that the greatest change is black or white; the rest is near stillness.
+    assert abs(sight.dynamic.target - 0.5).max() == pytest.approx(0.5, abs=1e-5)
+    page = draw_sheet(sight)
+    assert page.shape[0] > draw_sheet(dataclasses.replace(sight, dynamic=None)).shape[0]

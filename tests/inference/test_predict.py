@@ -99,6 +99,7 @@ def test_action_units_that_are_given_reach_the_classifier(run, clip, row):
     ("aus", "message"),
     [
         ("smile", "not Action Unit notation"),
+        ("annotated", "a new clip has no annotation; write its Action Units"),
         ("61", "'61' has none of the Action Units that networks know; they are 1,"),
     ],
 )

@@ -159,12 +159,12 @@ def _draw_angles(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         for layer in range(layers):
             axis = np.atleast_2d(axes)[line, layer]
             for row in (r for r in rows if r["angle_lr"] == rate):
-                path_deg = [row["start_deg"], *(angles[layer] for angles in row["theta_deg"])]
+                path_deg = np.array([row["start_deg"], *(angles[layer] for angles in row["theta_deg"])], float)
                 # Cut where an angle passes 180 and goes on at 0.
-                jumps = np.insert(
-                    np.asarray(path_deg, float), 1 + np.flatnonzero(np.abs(np.diff(path_deg)) > 90), np.nan
-                )
-                axis.plot(jumps, color=colours[row["start_deg"]], linewidth=1, alpha=0.8)
+                cuts = 1 + np.flatnonzero(np.abs(np.diff(path_deg)) > 90)
+                epochs = np.insert(np.arange(len(path_deg), dtype=float), cuts, np.nan)
+                shown = np.insert(path_deg, cuts, np.nan)
+                axis.plot(epochs, shown, color=colours[row["start_deg"]], linewidth=1, alpha=0.8)
             axis.set(ylim=(0, 180), yticks=(0, 45, 90, 135, 180))
             axis.set_title(f"layer {layer + 1}, angle lr {rate}", fontsize=8)
             axis.tick_params(labelsize=7)

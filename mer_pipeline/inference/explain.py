@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +12,7 @@ import torch
 
 from mer_pipeline.inference.model import Model
 from mer_pipeline.networks import FDP, OrientationAttention
-from mer_pipeline.networks.attention import AttentionProfile
+from mer_pipeline.networks.attention import AttentionProfile, recorded
 from mer_pipeline.networks.orientation import line_grid, reweight
 
 
@@ -71,7 +70,7 @@ def attention(model: Model, pictures: torch.Tensor) -> Attention | None:
     profiles: list[AttentionProfile] = []
     with ExitStack() as stack:
         for layer in layers:
-            stack.enter_context(_recorded(layer, profiles.append))
+            stack.enter_context(recorded(layer, profiles.append))
         model.ask(pictures)
     last = profiles[-1]
     height, width = last.height_px, last.width_px
@@ -82,20 +81,3 @@ def attention(model: Model, pictures: torch.Tensor) -> Attention | None:
     size = model.card.size
     large = cv2.resize(weights, (size, size), interpolation=cv2.INTER_CUBIC)
     return Attention(np.asarray(large, np.float32), float(torch.rad2deg(last.theta)) % 180)
-
-
-@contextmanager
-def _recorded(layer: OrientationAttention, keep: Callable[[AttentionProfile], None]) -> Iterator[None]:
-    """Keep what `attend` returns, which no hook sees: the network calls it by name."""
-    original = layer.attend
-
-    def attend(x: torch.Tensor, previous: AttentionProfile | None = None) -> tuple[torch.Tensor, AttentionProfile]:
-        result = original(x, previous)
-        keep(result[1])
-        return result
-
-    layer.attend = attend  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del layer.attend

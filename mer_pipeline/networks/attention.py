@@ -5,7 +5,8 @@ Source: FaceSleuth (Continuously Vertical Attention, CVA) and FaceSleuth-R (SOA)
 """
 
 import math
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -215,6 +216,23 @@ def _stride(old_hw: tuple[int, int], new_hw: tuple[int, int]) -> int:
     if ((old_hw[0] + 1) // 2, (old_hw[1] + 1) // 2) == new_hw:
         return 2
     raise ValueError(f"the previous map was {old_hw}, this one is {new_hw}: expected the same size or half of it")
+
+
+@contextmanager
+def recorded(layer: OrientationAttention, keep: Callable[[AttentionProfile], None]) -> Iterator[None]:
+    """Give `keep` every profile that the layer makes, which no hook sees: networks call `attend` by name."""
+    original = layer.attend
+
+    def attend(x: Tensor, previous: AttentionProfile | None = None) -> tuple[Tensor, AttentionProfile]:
+        result = original(x, previous)
+        keep(result[1])
+        return result
+
+    layer.attend = attend  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del layer.attend
 
 
 def angle_parameters(net: nn.Module) -> list[nn.Parameter]:

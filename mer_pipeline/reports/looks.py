@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from torch import nn
 from mer_pipeline import networks
 from mer_pipeline.errors import MerError
 from mer_pipeline.networks import feed
-from mer_pipeline.networks.attention import AttentionProfile, OrientationAttention
+from mer_pipeline.networks.attention import AttentionProfile, OrientationAttention, recorded
 from mer_pipeline.networks.fdp import FDP
 from mer_pipeline.networks.focalizer import PositionFocalizer
 from mer_pipeline.networks.mmnet import PositionCalibration, SpatialAttention
@@ -125,7 +125,7 @@ def look(network: nn.Module, batch: Mapping[str, torch.Tensor]) -> Look:
     with ExitStack() as stack:
         for part in network.modules():
             if isinstance(part, OrientationAttention):
-                stack.enter_context(_recorded(part, on_profile))
+                stack.enter_context(recorded(part, on_profile))
             elif isinstance(part, SpatialAttention):
                 stack.callback(part.register_forward_hook(on_spatial).remove)
             elif isinstance(part, PositionFocalizer | PositionCalibration):
@@ -143,20 +143,3 @@ def _line_map(profile: AttentionProfile, title: str) -> LineMap:
     values = profile.values[0].mean(-1)[first : last + 1].tolist()
     start, end = ((edge - centre) / side for edge in (first, last))
     return LineMap(title, math.degrees(theta), tuple(values), start, end)
-
-
-@contextmanager
-def _recorded(layer: OrientationAttention, keep: Callable[[AttentionProfile], None]) -> Iterator[None]:
-    """Keep what `attend` returns, which no hook sees: the network calls it by name."""
-    original = layer.attend
-
-    def attend(x: torch.Tensor, previous: AttentionProfile | None = None) -> tuple[torch.Tensor, AttentionProfile]:
-        result = original(x, previous)
-        keep(result[1])
-        return result
-
-    layer.attend = attend  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del layer.attend

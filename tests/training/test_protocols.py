@@ -86,7 +86,11 @@ def test_a_split_of_one_subjects_clips_fails_the_run(two_sets, tmp_path):
 def test_even_pictures_are_no_leak(two_sets):
     images = two_sets.images.clone()
     images[:, 0] = 0  # as the flow of the onset to itself
-    guard(folds_of("loso", two_sets.clip_ids, two_sets.groups), two_sets.clip_ids, two_sets.groups, images)
+    arguments = folds_of("loso", two_sets.clip_ids, two_sets.groups), two_sets.clip_ids, two_sets.groups, images
+    guard(*arguments)
+    images[:, 0, 0, 0, 0] = 1  # the same speck in all of them is a picture
+    with pytest.raises(MerError, match="leak"):
+        guard(*arguments)
 
 
 def test_the_epoch_is_chosen_by_training_subjects():

@@ -35,11 +35,11 @@ def write_report(found: Mapping[str, Any], clips: ClipSet, path: Path) -> None:
         "# Published flow images of the MEGC 2019 composite",
         "",
         f"{datetime.date.today()}, `mer preprocess megc2019_flow --out CACHE`, then `python -m benchmarks.flow_set "
-        f"CACHE --out FOLDER`, {json.dumps(hardware(torch.device('cpu')))}, commit {versions().get('commit', 'none')}.",
+        f"CACHE --out FOLDER`, {json.dumps(hardware(torch.device('cpu')))}. Trained at {', '.join(found['commits'])}; "
+        f"written at {versions().get('commit', 'none')}.",
         "",
         f"{len(clips.clip_ids)} clips of {len(set(clips.groups))} subjects ({', '.join(clips.datasets)}; SAMM's 133 "
-        "clips are not among them), 28x28, three classes. The last epoch counts; systems and epochs "
-        "were fixed beforehand.",
+        "clips are not among them), 28x28, three classes. The last epoch counts.",
         "",
         *_protocol("Leave one subject out", found["loso"], clips.datasets),
         *_protocol("Leave one dataset out", found["lodo"], clips.datasets),

@@ -3,8 +3,8 @@
     python -m benchmarks.flow_set CACHE --out FOLDER [--report FILE.md]
 
 CACHE is what `mer preprocess megc2019_flow --out CACHE` wrote. Every training is a run folder below FOLDER, so that the
-study can be interrupted and goes on. The systems, their epochs, and the ensemble of all of them were decided before any
-test clip was looked at; nothing is chosen on a test fold, except where the word optimistic says so.
+study can be interrupted and goes on. Systems, epochs and the ensemble of all of them are written down below; nothing is
+chosen on a test fold, except where the word optimistic says so. How the settings came about stands in the dated report.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from benchmarks.flow_angles import SMALL, study_angles
 from benchmarks.flow_report import write_report
 from mer_pipeline.cli.common import progress_bar
 from mer_pipeline.progress import Progress
-from mer_pipeline.runs import write_json
+from mer_pipeline.runs import read_json, write_json
 from mer_pipeline.training import ClipSet, Plan, load_clips, load_recipe, train
 from mer_pipeline.training.metrics import scores
 from mer_pipeline.training.statistics import paired_bootstrap
 
-# Decided before the first training: the settings of STSTNet's card, and FaceSleuth's motion stream made as small as the
-# set is, with the class weights that the support vector machine has too.
+# The settings of STSTNet's card, and FaceSleuth's motion stream made as small as the set is, with the class weights
+# that the support vector machine has too.
 SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "ststnet": ("ststnet", {"epochs": 100, "lr": 1e-3, "batch": 128}),
     "facesleuth-flow": ("facesleuth-flow", {**SMALL, "epochs": 20, "class_weights": "balanced"}),
@@ -49,12 +49,14 @@ def main() -> None:
     torch.set_num_threads(1)
     clips = load_clips(arguments.cache, view="flow")
     with progress_bar(arguments.quiet, "the same command goes on from here") as progress:
-        found = {
+        found: dict[str, Any] = {
             "loso": study(clips, "loso", arguments.out / "loso", progress),
             "shuffled": study_shuffled(clips, arguments.out / "shuffled", progress),
             "lodo": study(clips, "lodo", arguments.out / "lodo", progress),
             "angles": study_angles(clips, arguments.out / "angles", progress),
         }
+    runs = [read_json(path) for path in arguments.out.rglob("run.json")]
+    found["commits"] = sorted({run["versions"].get("commit", "none") for run in runs})
     write_json(arguments.out / "found.json", found)
     if arguments.report:
         write_report(found, clips, arguments.report)

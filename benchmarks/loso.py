@@ -32,14 +32,14 @@ from torchvision.transforms import v2
 from mer_pipeline import networks
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.device import choose_device, hardware
+from mer_pipeline.evaluation.protocols import loso
+from mer_pipeline.inputs.normalise import MEAN, STD
 from mer_pipeline.networks import feed
-from mer_pipeline.networks.normalise import MEAN, STD
+from mer_pipeline.runs.provenance import versions
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.synth import synthesise
 from mer_pipeline.training import ClipSet, Recipe, load_clips, load_recipe
-from mer_pipeline.training.folds import loso
 from mer_pipeline.training.loop import time_steps
-from mer_pipeline.training.provenance import versions
 
 SUBJECTS, CLIPS, SIZE = 26, 249, 224
 _EPOCHS = 2

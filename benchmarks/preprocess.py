@@ -25,7 +25,7 @@ import torch
 
 from mer_pipeline.datasets import Annotations, Clip, read_dataset
 from mer_pipeline.device import hardware
-from mer_pipeline.stages.detect import FaceMesh
+from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.stages.parameters import Parameters
 from mer_pipeline.stages.preprocess import preprocess
 from mer_pipeline.synth import synthesise

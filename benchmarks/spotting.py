@@ -27,11 +27,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mer_pipeline.datasets.long import LongVideo, read_long
+from mer_pipeline.datasets.long_videos import LongVideo, read_long
 from mer_pipeline.device import hardware
-from mer_pipeline.inference.spot import spot_video
-from mer_pipeline.inference.spot_score import SpotScore, match, pooled
-from mer_pipeline.stages.detect import FaceMesh
+from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.spotting.score import SpotScore, match, pooled
+from mer_pipeline.spotting.video import spot_video
 from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.synth.media import Frames, write_h264
 from mer_pipeline.video import open_footage

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from mer_pipeline.stages.manifest import read_manifests
+from mer_pipeline.cache.manifest import read_manifests
 
 LAYOUTS = ("casme2", "samm", "mmew", "smic", "casme-sq", "casme3")
 

@@ -38,7 +38,7 @@ def test_every_command_runs(raw, mer, tmp_path, monkeypatch):
 
 
 def test_what_the_readme_says_of_the_demo_is_what_it_prints():
-    from mer_pipeline.demo import CLIPS, SUBJECTS
+    from mer_pipeline.apps.demo import CLIPS, SUBJECTS
 
     assert f"LOSO, {SUBJECTS} subjects, {SUBJECTS * CLIPS} clips" in README.read_text()
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
-from mer_pipeline.cache.files import private_folder, write_atomically
+from mer_pipeline.cache.atomic import private_folder, write_atomically
 from mer_pipeline.errors import MerError
 
 _DIGEST_BYTES = 32

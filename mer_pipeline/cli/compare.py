@@ -15,7 +15,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare the first run with the others: bootstrap over subjects, McNemar over clips, t-test over seeds."""
-    from mer_pipeline.training import compare as compare_runs
+    from mer_pipeline.evaluation.compare import compare as compare_runs
 
     found = compare_runs(runs)
     if as_json:

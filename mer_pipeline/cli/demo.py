@@ -20,7 +20,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Run the whole chain on synthetic data: synth, preprocess, train, predict, report. Minutes on a CPU."""
-    from mer_pipeline.demo import run_demo
+    from mer_pipeline.apps.demo import run_demo
 
     with progress_bar(quiet) as progress:
         result = run_demo(out, device=device, progress=progress)

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from mer_pipeline.inference.live import Live
-    from mer_pipeline.inference.predict import Predictor
+    from mer_pipeline.apps.camera import Live
+    from mer_pipeline.inference.predictor import Predictor
     from mer_pipeline.inference.result import ClipResult
 
 _SHOWN = 8  # expressions
@@ -23,7 +23,7 @@ def run_camera(
     predictor: Predictor, source: str, fps: float | None, macro: bool, quiet: bool
 ) -> tuple[ClipResult, Live]:
     """Watch a camera, or a file that is played, until it ends or Ctrl-C is pressed; drawn on standard error."""
-    from mer_pipeline.inference.live import Live, open_camera, watch
+    from mer_pipeline.apps.camera import Live, open_camera, watch
 
     camera, stop, last = open_camera(source, fps), threading.Event(), Live()
     with Screen(console=Console(stderr=True), auto_refresh=False, transient=True) as screen:

@@ -21,10 +21,10 @@ from mer_pipeline.cli.common import (
 )
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError
-from mer_pipeline.stages.align import Registration
-from mer_pipeline.stages.crop import DEFAULT_SIZE
-from mer_pipeline.stages.detectors import Name, choose_detector
-from mer_pipeline.stages.motion import Method
+from mer_pipeline.faces.align import Registration
+from mer_pipeline.faces.crop import DEFAULT_SIZE
+from mer_pipeline.faces.detectors import Name, choose_detector
+from mer_pipeline.stages.flow import Method
 
 if TYPE_CHECKING:
     from mer_pipeline.stages.preprocess import Summary

@@ -26,8 +26,8 @@ def serve(
     device: Device = "auto",
 ) -> None:
     """Serve a page on this machine: drop a clip, see timeline, pictures and table, download the JSON."""
+    from mer_pipeline.apps.web import serve as run
     from mer_pipeline.inference import Predictor
-    from mer_pipeline.inference.serve import serve as run
 
     predictor = Predictor(model, device, aus=aus, confidence=confidence)
     if host not in ("127.0.0.1", "localhost", "::1"):

@@ -11,7 +11,7 @@ from mer_pipeline.cli.common import Json, Quiet, progress_bar, say, say_error, s
 from mer_pipeline.errors import MerError
 
 if TYPE_CHECKING:
-    from mer_pipeline.inference.spot import Spotting
+    from mer_pipeline.spotting.video import Spotting
 
 _COLUMNS = ("kind", "onset", "apex", "offset", "onset s", "apex s", "offset s", "strength px")
 _LEVELS, _WIDTH = " ▁▂▃▄▅▆▇█", 96
@@ -36,7 +36,7 @@ def spot(
     """Find every micro- and macro-expression in videos of any length."""
     if not videos and evaluate is None:
         raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
-    from mer_pipeline.inference.spot_many import spot_videos
+    from mer_pipeline.spotting.evaluate import spot_videos
 
     with progress_bar(quiet, resume="") as progress:
         result = spot_videos(videos or [], fps=fps, truth=evaluate, progress=progress)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mer_pipeline.datasets.build import Place, Table
+from mer_pipeline.datasets.builder import Place, Table
 from mer_pipeline.datasets.clip import Annotations, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, numbered, subject_id
-from mer_pipeline.datasets.sheets import Row, read_rows
+from mer_pipeline.datasets.rows import Row, read_rows
 
 LAYOUT = Layout(
     name="casme3",

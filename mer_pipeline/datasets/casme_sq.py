@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from mer_pipeline.datasets.build import Place, Table
+from mer_pipeline.datasets.builder import Place, Table
 from mer_pipeline.datasets.clip import Annotations, Problem
 from mer_pipeline.datasets.corrections import Corrections
-from mer_pipeline.datasets.files import RawSheet, read_sheets
 from mer_pipeline.datasets.layout import Layout, Tree, subject_id
-from mer_pipeline.datasets.sheets import Row, rows_by_position
+from mer_pipeline.datasets.rows import Row, rows_by_position
+from mer_pipeline.datasets.spreadsheets import RawSheet, read_sheets
 from mer_pipeline.errors import MerError
 
 LAYOUT = Layout(

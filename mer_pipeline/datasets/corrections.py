@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mer_pipeline.datasets.clip import Correction
-from mer_pipeline.datasets.sheets import Row, clean
+from mer_pipeline.datasets.rows import Row, clean
 from mer_pipeline.errors import MerError
 
 COLUMNS = ("dataset", "subject", "clip", "field", "old", "new", "reason", "source")

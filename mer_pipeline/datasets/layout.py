@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from mer_pipeline.datasets.sheets import find_sheet
+from mer_pipeline.datasets.rows import find_sheet
 from mer_pipeline.errors import MerError
 
 

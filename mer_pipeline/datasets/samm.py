@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mer_pipeline.datasets.build import Place, Table
+from mer_pipeline.datasets.builder import Place, Table
 from mer_pipeline.datasets.clip import Annotations
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, numbered, subject_id
-from mer_pipeline.datasets.sheets import read_rows
+from mer_pipeline.datasets.rows import read_rows
 
 LAYOUT = Layout(
     name="samm",

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mer_pipeline.datasets.build import Place, Table
+from mer_pipeline.datasets.builder import Place, Table
 from mer_pipeline.datasets.clip import Annotations, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, subject_id
-from mer_pipeline.datasets.sheets import Row, read_rows
+from mer_pipeline.datasets.rows import Row, read_rows
 
 LAYOUT = Layout(
     name="samm-long",

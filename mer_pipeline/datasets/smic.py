@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mer_pipeline.datasets.build import Place, Table
+from mer_pipeline.datasets.builder import Place, Table
 from mer_pipeline.datasets.clip import Annotations, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, subject_id
-from mer_pipeline.datasets.sheets import Row
+from mer_pipeline.datasets.rows import Row
 from mer_pipeline.errors import MerError
 from mer_pipeline.labels import canonical_emotion
 

@@ -14,12 +14,12 @@ from mer_pipeline import networks
 from mer_pipeline.device import choose_device
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS
+from mer_pipeline.inputs.normalise import normalise
+from mer_pipeline.inputs.pictures import greyed, in_hundredths, resized
 from mer_pipeline.networks import feed
-from mer_pipeline.networks.normalise import normalise
-from mer_pipeline.runs import Card, load_network
+from mer_pipeline.runs.card import Card, load_network
+from mer_pipeline.stages.flow import METHODS, Method, motion
 from mer_pipeline.stages.keyframes import KeyFrames
-from mer_pipeline.stages.motion import METHODS, Method, motion
-from mer_pipeline.stages.pictures import greyed, in_hundredths, resized
 
 Image = npt.NDArray[np.uint8]
 
@@ -140,7 +140,7 @@ def load_model(path: Path | None = None, device: str = "auto") -> Model:
     path = newest_run() if path is None else path
     if path.suffix == ".onnx":
         # Imported here because it is an extra.
-        from mer_pipeline.inference.onnx import OnnxNetwork
+        from mer_pipeline.inference.onnx_backend import OnnxNetwork
 
         network = OnnxNetwork(path, device)
         return Model(network, network.card, torch.device("cpu"), path)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.facs import AU_NUMBERS
-from mer_pipeline.inference.spot import Timeline
+from mer_pipeline.spotting.video import Timeline
 
 AuSource = Literal["given", "predicted", "none"]
 Verdict = Literal["expression", "uncertain", "no micro-expression"]

@@ -6,7 +6,7 @@ line there, or a user's own file (`protocol_from_file`).
 """
 
 from mer_pipeline.labels.emotions import canonical_emotion, known_emotions
-from mer_pipeline.labels.protocols import (
+from mer_pipeline.labels.label_sets import (
     Protocol,
     Published,
     compare_with_published,

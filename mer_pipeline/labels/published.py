@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from mer_pipeline.labels.protocols import Published, tomllib
+from mer_pipeline.labels.label_sets import Published, tomllib
 
 
 def published_sheet(dataset: str) -> Published | None:

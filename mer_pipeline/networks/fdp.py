@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_pipeline.networks.aggregators import STRIDE_PX, FrameEncoder
+from mer_pipeline.networks.fdp_encoder import STRIDE_PX, FrameEncoder
 from mer_pipeline.networks.interface import Output, check_sequence
 from mer_pipeline.networks.rank_pooling import dynamic_image, rank_loss, rank_pool, running_means
 

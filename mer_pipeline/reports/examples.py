@@ -14,13 +14,13 @@ import torch
 from markupsafe import Markup
 
 from mer_pipeline import networks
+from mer_pipeline.figures.attention_map import Image, data_uri, difference, heat, unit_image
+from mer_pipeline.figures.charts import rank_scores
+from mer_pipeline.inference.looks import CellMap, LineMap, Loaded, Ranks, explains, load, look
+from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.networks import feed
-from mer_pipeline.reports.cached import CachedClips
-from mer_pipeline.reports.charts import rank_scores
-from mer_pipeline.reports.heat import Image, data_uri, difference, heat, unit_image
-from mer_pipeline.reports.looks import CellMap, LineMap, Loaded, Ranks, explains, load, look
-from mer_pipeline.reports.run_reader import Run, well_formed
-from mer_pipeline.runs import Prediction
+from mer_pipeline.runs.card import Prediction
+from mer_pipeline.runs.run import Run, well_formed
 
 EXAMPLES = 5
 WORST = 8

@@ -10,11 +10,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import mer_pipeline
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import MerError
+from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.reports import sections
-from mer_pipeline.reports.ablation_reader import FILE, read_ablation
-from mer_pipeline.reports.cached import CachedClips
 from mer_pipeline.reports.examples import Example, description, explained, looked_at, wrongly_answered
-from mer_pipeline.reports.run_reader import Run, read_run
+from mer_pipeline.runs.ablation import FILE, read_ablation
+from mer_pipeline.runs.run import Run, read_run
 
 
 def write_report(folder: Path, out: Path | None = None, *, with_faces: bool = False, cache: Path | None = None) -> Path:

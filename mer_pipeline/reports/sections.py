@@ -9,10 +9,10 @@ from typing import Any
 from markupsafe import Markup
 
 from mer_pipeline import networks
-from mer_pipeline.reports.ablation_reader import Ablation, Row
-from mer_pipeline.reports.charts import curve, half_circle, reliability
-from mer_pipeline.reports.ranges import Mark, RangeChart, RangeRow, around_zero
-from mer_pipeline.reports.run_reader import AUS_ONLY, MEASURES, Run, well_formed
+from mer_pipeline.figures.charts import curve, half_circle, reliability
+from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow, around_zero
+from mer_pipeline.runs.ablation import Ablation, Row
+from mer_pipeline.runs.run import AUS_ONLY, MEASURES, Run, well_formed
 
 _FOLDS = {
     "loso": "each holding out one subject (LOSO)",

@@ -18,7 +18,7 @@ import numpy as np
 
 from mer_pipeline.cache import Store, private_folder, write_atomically
 from mer_pipeline.errors import MerError
-from mer_pipeline.stages.motion import flow_image
+from mer_pipeline.stages.flow import flow_image
 
 COLUMNS = ("dataset", "subject", "clip", "emotion", "image")
 

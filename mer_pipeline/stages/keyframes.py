@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.stages.detect import FaceFinder, Landmarks
-from mer_pipeline.stages.spotting import Spotted, interval, spot
-from mer_pipeline.stages.tracking import Tracks, track
+from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
+from mer_pipeline.spotting.clip import Spotted, interval, spot
+from mer_pipeline.spotting.tracking import Tracks, track
 from mer_pipeline.video import Footage
 
 __all__ = ["FrameSource", "KeyFrames", "Looked", "find_keyframes", "interval", "uniform_frames"]

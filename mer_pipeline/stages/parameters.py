@@ -7,10 +7,10 @@ from typing import get_args
 
 from mer_pipeline.datasets.clip import Kind
 from mer_pipeline.errors import MerError
-from mer_pipeline.stages.align import Registration
-from mer_pipeline.stages.crop import DEFAULT_SIZE
-from mer_pipeline.stages.detectors import Detector
-from mer_pipeline.stages.motion import METHODS, Method
+from mer_pipeline.faces.align import Registration
+from mer_pipeline.faces.crop import DEFAULT_SIZE
+from mer_pipeline.faces.detectors import Detector
+from mer_pipeline.stages.flow import METHODS, Method
 
 
 @dataclass(frozen=True)

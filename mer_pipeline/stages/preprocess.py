@@ -18,18 +18,18 @@ from typing import Any
 
 import mer_pipeline
 from mer_pipeline.cache import Store, private_folder, write_atomically
+from mer_pipeline.cache.manifest import write_manifest
 from mer_pipeline.datasets import Annotations, Clip
+from mer_pipeline.faces import align as align_stage
+from mer_pipeline.faces import crop as crop_stage
+from mer_pipeline.faces import landmarks as detect_stage
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.stages import align as align_stage
-from mer_pipeline.stages import crop as crop_stage
-from mer_pipeline.stages import detect as detect_stage
+from mer_pipeline.stages import flow as motion_stage
 from mer_pipeline.stages import keyframes as keyframes_stage
-from mer_pipeline.stages import motion as motion_stage
-from mer_pipeline.stages.chain import Chain
 from mer_pipeline.stages.flow_export import export_flow_images
-from mer_pipeline.stages.manifest import write_manifest
 from mer_pipeline.stages.outcome import Outcome
 from mer_pipeline.stages.parameters import Parameters
+from mer_pipeline.stages.pipeline import Chain
 from mer_pipeline.stages.workers import run_clips
 
 __all__ = ["Parameters", "Summary", "preprocess"]

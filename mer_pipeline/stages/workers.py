@@ -19,9 +19,9 @@ import cv2
 from mer_pipeline.cache import Store
 from mer_pipeline.datasets import Clip
 from mer_pipeline.errors import MerError
-from mer_pipeline.stages.chain import Chain
 from mer_pipeline.stages.outcome import Outcome
 from mer_pipeline.stages.parameters import Parameters
+from mer_pipeline.stages.pipeline import Chain
 
 _CLIPS_AHEAD = 2  # a worker: enough to keep it busy while the first clip in order is slow
 

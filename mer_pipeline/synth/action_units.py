@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.synth import pictures
+from mer_pipeline.synth import imaging as pictures
 
 Side = Literal["L", "R"]
 FloatImage = npt.NDArray[np.float32]

@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from mer_pipeline.progress import Progress
-from mer_pipeline.synth import pictures
+from mer_pipeline.synth import imaging as pictures
 from mer_pipeline.synth.action_units import EYE_LEFT, EYE_RIGHT, FaceAxes, FloatImage, displacement_field
 from mer_pipeline.synth.files import replaced
 from mer_pipeline.synth.long_plan import Event, LongPlan, draw_long
 from mer_pipeline.synth.media import Frames, write_h264
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.portrait import Portrait
-from mer_pipeline.synth.rendering import (
+from mer_pipeline.synth.scene import (
     Camera,
     eye_window,
     film,

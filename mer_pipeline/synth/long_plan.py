@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.synth.action_units import parse_aus
-from mer_pipeline.synth.clips import Drift, contraction
 from mer_pipeline.synth.emotions import CASME_SQ
 from mer_pipeline.synth.options import Options
+from mer_pipeline.synth.plan import Drift, contraction
 
 Kind = Literal["micro", "macro", "blink", "turn"]
 Span = tuple[float, float]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.synth.files import make_folder, replaced
-from mer_pipeline.synth.planted import PlantedClip
+from mer_pipeline.synth.truth import PlantedClip
 
 Frames = Iterator[npt.NDArray[np.uint8]]
 _JPEG_QUALITY = 95

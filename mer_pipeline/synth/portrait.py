@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.stages.detect import FaceMesh, Landmarks
-from mer_pipeline.synth import pictures
+from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.faces.landmarks import Landmarks
+from mer_pipeline.synth import imaging as pictures
 
 FACE_HEIGHT_PX = 480.0  # forehead to chin in a Portrait: twice its size in the frames
 SIZE_WH = (2000, 1600)  # room for the frame around a face of any position and size

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.synth import pictures
+from mer_pipeline.synth import imaging as pictures
 from mer_pipeline.synth.action_units import FaceAxes, FloatImage
 from mer_pipeline.synth.portrait import CENTER_XY, FACE_HEIGHT_PX, SIZE_WH, Portrait
 

@@ -15,14 +15,14 @@ from mer_pipeline import networks
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.device import choose_device, hardware
 from mer_pipeline.errors import MerError
+from mer_pipeline.evaluation.compare import compare
+from mer_pipeline.evaluation.controls import AUS_ONLY, MAJORITY, SVM
+from mer_pipeline.evaluation.summary import OPTIMISTIC
+from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.runs import read_json, write_json
-from mer_pipeline.training.compare import compare
-from mer_pipeline.training.controls import AUS_ONLY, MAJORITY, SVM
-from mer_pipeline.training.data import ClipSet
-from mer_pipeline.training.provenance import fingerprint, versions
+from mer_pipeline.runs.card import read_json, write_json
+from mer_pipeline.runs.provenance import fingerprint, versions
 from mer_pipeline.training.recipe import Recipe, load_recipe
-from mer_pipeline.training.summary import OPTIMISTIC
 from mer_pipeline.training.train import Plan, train
 
 if sys.version_info >= (3, 11):

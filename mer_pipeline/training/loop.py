@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer_pipeline import networks
+from mer_pipeline.evaluation.metrics import uf1
+from mer_pipeline.inputs.clip_set import ClipSet
+from mer_pipeline.inputs.normalise import normalise
 from mer_pipeline.networks import feed
-from mer_pipeline.networks.normalise import normalise
 from mer_pipeline.training.augment import augment
 from mer_pipeline.training.checkpoint import Progressing
-from mer_pipeline.training.data import ClipSet
-from mer_pipeline.training.metrics import uf1
 from mer_pipeline.training.recipe import Recipe
 
 # Test clips a step; more would only need more memory.

@@ -15,14 +15,14 @@ import torch
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.device import choose_device, hardware
 from mer_pipeline.errors import MerError
+from mer_pipeline.evaluation import summary as summaries
+from mer_pipeline.evaluation.calibration import calibrate
+from mer_pipeline.evaluation.controls import controls
+from mer_pipeline.evaluation.protocols import Fold, folds_of, guard, inner_split
+from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.runs import Prediction, read_json, write_json
-from mer_pipeline.training import summary as summaries
-from mer_pipeline.training.calibration import calibrate
-from mer_pipeline.training.controls import controls
-from mer_pipeline.training.data import ClipSet
-from mer_pipeline.training.folds import Fold, folds_of, guard, inner_split
-from mer_pipeline.training.provenance import fingerprint, versions
+from mer_pipeline.runs.card import Prediction, read_json, write_json
+from mer_pipeline.runs.provenance import fingerprint, versions
 from mer_pipeline.training.recipe import Recipe
 from mer_pipeline.training.tensorboard import write_events
 from mer_pipeline.training.trainer import Trainer

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.frames import list_frames
+from mer_pipeline.video.frame_files import list_frames
 
 Image = npt.NDArray[np.uint8]
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.datasets import read_dataset
-from mer_pipeline.stages.manifest import read_manifests
 
 
 def test_options_reach_the_stages(mer, raw, tmp_path):

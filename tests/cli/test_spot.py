@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from mer_pipeline.inference.spot import spot_video
+from mer_pipeline.spotting.video import spot_video
 
 
 def only_error(called):
@@ -111,7 +111,7 @@ def test_an_interruption_in_the_middle_is_a_line_and_exit_130(mer, long_set, mon
 
         return spot_video(video, progress=press, **options)
 
-    monkeypatch.setattr("mer_pipeline.inference.spot_many.spot_video", interrupted)
+    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_video", interrupted)
     # A shell that starts the tests in the background has them ignore the signal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

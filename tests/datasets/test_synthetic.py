@@ -32,7 +32,7 @@ def portraits() -> tuple[Portrait, Portrait]:
 def test_round_trip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portraits: tuple[Portrait, Portrait], layout: str
 ) -> None:
-    monkeypatch.setattr("mer_pipeline.synth.load_portraits", lambda face: portraits)
+    monkeypatch.setattr("mer_pipeline.synth.dataset.load_portraits", lambda face: portraits)
     # Rendering is tested elsewhere; here a clip may be any picture.
     raw = synthesise(tmp_path / "raw", layout=layout, subjects=1, clips=CLIPS, options=Options(noise=0))
     found = read_dataset(raw)

@@ -12,8 +12,8 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inference import Predictor
 from mer_pipeline.inference.model import load_model, newest_run
-from mer_pipeline.inference.predict import _warnings
-from mer_pipeline.runs import load_network, save_network
+from mer_pipeline.inference.predictor import _warnings
+from mer_pipeline.runs.card import load_network, save_network
 from mer_pipeline.stages.keyframes import KeyFrames, Looked
 from mer_pipeline.video import VideoWriter, open_footage
 

@@ -8,11 +8,11 @@ import torch
 
 from mer_pipeline import networks
 from mer_pipeline.errors import MerError
+from mer_pipeline.inference.looks import LineMap, load, look
+from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.networks import feed
 from mer_pipeline.reports import write_report
-from mer_pipeline.reports.cached import CachedClips
-from mer_pipeline.reports.looks import LineMap, load, look
-from mer_pipeline.reports.run_reader import read_run
+from mer_pipeline.runs.run import read_run
 from tests.reports import pages
 
 OPTIMISTIC = "optimistic: epoch chosen on the test fold"

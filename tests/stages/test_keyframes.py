@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.stages.detect import FaceMesh
+from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.spotting.clip import spot
+from mer_pipeline.spotting.tracking import Tracks, track
 from mer_pipeline.stages.keyframes import KeyFrames, Looked, find_keyframes, interval, uniform_frames
-from mer_pipeline.stages.spotting import spot
-from mer_pipeline.stages.tracking import Tracks, track
 from mer_pipeline.video import open_footage
 
 

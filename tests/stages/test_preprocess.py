@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from mer_pipeline.cache import Store
+from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError, WriteError
+from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.stages import preprocess as module
-from mer_pipeline.stages.detect import FaceMesh
-from mer_pipeline.stages.manifest import read_manifests
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 
 CLIPS = 15

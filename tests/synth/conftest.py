@@ -32,4 +32,4 @@ def subject(portraits: tuple[Portrait, Portrait]) -> Subject:
 @pytest.fixture
 def portraits_at_hand(portraits: tuple[Portrait, Portrait], monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares a test the seconds in which the portrait is searched for its face."""
-    monkeypatch.setattr("mer_pipeline.synth.load_portraits", lambda face: portraits)
+    monkeypatch.setattr("mer_pipeline.synth.dataset.load_portraits", lambda face: portraits)

@@ -12,8 +12,9 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from mer_pipeline.stages.detect import FaceMesh
-from mer_pipeline.synth import Options, casme2, synthesise
+from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.synth import Options, synthesise
+from mer_pipeline.synth.layouts import casme2
 
 from .conftest import CLIPS, SUBJECTS
 

@@ -11,7 +11,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.synth.long import _Scene, render_long
 from mer_pipeline.synth.long_plan import Event, draw_long
-from mer_pipeline.synth.rendering import make_camera
+from mer_pipeline.synth.scene import make_camera
 from mer_pipeline.video import open_footage
 
 

@@ -6,10 +6,10 @@ import numpy.typing as npt
 import pytest
 
 from mer_pipeline.synth.action_units import ACTION_UNITS, FaceAxes, displacement_field
-from mer_pipeline.synth.clips import ClipPlan, draw_clip
 from mer_pipeline.synth.emotions import Combination
 from mer_pipeline.synth.options import Options
-from mer_pipeline.synth.rendering import make_camera, render
+from mer_pipeline.synth.plan import ClipPlan, draw_clip
+from mer_pipeline.synth.scene import make_camera, render
 from mer_pipeline.synth.subjects import FRAME_SIZE_WH, Subject
 
 Frames = npt.NDArray[np.uint8]

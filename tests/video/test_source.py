@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.frames import frame_number
 from mer_pipeline.video import FrameFolder, VideoFile, open_footage
+from mer_pipeline.video.frame_files import frame_number
 
 LENGTH = 40
 

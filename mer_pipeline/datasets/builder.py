@@ -1,0 +1,291 @@
+"""One annotated row -> one Clip: frame numbers become indices here and nowhere else."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from mer_pipeline.datasets.clip import Annotations, Clip, Kind, Problem
+from mer_pipeline.datasets.corrections import Corrections
+from mer_pipeline.datasets.disk import Absent, numbers_on_disk
+from mer_pipeline.datasets.layout import Layout
+from mer_pipeline.datasets.rows import Row, Rows, frame_cell, row_text
+from mer_pipeline.errors import MerError
+from mer_pipeline.facs import ActionUnits, parse_aus
+from mer_pipeline.labels import canonical_emotion
+
+_POINTS = ("onset", "apex", "offset")
+
+
+_parse_aus = lru_cache(maxsize=4096)(parse_aus)  # the same few combinations fill a sheet
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row's clip is to be found, and what the set says of all its rows.
+
+    Attributes:
+        subject: Zero-padded subject.
+        name: Clip name inside the subject.
+        source: Where the frames should be.
+        dataset: Where it is not the set that is read.
+        fps: Where it is not the set's own.
+        first_number: The number that the sheet gives to the first frame of a video file.
+        trimmed: The folder may hold onset to offset only, while the sheet counts from the recording's start.
+        macro: No micro-expression; kept apart.
+        sparse: Frame numbers and emotion may be absent without a word.
+        own_labels: Emotions may be of the user's own naming.
+        kind: What the source is.
+    """
+
+    subject: str
+    name: str
+    source: Path
+    dataset: str | None = None
+    fps: float | None = None
+    first_number: int = 1
+    trimmed: bool = False
+    macro: bool = False
+    sparse: bool = False
+    own_labels: bool = False
+    kind: Kind = "frames"
+
+
+@dataclass
+class Table:
+    """Collects the clips of one set, and the problems met on the way."""
+
+    layout: Layout
+    corrections: Corrections
+    name: str = ""
+    clips: list[Clip] = field(default_factory=list)
+    macro: list[Clip] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    absent: list[Problem] = field(default_factory=list)
+    trimmed: int = 0
+    _seen: set[str] = field(default_factory=set)
+    _found: dict[Path, Sequence[int] | MerError] = field(default_factory=dict)
+
+    def take(self, rows: Rows) -> tuple[Row, ...]:
+        """The rows of a sheet that name a subject and a clip; what is wrong with the others is kept."""
+        self.problems += rows.problems
+        named = []
+        for row in rows.rows:
+            lacking = [column for column in ("subject", "clip") if not row.cells.get(column, "-")]
+            if lacking:
+                text = row_text(list(row.cells.values()))
+                reason = f"a row without {' and '.join(lacking)}; left out"
+                self.problems.append(Problem("", lacking[0], text, reason, row.sheet, row.number))
+            else:
+                named.append(row)
+        return tuple(named)
+
+    def add(self, row: Row, place: Place) -> None:
+        """Add the clip of a row with the columns onset, apex, offset, aus and emotion.
+
+        A row that cannot be used becomes a clip with a `fault`, so that it stays visible in every later count.
+        """
+        if "/" in place.name + place.subject:
+            place = replace(place, name=place.name.replace("/", "-"), subject=place.subject.replace("/", "-"))
+        dataset = place.dataset or self.name or self.layout.name
+        entry = _Entry(self, row, place, f"{dataset}/{place.subject}/{place.name}")
+        if entry.clip_id in self._seen:
+            entry.report("clip", place.name, "this clip stands in an earlier row too; the earlier one counts")
+            return
+        self._seen.add(entry.clip_id)
+        if entry.clip_id in self.corrections.pending:
+            entry = replace(entry, row=self.corrections.apply(entry.clip_id, row))
+        frames, fault = entry.frames()
+        clip = Clip(
+            dataset,
+            place.subject,
+            place.name,
+            place.source,
+            onset_frame=frames.get("onset"),
+            apex_frame=frames.get("apex"),
+            offset_frame=frames.get("offset"),
+            emotion=entry.emotion(),
+            aus=entry.aus(),
+            fps=place.fps or self.layout.fps,
+            fault=fault,
+            kind=place.kind,
+        )
+        (self.macro if place.macro else self.clips).append(clip)
+
+    def numbers(self, place: Place) -> Sequence[int]:
+        """The frame numbers of a clip on disk, ascending; those of a video, which is not opened here, have no end.
+
+        Raises:
+            MerError: There are none.
+        """
+        if place.source not in self._found:
+            try:
+                self._found[place.source] = numbers_on_disk(place.source, place.first_number)
+            except MerError as error:
+                self._found[place.source] = error  # casme3 has up to ten expressions in a folder
+        found = self._found[place.source]
+        if isinstance(found, MerError):
+            raise found
+        return found
+
+    def finish(self, recognised_by: str) -> Annotations:
+        """Everything that was found; where no clip at all has frames, that is said once."""
+        everything = len(self.clips) + len(self.macro)
+        if self.absent and len(self.absent) == everything and everything > 1:
+            text = f"none of the {everything} clips has its frames; expected {self.layout.frames_example}"
+            self.warnings.append(text + "; only the sheet was read")
+        else:
+            self.problems += self.absent
+        if self.trimmed:
+            self.warnings.append(
+                f"{self.trimmed} clips: the sheet counts from the start of the recording, their folders begin at the "
+                "onset; the folder's first frame was taken as the onset"
+            )
+        if self.macro:
+            self.warnings.append(f"macro-expressions annotated too, which count in no class: {len(self.macro)}")
+        return Annotations(
+            self.name or self.layout.name,
+            tuple(self.clips),
+            tuple(self.problems),
+            recognised_by,
+            tuple(self.warnings),
+            self.corrections.finish(),
+            tuple(self.macro),
+        )
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A row on its way to becoming a clip."""
+
+    table: Table
+    row: Row
+    place: Place
+    clip_id: str
+
+    def report(self, field_name: str, value: str, reason: str) -> None:
+        self.table.problems.append(self.problem(field_name, value, reason))
+
+    def problem(self, field_name: str, value: str, reason: str) -> Problem:
+        return Problem(self.clip_id, field_name, value, reason, self.row.sheet, self.row.number)
+
+    def emotion(self) -> str | None:
+        text = self.row["emotion"]
+        if self._is_formula("emotion", text):
+            return None
+        try:
+            found = canonical_emotion(text, allow_unknown=self.place.own_labels)
+        except MerError as error:
+            self.report("emotion", text, f"{error.what}; read as absent")
+            return None
+        if found is None and not self.place.sparse:
+            self.report("emotion", text, "no emotion")
+        return found
+
+    def aus(self) -> ActionUnits | None:
+        text = self.row["aus"]
+        if not text or self._is_formula("aus", text):
+            return None
+        try:
+            return _parse_aus(text)
+        except MerError as error:
+            self.report("aus", text, f"{error.what}; read as absent")
+            return None
+
+    def frames(self) -> tuple[dict[str, int | None], str | None]:
+        """The frame indices of a row, or why it cannot be used."""
+        numbers = {column: self._number(column) for column in _POINTS}
+        fault = self._order(numbers)
+        try:
+            found = self.table.numbers(self.place)
+        except MerError as error:
+            problem = self.problem("frames", str(self.place.source), error.what)
+            (self.table.absent if isinstance(error, Absent) else self.table.problems).append(problem)
+            return {}, fault or f"{error.what}; {error.fix}"
+        if fault or self.place.kind == "flow":
+            return {}, fault
+        fault = self._inside(numbers, found)
+        if fault:
+            return {}, fault
+        return {column: self._index(column, number, found) for column, number in numbers.items()}, None
+
+    def _number(self, column: str) -> int | None:
+        text = self.row[column]
+        if self._is_formula(column, text):
+            return None
+        try:
+            number = frame_cell(text)
+        except ValueError as error:
+            self.report(column, text, f"{error}; read as absent")
+            return None
+        if number is None and (text or not self.place.sparse):
+            self.report(column, text, "no frame number" + ("; it will be spotted" if column == "apex" else ""))
+        return number
+
+    def _is_formula(self, column: str, text: str) -> bool:
+        if text.startswith("="):
+            self.report(column, text, "a formula whose value is not stored; save the sheet in a spreadsheet program")
+        return text.startswith("=")
+
+    def _order(self, numbers: dict[str, int | None]) -> str | None:
+        """Check the sheet's own numbers; an impossible apex is dropped and reported. Returns what is fatal."""
+        if numbers["offset"] == 0 and (numbers["onset"] or 0) > 0:
+            self.report("offset", "0", "no frame number")
+            numbers["offset"] = None
+        onset, apex, offset = (numbers[column] for column in _POINTS)
+        if onset is not None and offset is not None and onset > offset:
+            reason = f"onset {onset} is after offset {offset}"
+            self.report("onset", str(onset), reason)
+            return f"{reason}; correct the sheet"
+        if onset is not None and onset == offset:
+            reason = f"onset and offset are both {onset}: one frame has no motion"
+            self.report("offset", str(offset), reason)
+            return f"{reason}; correct the sheet"
+        if apex is not None and onset is not None and apex < onset:
+            self._drop_apex(numbers, f"before the onset {onset}")
+        elif apex is not None and offset is not None and apex > offset:
+            self._drop_apex(numbers, f"after the offset {offset}")
+        elif apex is not None and apex == onset:
+            # From the onset to itself nothing moves: a network would be shown an empty difference.
+            self._drop_apex(numbers, "equals the onset")
+        return None
+
+    def _drop_apex(self, numbers: dict[str, int | None], reason: str) -> None:
+        self.report("apex", str(numbers["apex"]), f"{reason}; it will be spotted")
+        numbers["apex"] = None
+
+    def _inside(self, numbers: dict[str, int | None], found: Sequence[int]) -> str | None:
+        """Check the numbers against the frames on disk. Returns what is fatal."""
+        onset, offset = numbers["onset"], numbers["offset"]
+        inside = all(number is None or found[0] <= number <= found[-1] for number in (onset, offset))
+        if self.place.trimmed and not inside and None not in (onset, offset) and _length(numbers) == len(found):
+            shift = found[0] - (onset or 0)
+            numbers.update({column: None if n is None else n + shift for column, n in numbers.items()})
+            self.table.trimmed += 1
+            return None
+        for column in ("onset", "offset"):
+            number = numbers[column]
+            if number is not None and not found[0] <= number <= found[-1]:
+                reason = f"{column} {number} is outside the frames {found[0]}..{found[-1]}"
+                self.report(column, str(number), reason)
+                return f"{reason}; correct the sheet or the frames"
+        apex = numbers["apex"]
+        if apex is not None and not found[0] <= apex <= found[-1]:
+            self._drop_apex(numbers, f"outside the frames {found[0]}..{found[-1]}")
+        return None
+
+    def _index(self, column: str, number: int | None, found: Sequence[int]) -> int | None:
+        if number is None:
+            return None
+        index = bisect.bisect_left(found, number)
+        if found[index] != number:
+            self.report(column, str(number), f"this frame is missing; frame {found[index]} stands in")
+        return index
+
+
+def _length(numbers: dict[str, int | None]) -> int:
+    return (numbers["offset"] or 0) - (numbers["onset"] or 0) + 1

@@ -1,0 +1,84 @@
+"""What needs no network: answers that any network must beat before its score means something, on the same folds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from sklearn.naive_bayes import BernoulliNB
+from sklearn.svm import SVC
+
+from mer_pipeline.evaluation.protocols import Fold
+from mer_pipeline.inputs.clip_set import ClipSet
+
+MAJORITY, SVM, AUS_ONLY = "majority", "svm", "aus-only"
+DESCRIPTIONS = {
+    MAJORITY: "always the commonest class of the training clips",
+    SVM: "support vector machine on averaged flow or difference",
+    AUS_ONLY: "annotated Action Units only, no image (naive Bayes)",
+}
+# Cells a side to which flow, and the difference of two frames, are averaged.
+_FLOW_CELLS, _DIFFERENCE_CELLS = 7, 14
+
+Features = npt.NDArray[np.float32]
+
+
+def controls(clips: ClipSet, folds: Sequence[Fold], aus: bool) -> dict[str, dict[int, int]]:
+    """Train and test every control on the folds.
+
+    Args:
+        clips: All clips.
+        folds: Who is held out.
+        aus: Whether the network that they stand beside takes Action Units; then one control takes nothing else.
+
+    Returns:
+        Control -> row of the clip set -> class that it predicts.
+    """
+    looked = features(clips)
+    fitted: dict[str, Callable[[Fold], Sequence[int]]] = {
+        MAJORITY: lambda fold: [Counter(clips.labels[list(fold.train)].tolist()).most_common(1)[0][0]] * len(fold.test),
+        SVM: lambda fold: _fitted(SVC(C=1.0, class_weight="balanced"), looked, clips, fold),
+    }
+    if aus and bool(clips.aus_known.any()):
+        units = clips.aus.numpy()
+        fitted[AUS_ONLY] = lambda fold: _fitted(BernoulliNB(), units, clips, fold)
+    return {
+        name: {row: guess for fold in folds for row, guess in zip(fold.test, fit(fold), strict=True)}
+        for name, fit in fitted.items()
+    }
+
+
+def features(clips: ClipSet) -> Features:
+    """What the support vector machine looks at, (clips, features).
+
+    Flow from onset to apex averaged to 7x7 cells, or the grey difference of apex and onset averaged to 14x14; of a
+    sequence, the frame that differs most from the first stands for the apex.
+    """
+    return np.concatenate(
+        [_features(clips.images[rows], clips.view) for rows in torch.arange(len(clips.images)).split(64)]
+    )
+
+
+def _features(images: torch.Tensor, view: str) -> Features:
+    images = images.float()
+    if view.startswith("flow"):
+        moved, cells = images, _FLOW_CELLS
+    else:
+        grey = images.mean(2, keepdim=True) / 255
+        moved, cells = grey[:, 1:] - grey[:, :1], _DIFFERENCE_CELLS
+    farthest = moved.flatten(2).abs().mean(2).argmax(1)
+    peak = moved[torch.arange(len(moved)), farthest]
+    return np.asarray(F.adaptive_avg_pool2d(peak, cells).flatten(1).numpy(), np.float32)
+
+
+def _fitted(classifier: Any, inputs: Features, clips: ClipSet, fold: Fold) -> list[int]:
+    truth = clips.labels[list(fold.train)].numpy()
+    if len(set(truth.tolist())) < 2:
+        return [int(truth[0])] * len(fold.test)
+    classifier.fit(inputs[list(fold.train)], truth)
+    return [int(guess) for guess in classifier.predict(inputs[list(fold.test)])]

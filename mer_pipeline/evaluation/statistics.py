@@ -1,0 +1,118 @@
+"""What may be concluded from two sets of predictions of the same clips."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from mer_pipeline.evaluation.metrics import confusions_by_group, scores_of, subject_draws
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A score of one system less that of another.
+
+    Attributes:
+        value: On the clips at hand.
+        low, high: 95 % interval over subjects.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.low > 0 or self.high < 0
+
+    def as_json(self) -> dict[str, float]:
+        """Rounded JSON values."""
+        return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+
+
+def paired_bootstrap(
+    truth: Sequence[str],
+    first: Sequence[Sequence[str]],
+    second: Sequence[Sequence[str]],
+    groups: Sequence[str],
+    classes: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """Accuracy, UF1 and UAR of `first` less those of `second`, with intervals by drawing the same subjects for both.
+
+    Args:
+        truth: Class of every clip.
+        first, second: What a system says of every clip, once for each of its seeds; scores are means over seeds.
+        groups: Whose clip it is.
+        classes: Names.
+        resamples: How often subjects are drawn.
+        seed: Of the draw.
+
+    >>> paired_bootstrap(["a", "b"], [["a", "b"]], [["a", "a"]], ["s", "t"], ["a", "b"])["accuracy"].value
+    0.5
+    """
+    tables = [[confusions_by_group(truth, guess, groups, classes) for guess in seeds] for seeds in (first, second)]
+    draws = subject_draws(len(set(groups)), resamples, seed)
+
+    def mean_over_seeds(draw: npt.NDArray[np.int64]) -> list[dict[str, npt.NDArray[np.float64]]]:
+        found = [[scores_of(np.stack([table[rows].sum(0) for rows in draw])) for table in seeds] for seeds in tables]
+        return [{name: np.mean([one[name] for one in seeds], axis=0) for name in seeds[0]} for seeds in found]
+
+    whole, drawn = mean_over_seeds(np.arange(len(set(groups)))[None]), mean_over_seeds(draws)
+    differences = {}
+    for name in whole[0]:
+        low, high = np.quantile(drawn[0][name] - drawn[1][name], [0.025, 0.975])
+        differences[name] = Difference(float((whole[0][name] - whole[1][name])[0]), float(low), float(high))
+    return differences
+
+
+def mcnemar(truth: Sequence[str], first: Sequence[str], second: Sequence[str]) -> dict[str, Any]:
+    """McNemar's exact test (binomial) over the clips on which just one of two systems is right.
+
+    >>> mcnemar(["a"] * 10, ["a"] * 10, ["b"] * 10)["p"]
+    0.001953125
+    """
+    only_first = sum(a == t != b for t, a, b in zip(truth, first, second, strict=True))
+    only_second = sum(b == t != a for t, a, b in zip(truth, first, second, strict=True))
+    both = only_first + only_second
+    p = float(stats.binomtest(only_first, both).pvalue) if both else 1.0
+    return {"only_first": only_first, "only_second": only_second, "p": p}
+
+
+def paired_t(first: Sequence[float], second: Sequence[float]) -> dict[str, Any] | None:
+    """Paired t-test over seeds, two-sided; None with fewer than two pairs.
+
+    >>> paired_t([0.5], [0.4]) is None
+    True
+    """
+    if len(first) < 2:
+        return None
+    differences: npt.NDArray[np.float64] = np.subtract(first, second)
+    mean = float(differences.mean())
+    if np.allclose(differences, mean):
+        # Without any spread the statistic is not defined: no doubt left, or no difference at all.
+        return {"pairs": len(first), "mean": mean, "p": 1.0 if math.isclose(mean, 0, abs_tol=1e-12) else 0.0}
+    return {"pairs": len(first), "mean": mean, "p": float(stats.ttest_rel(first, second).pvalue)}
+
+
+def verdict(difference: Difference, better: str, worse: str, score: str = "UF1") -> str:
+    """What a difference allows to be said, in words.
+
+    >>> verdict(Difference(0.05, -0.01, 0.11), "a", "b")
+    'no difference in UF1 is shown between a and b: 95 % interval over subjects -0.010 to 0.110'
+    """
+    if not difference.clear:
+        said = f"no difference in {score} is shown between {better} and {worse}"
+    else:
+        above, below = (better, worse) if difference.value > 0 else (worse, better)
+        said = f"{above} has the higher {score} than {below}"
+    return f"{said}: 95 % interval over subjects {difference.low:.3f} to {difference.high:.3f}"

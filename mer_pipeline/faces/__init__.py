@@ -1,0 +1,1 @@
+"""Finding, following and placing a face: landmarks, detectors, alignment, registration, crop."""

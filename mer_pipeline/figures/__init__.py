@@ -1,0 +1,1 @@
+"""Pictures of clips, predictions and runs: the one place where anything is drawn."""

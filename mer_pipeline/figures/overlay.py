@@ -1,0 +1,265 @@
+"""The video with what was found drawn in: the face, the expression of the moment, and the course of motion below.
+
+Letters are sized by the width of the picture, so that they can be read where a phone shows the video upright.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from PIL import ImageDraw
+
+from mer_pipeline.errors import MerError, WriteError
+from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
+from mer_pipeline.facs import AU_NAMES
+from mer_pipeline.figures import style as drawing
+from mer_pipeline.figures.style import MACRO, Colour, font
+from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
+from mer_pipeline.progress import Progress, silent
+from mer_pipeline.spotting.tracking import Tracker
+from mer_pipeline.spotting.video import Timeline, spot_video
+from mer_pipeline.video import Footage, VideoWriter, open_footage
+
+Image = npt.NDArray[np.uint8]
+Outline = npt.NDArray[np.float64]
+Found = Expression | Unclassified
+
+# Of the picture's width, in pixels: smaller ones are enlarged for the text's sake, larger ones have no use here.
+_LEAST, _MOST = 640, 1920
+_LETTERS = 0.031  # of the width
+_FALLBACK_FPS = 200.0
+_LEAST_PX = 0.5  # of motion at the top of the timeline: a still face shall look still
+_BACK: Colour = (17, 20, 26)
+_LIGHT: Colour = (240, 243, 248)
+_DIM: Colour = (140, 148, 162)
+_REST: Colour = (255, 255, 255)
+
+
+def write_overlay(result: ClipResult, path: Path, mesh: FaceFinder, progress: Progress = silent) -> None:
+    """Write an MP4 with the clip's own times; the file has mode 0600, since it shows a face.
+
+    Args:
+        result: What was found.
+        path: The file.
+        mesh: Finds faces.
+        progress: Told while frames are drawn.
+
+    Raises:
+        MerError: The clip cannot be read any more.
+        WriteError: The file cannot be written.
+    """
+    footage = open_footage(Path(result.clip))
+    rate = result.fps or _FALLBACK_FPS
+    timeline = result.timeline or spot_video(footage.path, fps=rate, mesh=mesh).timeline
+    seconds = footage.times_s
+    if seconds is None:
+        seconds = np.arange(len(footage)) / rate
+    panel: Panel | None = None
+    with VideoWriter(path, rate) as writer:
+        try:
+            for index, image, outline in _outlined(footage, rate, mesh):
+                panel = panel or Panel(_size_wh(image), result, timeline, float(seconds[-1]))
+                writer.write(panel.below(image, index, float(seconds[index]), outline), float(seconds[index]))
+                progress("overlay", index + 1, len(footage), footage.path.name)
+        except WriteError:
+            raise
+        except MerError:
+            if panel is None:  # a file that was cut short is drawn as far as it goes
+                raise
+
+
+def _size_wh(image: Image) -> tuple[int, int]:
+    """How large frames are shown; both sides even, as H.264 wants them."""
+    height, width = image.shape[:2]
+    scale = min(max(width, _LEAST), _MOST) / width
+    return round(width * scale) // 2 * 2, round(height * scale) // 2 * 2
+
+
+def _resized(image: Image, size_wh: tuple[int, int]) -> Image:
+    """A copy that may be drawn into."""
+    if image.shape[1::-1] == size_wh:
+        return image.copy()
+    how = cv2.INTER_AREA if size_wh[0] < image.shape[1] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8)
+
+
+def _outlined(footage: Footage, fps: float, mesh: FaceFinder) -> Iterator[tuple[int, Image, Outline | None]]:
+    """Every frame and the face's outline in it, (points, 2) pixels: found once a second and tracked in between."""
+    seen: list[Landmarks] = []
+
+    def look(image: Image) -> Landmarks | None:
+        found = mesh(image)
+        seen[:] = found[:1]
+        return found[0] if found else None
+
+    tracker, unit = Tracker(fps, look), np.empty((0, 2))
+    for index, image in footage.read(range(len(footage))):
+        face = tracker.push(index, image)
+        if face is None:
+            yield index, image, None
+            continue
+        if seen:
+            hull = np.asarray(cv2.convexHull(seen.pop().outline_xy.astype(np.float32)), np.float64)[:, 0]
+            unit = hull @ face.to_unit[:, :2].T + face.to_unit[:, 2]
+        yield index, image, np.asarray((unit - face.to_unit[:, 2]) @ np.linalg.inv(face.to_unit[:, :2]).T, np.float64)
+
+
+def _draw_outline(image: Image, outline: Outline, found: Found | None) -> None:
+    """Thin and white at rest, thick and in its colour during an expression; drawn in place."""
+    points = np.rint(outline * 8).astype(np.int32)
+    unit = max(1, round(image.shape[1] / 640))
+    colour, thickness = (_REST, unit) if found is None else (_colour(found), 3 * unit)
+    # On a dark rim, so that it shows on light skin and background.
+    cv2.polylines(image, [points], True, (0, 0, 0), thickness + 2 * unit, cv2.LINE_AA, 3)
+    cv2.polylines(image, [points], True, colour, thickness, cv2.LINE_AA, 3)
+
+
+def _colour(found: Found) -> Colour:
+    return drawing.headline(found)[1] if isinstance(found, Expression) else MACRO
+
+
+class Panel:
+    """The strip below the picture.
+
+    Args:
+        size_wh: Of the picture above in pixels.
+        result: What was found.
+        timeline: The course of motion.
+        length_s: Time of the last frame.
+    """
+
+    def __init__(self, size_wh: tuple[int, int], result: ClipResult, timeline: Timeline, length_s: float) -> None:
+        self._size_wh, self.width = size_wh, size_wh[0]
+        self._letters = round(_LETTERS * self.width)
+        self._length_s = max(length_s, 1e-6)
+        self._frames = result.frames
+        found: list[Found] = [*result.expressions, *result.unclassified]
+        self._found = sorted(found, key=lambda each: each.onset_frame)
+        self._pad = self._letters
+        self._top = round(4.6 * self._letters)  # of the curve
+        self.height = round(9.6 * self._letters) // 2 * 2
+        self._base = self._drawn(timeline)
+        self._text: tuple[object, Image] | None = None
+
+    def current(self, index: int) -> Found | None:
+        """The expression that frame `index` belongs to."""
+        return next((each for each in self._found if each.onset_frame <= index <= _end(each)), None)
+
+    def below(self, image: Image, index: int, seconds: float, outline: Outline | None) -> Image:
+        """A frame with the face's outline, in pixels of the frame, and the strip below it; (height, width, 3)."""
+        shown = _resized(image, self._size_wh)
+        if outline is not None:
+            _draw_outline(shown, outline * (self.width / image.shape[1]), self.current(index))
+        return np.vstack([shown, self.at(index, seconds, outline is not None)])
+
+    def at(self, index: int, seconds: float, has_face: bool) -> Image:
+        """The strip for one frame, (height, width, 3) uint8 RGB."""
+        started = [each for each in self._found if each.onset_frame <= index]
+        last = started[-1] if started else None
+        now = self.current(index)
+        state = (last, now is None, has_face)
+        if self._text is None or self._text[0] != state:
+            self._text = state, self._said(last, now is not None, has_face)
+        picture = self._text[1].copy()
+        self._clock(picture, seconds)
+        x = self._x(seconds)
+        bottom = self.height - round(1.9 * self._letters)
+        cv2.line(picture, (x, self._top), (x, bottom), _LIGHT, max(2, self._letters // 10))
+        return picture
+
+    def _x(self, seconds: float) -> int:
+        return round(self._pad + (self.width - 2 * self._pad) * min(seconds / self._length_s, 1.0))
+
+    def _drawn(self, timeline: Timeline) -> Image:
+        """What does not change: the curve, the expressions and the axis."""
+        page, pen = drawing.canvas((self.width, self.height), _BACK)
+        letters, bottom = self._letters, self.height - round(1.9 * self._letters)
+        pen.rectangle((self._pad, self._top, self.width - self._pad, bottom), (26, 31, 40))
+        for each in self._found:
+            left, right = (self._x(self._seconds(each, at)) for at in ("onset", "offset"))
+            middle = (left + right) / 2
+            half = max((right - left) / 2, self.width / 300)
+            tint = tuple(round(0.45 * a + 0.55 * b) for a, b in zip(_colour(each), _BACK, strict=True))
+            pen.rectangle((middle - half, self._top, middle + half, bottom), tint)
+            pen.rectangle((middle - half, self._top, middle + half, self._top + letters // 4), _colour(each))
+        small = font(round(0.8 * letters))
+        ends = (0.0, "la", _clock(0, self._length_s)), (1.0, "ra", _clock(self._length_s, self._length_s))
+        for share, anchor, text in (*ends, (0.5, "ma", "motion of the skin")):
+            x = self._pad + share * (self.width - 2 * self._pad)
+            pen.text((x, bottom + letters // 3), text, _DIM, small, anchor=anchor)
+        drawn = np.array(page)
+        self._curve(drawn, timeline, bottom)
+        return drawn
+
+    def _curve(self, page: Image, timeline: Timeline, bottom: int) -> None:
+        """Draw the course of motion in place; it is broken where there is no face."""
+        known = np.isfinite(timeline.energy)
+        if not known.any():
+            return
+        most = max(float(np.quantile(timeline.energy[known], 0.999)), _LEAST_PX)
+        height = bottom - self._top - self._letters // 2
+        energy = np.clip(np.where(known, timeline.energy, 0) / most, 0, 1)
+        points = np.array(
+            [(self._x(float(at)), bottom - height * each) for at, each in zip(timeline.seconds, energy, strict=True)]
+        )
+        edges = np.flatnonzero(np.diff(known)) + 1
+        for part, has_face in zip(np.split(points, edges), np.split(known, edges), strict=True):
+            if has_face[0]:
+                line = np.rint(part * 8).astype(np.int32)
+                cv2.polylines(page, [line], False, _LIGHT, max(1, self._letters // 12), cv2.LINE_AA, 3)
+
+    def _said(self, last: Found | None, now: bool, has_face: bool) -> Image:
+        """The lines of text: the expression of the moment, or in grey the last one."""
+        page = Pillow.fromarray(self._base)
+        pen = ImageDraw.Draw(page)
+        letters, room = self._letters, self.width - 2 * self._pad
+        big, normal = font(round(1.5 * letters), True), font(letters)
+        first, second = ("no face", "") if not has_face and not now else ("no expression so far", "")
+        colour: Colour = _DIM
+        if isinstance(last, Expression):
+            first, colour = drawing.headline(last)
+            aus = [f"AU {number} {AU_NAMES[int(number)].lower()} {100 * p:.0f} %" for number, p in last.likely_aus()]
+            second = ", ".join(aus) or ("no Action Unit above 50 %" if last.aus else "")
+        elif last is not None:
+            first, second, colour = f"{last.kind}-expression", "found, not judged", MACRO
+        if last is not None and not now:
+            colour = _DIM
+        pen.text((self._pad, 0.8 * letters), drawing.fitted(first, 0.7 * room, big), colour, big)
+        pen.text((self._pad, 2.9 * letters), drawing.fitted(second, room, normal), _LIGHT if now else _DIM, normal)
+        return np.asarray(page)
+
+    def _clock(self, picture: Image, seconds: float) -> None:
+        """Draw the time into the upper right corner."""
+        letters = self._letters
+        width, height = round(6 * letters), round(1.4 * letters)
+        page, pen = drawing.canvas((width, height), _BACK)
+        pen.text((width, height / 2), _clock(seconds, self._length_s), _LIGHT, font(letters), anchor="rm")
+        x, y = self.width - self._pad - width, round(0.9 * letters)
+        picture[y : y + height, x : x + width] = np.asarray(page)
+
+    def _seconds(self, found: Found, at: str) -> float:
+        seconds, frame = getattr(found, f"{at}_s"), getattr(found, f"{at}_frame")
+        if frame is None:
+            return self._seconds(found, "apex")
+        return float(seconds) if seconds is not None else self._length_s * frame / max(self._frames - 1, 1)
+
+
+def _end(found: Found) -> int:
+    return found.apex_frame if found.offset_frame is None else found.offset_frame
+
+
+def _clock(seconds: float, length_s: float) -> str:
+    """A time as short as the video allows.
+
+    >>> _clock(0.25, 2), _clock(75, 90), _clock(3700, 4000)
+    ('0.25 s', '1:15', '1:01:40')
+    """
+    if length_s < 60:
+        return f"{seconds:.2f} s"
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if length_s >= 3600 else f"{rest // 60}:{rest % 60:02d}"

@@ -1,0 +1,65 @@
+"""Which pictures of a prediction are wanted, and where they go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mer_pipeline.errors import MerError
+from mer_pipeline.inference.predictor import Predictor, Sight
+from mer_pipeline.inference.result import ClipResult
+from mer_pipeline.progress import Progress, silent
+
+
+class Pictures:
+    """Draws what was found; files have mode 0600, since they show faces.
+
+    One clip's overlay and one expression's picture have the given names; further ones have numbers added to them.
+
+    Attributes:
+        written: The files so far.
+    """
+
+    def __init__(self, overlay: Path | None, image: Path | None, clips: int) -> None:
+        """Check the names.
+
+        Args:
+            overlay: An .mp4 file, or None.
+            image: A .png file, or None.
+            clips: How many clips there are.
+
+        Raises:
+            MerError: A name has another ending.
+        """
+        for path, suffix in ((overlay, ".mp4"), (image, ".png")):
+            if path is not None and path.suffix.lower() != suffix:
+                raise MerError(f"the name must end in {suffix}", where=path, fix=f"try {path.with_suffix(suffix)}")
+        self._overlay, self._image, self._clips = overlay, image, clips
+        self._overlays = self._images = 0
+        self.written: list[Path] = []
+
+    def on_sight(self, sight: Sight) -> None:
+        """Draw one expression, if pictures are wanted."""
+        if self._image is None:
+            return
+        from mer_pipeline.figures.expression_sheet import write_sheet
+
+        self._images += 1
+        path = _numbered(self._image, self._images)
+        write_sheet(sight, path)
+        self.written.append(path)
+
+    def finish(self, result: ClipResult, predictor: Predictor, progress: Progress = silent) -> None:
+        """Draw one clip, if overlays are wanted."""
+        if self._overlay is None:
+            return
+        from mer_pipeline.figures.overlay import write_overlay
+
+        self._overlays += 1
+        path = _numbered(self._overlay, self._overlays)
+        write_overlay(result, path, predictor.mesh, progress)
+        self.written.append(path)
+
+
+def _numbered(path: Path, number: int) -> Path:
+    """`out.png`, `out-2.png`, `out-3.png`."""
+    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")

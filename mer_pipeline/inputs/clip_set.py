@@ -1,0 +1,186 @@
+"""A preprocessed dataset in memory: crops as uint8, labels, Action Units, and who is who."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mer_pipeline.cache.manifest import read_manifests
+from mer_pipeline.errors import MerError
+from mer_pipeline.facs import AU_NUMBERS, parse_aus
+from mer_pipeline.inputs.views import of_view, pictures
+from mer_pipeline.labels import Protocol, compare_with_published, default_protocol, protocol, protocol_from_file
+from mer_pipeline.networks.feed import View
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips ready for training; row i of every field belongs to `clip_ids[i]`.
+
+    Attributes:
+        clip_ids: (n,) `dataset/subject/clip`.
+        groups: (n,) `dataset/subject`.
+        labels: (n,) int64 class indices.
+        images: What networks look at, (n, F, C, size, size); see `views.pictures`.
+        aus: (n, 21) float32, 1 where an Action Unit is annotated.
+        aus_known: (n,) bool, False where the clip has no AU annotation.
+        classes: Class names.
+        protocol: Name of the label protocol.
+        view: `pair`, `sequence`, `flow` or `flow_sequence`.
+        crop_size: Side of the crops in the cache, in pixels.
+        flow: How flow was computed: `tvl1`, `dis`, `published`, or empty where it is not looked at.
+        cache: The folder that they were read from, if any.
+        notes: What was left out and why, for the user.
+    """
+
+    clip_ids: Sequence[str]
+    groups: Sequence[str]
+    labels: torch.Tensor
+    images: torch.Tensor
+    aus: torch.Tensor
+    aus_known: torch.Tensor
+    classes: tuple[str, ...]
+    protocol: str
+    view: View = "pair"
+    crop_size: int = 0
+    flow: str = ""
+    cache: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        n, size = len(self.clip_ids), self.images.shape[-1]
+        expected = {
+            "groups": (len(self.groups), n),
+            "labels": (tuple(self.labels.shape), (n,)),
+            "images": ((len(self.images), *self.images.shape[3:]), (n, size, size)),
+            "aus": (tuple(self.aus.shape), (n, len(AU_NUMBERS))),
+            "aus_known": (tuple(self.aus_known.shape), (n,)),
+        }
+        for name, (got, wanted) in expected.items():
+            if got != wanted:
+                raise ValueError(f"{name}: expected shape {wanted}, got {got}")
+        if len(set(self.clip_ids)) != n:
+            raise ValueError("clip_ids are not unique")
+
+    @property
+    def size(self) -> int:
+        """Side of the crops in pixels."""
+        return int(self.images.shape[-1])
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Clips a class."""
+        counts = Counter(self.labels.tolist())
+        return {name: counts[index] for index, name in enumerate(self.classes)}
+
+    @property
+    def datasets(self) -> list[str]:
+        """The sets that the clips come from, sorted."""
+        return sorted({group.split("/")[0] for group in self.groups})
+
+
+def load_clips(
+    cache: Path, labels: str | None = None, view: View = "pair", *, size: int = 0, frames: int = 8
+) -> ClipSet:
+    """Read every usable clip of a cache.
+
+    Args:
+        cache: What `mer preprocess` wrote; may hold several datasets.
+        labels: Name of a label protocol, or a .toml file with one of your own; None for the default of the datasets.
+        view: What the network looks at; clips that do not have it are left out.
+        size: Pictures are resized to this side; 0 leaves them as they are.
+        frames: Length of a sequence.
+
+    Raises:
+        MerError: Nothing usable, crops of several sizes, or a crop that is absent or damaged.
+    """
+    everything = read_manifests(cache)
+    has = of_view(everything, view, cache)
+    table, others = everything[has], everything[~has]
+    usable = table[(table["status"] == "ok") & table["emotion"].notna()]
+    if usable.empty:
+        raise MerError("no usable clip with an emotion label", where=cache, fix="see mer preprocess for the reasons")
+    chosen = _protocol(labels) if labels else _default(usable)
+    ids = zip(usable["clip_id"], usable["emotion"], strict=True)
+    usable = usable.assign(label=pd.array([chosen.class_of_clip(clip, emotion) for clip, emotion in ids], "Int64"))
+    kept = usable[usable["label"].notna()]
+    notes = _notes(table, others, usable, kept, chosen)
+    if kept.empty:
+        raise MerError(f"no clip has a label of {chosen.name}", where=cache, fix="choose another label protocol")
+    if kept["size"].nunique() != 1:
+        sizes = ", ".join(str(size) for size in sorted(kept["size"].unique()))
+        raise MerError(f"crops of several sizes ({sizes})", where=cache, fix="preprocess all sets with one --size")
+    crop_size = int(kept["size"].iloc[0])
+    known = kept["aus"].notna().to_numpy(dtype=bool)
+    vectors = [parse_aus(text).vector() if isinstance(text, str) else (0,) * len(AU_NUMBERS) for text in kept["aus"]]
+    return ClipSet(
+        clip_ids=kept["clip_id"].tolist(),
+        groups=(kept["dataset"] + "/" + kept["subject"]).tolist(),
+        labels=torch.tensor(kept["label"].to_numpy(dtype=np.int64)),
+        images=torch.from_numpy(pictures(cache, kept, view, size or crop_size, frames)),
+        aus=torch.tensor(vectors, dtype=torch.float32),
+        aus_known=torch.tensor(known),
+        classes=chosen.classes,
+        protocol=chosen.name,
+        view=view,
+        crop_size=crop_size,
+        flow=_flow_of(kept, cache) if view.startswith("flow") else "",
+        cache=str(cache.absolute()),
+        notes=notes,
+    )
+
+
+def _protocol(labels: str) -> Protocol:
+    return protocol_from_file(Path(labels)) if labels.endswith(".toml") else protocol(labels)
+
+
+def _flow_of(kept: pd.DataFrame, cache: Path) -> str:
+    """How the flow of all clips was computed."""
+    found = sorted(kept["motion"].fillna("published").unique())
+    if len(found) > 1:
+        raise MerError(
+            f"flow of several kinds ({', '.join(found)})", where=cache, fix="preprocess all sets with one --motion"
+        )
+    return str(found[0])
+
+
+def _default(usable: pd.DataFrame) -> Protocol:
+    """The protocol of the one dataset that there is, or one that fits the labels of several."""
+    emotions = set(usable["emotion"])
+    datasets = usable["dataset"].unique().tolist()
+    if len(datasets) == 1:
+        own = default_protocol(datasets[0], emotions)
+        # A set can come with coarser labels than its own protocol has, as flow images do.
+        if len({own.class_of(emotion) for emotion in emotions} - {None}) > 1:
+            return own
+    return default_protocol(None, emotions)
+
+
+def _notes(
+    table: pd.DataFrame, others: pd.DataFrame, usable: pd.DataFrame, kept: pd.DataFrame, chosen: Protocol
+) -> tuple[str, ...]:
+    notes = []
+    if len(others):
+        notes.append(f"{len(others)} clips are left out because this network does not take what they hold")
+    failed = int((table["status"] != "ok").sum())
+    if failed:
+        notes.append(f"{failed} of {len(table)} clips are left out because preprocessing failed")
+    unlabelled = int(((table["status"] == "ok") & table["emotion"].isna()).sum())
+    if unlabelled:
+        notes.append(f"{unlabelled} clips are left out because they have no emotion label")
+    dropped = usable.loc[~usable.index.isin(kept.index), "emotion"].value_counts()
+    if not dropped.empty:
+        listed = ", ".join(f"{emotion} {count}" for emotion, count in dropped.items())
+        notes.append(f"{int(dropped.sum())} clips are left out by the protocol {chosen.name} ({listed})")
+    for dataset, clips in kept.groupby("dataset"):
+        counts = {chosen.classes[int(str(label))]: int(n) for label, n in clips["label"].value_counts().items()}
+        differs = compare_with_published(chosen, str(dataset), counts, clips["subject"].nunique())
+        if differs:
+            notes.append("not the published clips: " + "; ".join(differs))
+    return tuple(notes)

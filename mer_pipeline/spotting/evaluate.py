@@ -1,0 +1,77 @@
+"""Many long videos: each spotted on its own, one bad video stops none of the others; judged against a truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_pipeline.datasets.long_videos import KINDS, LongTruth, LongVideo, Span, read_long
+from mer_pipeline.errors import MerError
+from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.progress import Progress, silent
+from mer_pipeline.spotting.score import SpotScore, pooled
+from mer_pipeline.spotting.video import Spotting, spot_video
+
+
+@dataclass(frozen=True)
+class Spotted:
+    """What was found in several videos.
+
+    Attributes:
+        videos: In the order given; one with an `error` has no intervals.
+        scores: By `micro`, `macro` and `all`; None where nothing was to judge against.
+        warnings: What is true of the set as a whole.
+    """
+
+    videos: list[Spotting]
+    scores: dict[str, SpotScore] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def spot_videos(
+    videos: Sequence[Path], *, fps: float | None = None, truth: Path | None = None, progress: Progress = silent
+) -> Spotted:
+    """Spot every expression of several videos.
+
+    Args:
+        videos: Files or folders of frames; with a truth, none for all that it knows.
+        fps: Overrides what the media say.
+        truth: See `read_long`.
+        progress: Told after every second of video.
+
+    Raises:
+        MerError: The truth cannot be read or does not know a video.
+    """
+    known = None if truth is None else read_long(truth)
+    wanted = [LongVideo(video, None) for video in videos] if known is None else _chosen(videos, known)
+    with FaceMesh() as mesh:
+        found = []
+        for each in wanted:
+            try:
+                found.append(spot_video(each.video, fps=fps or each.fps, progress=progress, mesh=mesh))
+            except MerError as error:
+                found.append(Spotting(str(each.video), fps or each.fps or 0.0, 0, error=str(error)))
+    if known is None:
+        return Spotted(found)
+    # A video that could not be read counts with all its expressions missed: leaving it out would flatter.
+    scores = pooled((_spans(spotting), each.spans) for spotting, each in zip(found, wanted, strict=True))
+    return Spotted(found, scores, known.warnings)
+
+
+def _chosen(videos: Sequence[Path], truth: LongTruth) -> list[LongVideo]:
+    if not videos:
+        return list(truth.videos)
+    by_path = {each.video.resolve(): each for each in truth.videos}
+    for video in videos:
+        if video.resolve() not in by_path:
+            fix = f"it has {truth.videos[0].video} and others"
+            raise MerError("the truth does not know this video", where=video, fix=fix)
+    return [by_path[video.resolve()] for video in videos]
+
+
+def _spans(spotting: Spotting) -> dict[str, list[Span]]:
+    return {
+        kind: [(each.onset_frame, each.offset_frame) for each in spotting.intervals if each.kind == kind]
+        for kind in KINDS
+    }

@@ -1,0 +1,209 @@
+"""How the skin of a face moves through a clip, frame by frame, with the head's own motion taken off.
+
+Every frame is compared with an earlier picture of the same face, which is replaced where the face has come to look
+different, and the head's place is carried on from the frame before: landmarks are asked for once a second, to see that
+the face is still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mer_pipeline.faces.align import Image, Matrix, face_to_unit, smooth_face, trusted_cells, unit_to_grid
+from mer_pipeline.faces.landmarks import Landmarks
+from mer_pipeline.faces.registration import CELLS, Template, similarity
+
+# The picture that motion is measured on; a cell is 8 pixels wide.
+_SIZE = 128
+# Motion is told in pixels of a crop of this size, whatever it is measured on.
+_TOLD_SIZE = 224
+_TO_GRID = np.vstack([unit_to_grid(_SIZE), [0, 0, 1]])
+_RENEWED_S = 1.0
+# Correlation with the picture that frames are compared with: below the first a newer picture is taken (the head has
+# turned, or an expression is strong), below the second the face is lost.
+_ALIKE, _LEAST_ALIKE = 0.85, 0.5
+# Once a second a newer picture is taken where the face looks less like the one in use. Where it does not, the old one
+# stays: each change adds the noise of one frame to all that follow, and would look like an expression a second long.
+_FRESH = 0.97
+_STEPS = 6
+# A frame whose head moved no farther than this since the frame before needs one step.
+_SMALL_STEP_PX = 0.5
+# A face found this far from where the tracked one is, in widths of the unit square, is another one.
+_LOST = 0.15
+# Frames between two looks for a face while there is none, in seconds.
+_LOOK_EVERY_S = 0.1
+
+
+class Look(Protocol):
+    """Finds the face in a frame, or None."""
+
+    def __call__(self, image: Image) -> Landmarks | None:
+        """Look at (H, W, 3) RGB."""
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """The motion of a face's cells.
+
+    Attributes:
+        start: Index of the first frame.
+        motion_px: (frames, CELLS * CELLS, 2) x, y of each cell since the first frame of its segment without the head's
+            motion, in pixels of a 224 pixel crop; NaN where there is no face.
+        trust: (segments, CELLS * CELLS) 0 outside the face and on the eyes, to 1.
+        segment: (frames,) numbers the unbroken stretches from 0; -1 where there is no face.
+    """
+
+    start: int
+    motion_px: npt.NDArray[np.float32]
+    trust: Matrix
+    segment: npt.NDArray[np.int32]
+
+
+@dataclass
+class _Face:
+    """The face that is being followed.
+
+    Attributes:
+        template: What frames are compared with.
+        to_unit: Where the face is.
+        motion: (CELLS * CELLS, 2) how far each cell has moved, and what that was when the template was taken.
+        looked: The last frame in which landmarks were asked for.
+        weight: Of the cells in the last solution for the head.
+        alike: Correlation of the last frame with the template.
+    """
+
+    template: Template
+    to_unit: Matrix
+    looked: int
+    motion: Matrix = field(default_factory=lambda: np.zeros((CELLS * CELLS, 2)))
+    at_template: Matrix = field(default_factory=lambda: np.zeros((CELLS * CELLS, 2)))
+    weight: Matrix | None = None
+    alike: float = 1.0
+
+    def follow(self, image: Image) -> bool:
+        """Move on to the next frame; False where the face is lost."""
+        to_unit, weight = np.vstack([self.to_unit, [0, 0, 1]]), self.weight
+        for _ in range(_STEPS):
+            grey = smooth_face(image, to_unit[:2], _SIZE)
+            compared = self.template.compare(grey)
+            head, weight = compared.head(self.template.trust, weight)
+            to_unit = np.linalg.inv(similarity(head, _SIZE) @ _TO_GRID) @ _TO_GRID @ to_unit
+            if np.abs(head * (1, 1, _SIZE / 2, _SIZE / 2)).max() < _SMALL_STEP_PX:
+                break
+        else:
+            return False
+        alike = self.template.likeness(grey, self.template.trust)
+        if not alike >= _LEAST_ALIKE:
+            return False
+        self.to_unit, self.weight, self.alike = to_unit[:2], weight, alike
+        self.motion = self.at_template + compared.motion_px(head) * (_TOLD_SIZE / _SIZE)
+        if alike < _ALIKE:
+            self.renew(image)
+        return True
+
+    def renew(self, image: Image) -> None:
+        """Compare with this frame from now on."""
+        self.template = Template(smooth_face(image, self.to_unit, _SIZE), self.template.trust)
+        self.at_template, self.weight = self.motion, None
+
+    def still_there(self, found: Landmarks | None) -> bool:
+        """Whether a face found anew is the one that is followed."""
+        if found is None:
+            return False
+        middle = np.linalg.inv(np.vstack([face_to_unit(found), [0, 0, 1]]))[:2] @ (0.5, 0.5, 1)
+        return float(np.linalg.norm(self.to_unit @ [*middle, 1] - 0.5)) < _LOST
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A face in one frame.
+
+    Attributes:
+        segment: Numbers the unbroken stretches of frames with a face from 0.
+        motion_px: (CELLS * CELLS, 2) as in `Tracks`.
+        trust: (CELLS * CELLS,) that of the segment.
+        to_unit: (2, 3) where the face is: from pixels of the frame to the unit square.
+    """
+
+    segment: int
+    motion_px: Matrix
+    trust: Matrix
+    to_unit: Matrix
+
+
+class Tracker:
+    """Follows the largest face through frames that are given one by one.
+
+    Args:
+        fps: Frames a second.
+        look: Finds a face in a frame.
+    """
+
+    def __init__(self, fps: float, look: Look) -> None:
+        self._renewed = _RENEWED_S * fps
+        self._look_every = max(1, round(_LOOK_EVERY_S * fps))
+        self._look = look
+        self._face: _Face | None = None
+        self._segment = -1
+        self._next_look = 0
+
+    def push(self, index: int, image: Image) -> Tracked | None:
+        """Follow the face into the next frame; None where there is none.
+
+        Args:
+            index: Ascending; frames may be left out.
+            image: (H, W, 3) RGB.
+        """
+        face = self._face
+        if face is not None and not face.follow(image):
+            face = None
+        if face is not None and index - face.looked >= self._renewed:
+            face.looked = index
+            if face.alike < _FRESH:
+                face.renew(image)
+            face = face if face.still_there(self._look(image)) else None
+        if face is None and index >= self._next_look:
+            face = _begin(self._look(image), image, index)
+            self._next_look = index + self._look_every
+            self._segment += face is not None
+        self._face = face
+        if face is None:
+            return None
+        self._next_look = index
+        return Tracked(self._segment, face.motion, face.template.trust, face.to_unit)
+
+
+def track(frames: Iterable[tuple[int, Image]], start: int, stop: int, fps: float, look: Look) -> Tracks:
+    """Follow the face through frames start..stop-1.
+
+    Args:
+        frames: (index, (H, W, 3) RGB) in order.
+        start, stop: What the result covers.
+        fps: Frames a second.
+        look: Finds a face in a frame.
+    """
+    n = stop - start
+    motion = np.full((n, CELLS * CELLS, 2), np.nan, np.float32)
+    segment = np.full(n, -1, np.int32)
+    trust: list[Matrix] = []
+    tracker = Tracker(fps, look)
+    for index, image in frames:
+        face = tracker.push(index, image)
+        if face is not None:
+            motion[index - start], segment[index - start] = face.motion_px, face.segment
+            if face.segment == len(trust):
+                trust.append(face.trust)
+    return Tracks(start, motion, np.array(trust).reshape(-1, CELLS * CELLS), segment)
+
+
+def _begin(landmarks: Landmarks | None, image: Image, index: int) -> _Face | None:
+    if landmarks is None:
+        return None
+    to_unit = face_to_unit(landmarks)
+    template = Template(smooth_face(image, to_unit, _SIZE), trusted_cells(landmarks, to_unit))
+    return _Face(template, to_unit, index) if template.trust.any() else None

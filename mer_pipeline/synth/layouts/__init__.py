@@ -1,0 +1,1 @@
+"""The layouts on disk that can be written, one module a set, and the table of them."""

@@ -1,0 +1,1 @@
+"""Programs that find something out about faces, networks or numbers, each with a dated report in `studies/reports/`."""

@@ -1,0 +1,102 @@
+"""Who is held out, and that nothing of them is trained on."""
+
+import dataclasses
+
+import pytest
+
+from mer_pipeline.errors import MerError
+from mer_pipeline.evaluation.protocols import folds_of, guard, inner_split
+from mer_pipeline.training import Plan, load_recipe, train
+
+IDS = [f"{d}/{s}/{c}" for d in ("casme2", "smic", "samm") for s in ("01", "02") for c in "ab"]
+GROUPS = [clip.rpartition("/")[0] for clip in IDS]
+
+
+def held_out(protocol):
+    return [(fold.held_out, len(fold.train), len(fold.test)) for fold in folds_of(protocol, IDS, GROUPS)]
+
+
+def test_every_protocol_holds_out_what_it_says():
+    assert len(held_out("loso")) == 6
+    assert held_out("lodo") == [("casme2", 8, 4), ("samm", 8, 4), ("smic", 8, 4)]
+    assert [fold for fold, _, _ in held_out("kfold:3")] == ["fold-1", "fold-2", "fold-3"]
+    assert len(held_out("kfold")) == 5
+
+
+@pytest.mark.parametrize("protocol", ["loso", "lodo", "kfold:2", "kfold:4"])
+def test_every_clip_is_tested_once_by_networks_that_never_saw_its_subject(protocol):
+    folds = folds_of(protocol, IDS, GROUPS)
+    assert sorted(row for fold in folds for row in fold.test) == list(range(len(IDS)))
+    for fold in folds:
+        assert {GROUPS[row] for row in fold.train}.isdisjoint(GROUPS[row] for row in fold.test)
+
+
+def test_a_fixed_split_names_clips_or_subjects(tmp_path):
+    (tmp_path / "mine.csv").write_text("subject,split\ncasme2/01,train\ncasme2/02,test\n")
+    (fold,) = folds_of(str(tmp_path / "mine.csv"), IDS, GROUPS)
+    assert (fold.held_out, fold.train, fold.test) == ("mine", (0, 1), (2, 3))
+    (tmp_path / "clips.csv").write_text("clip,split\nsmic/01/a,train\nsamm/01/b,test\n")
+    (fold,) = folds_of(str(tmp_path / "clips.csv"), IDS, GROUPS)
+    assert (fold.train, fold.test) == ((4,), (9,))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("subject,fold\na,1\n", "lacks a column"),
+        ("subject,split\ncasme2/09,train\n", "the cache has no subject 'casme2/09'"),
+        ("subject,split\ncasme2/01,valid\n", "split 'valid' is unknown"),
+        ("subject,split\ncasme2/01,train\ncasme2/01,test\n", "casme2/01 is on both sides"),
+        ("subject,split\ncasme2/01,train\n", "leaves a side empty"),
+    ],
+)
+def test_a_wrong_split_says_what_to_write(tmp_path, text, message):
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(MerError, match=message):
+        folds_of(str(tmp_path / "s.csv"), IDS, GROUPS)
+
+
+@pytest.mark.parametrize("protocol", ["loocv", "kfold:x", "kfold:1", "kfold:99"])
+def test_an_impossible_protocol_is_one_line(protocol):
+    with pytest.raises(MerError, match=r"unknown protocol|cannot be split"):
+        folds_of(protocol, IDS, GROUPS)
+
+
+def test_one_dataset_cannot_be_left_out():
+    with pytest.raises(MerError, match="at least two datasets"):
+        folds_of("lodo", IDS[:4], GROUPS[:4])
+
+
+def test_a_planted_picture_fails_the_run(two_sets, tmp_path):
+    """The same picture under another subject's name is the commonest leak, and no id shows it."""
+    images = two_sets.images.clone()
+    images[-1] = images[0]
+    leaking = dataclasses.replace(two_sets, images=images)
+    with pytest.raises(MerError, match=r"leak: casme2/01/c0 and smic/04/c5 hold the same picture"):
+        train(leaking, load_recipe("ststnet", {"epochs": 1}), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_split_of_one_subjects_clips_fails_the_run(two_sets, tmp_path):
+    (tmp_path / "s.csv").write_text("clip,split\ncasme2/01/c0,train\ncasme2/01/c1,test\n")
+    with pytest.raises(MerError, match=r"leak: subject casme2/01 is on both sides"):
+        train(two_sets, load_recipe("ststnet"), tmp_path / "run", Plan(str(tmp_path / "s.csv")), device="cpu")
+
+
+def test_even_pictures_are_no_leak(two_sets):
+    images = two_sets.images.clone()
+    images[:, 0] = 0  # as the flow of the onset to itself
+    arguments = folds_of("loso", two_sets.clip_ids, two_sets.groups), two_sets.clip_ids, two_sets.groups, images
+    guard(*arguments)
+    images[:, 0, 0, 0, 0] = 1  # the same speck in all of them is a picture
+    with pytest.raises(MerError, match="leak"):
+        guard(*arguments)
+
+
+def test_the_epoch_is_chosen_by_training_subjects():
+    (fold, *_) = folds_of("loso", IDS, GROUPS)
+    learn, choose = inner_split(GROUPS, fold.train)
+    assert sorted([*learn, *choose]) == list(fold.train)
+    assert {GROUPS[row] for row in learn}.isdisjoint(GROUPS[row] for row in choose)
+    with pytest.raises(MerError, match="two training subjects"):
+        inner_split(["a/1", "a/1", "a/2"], [0, 1])

@@ -1,0 +1,194 @@
+"""Spotting in rendered videos: what is found, what is told, and how much is kept in memory."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mer_pipeline.datasets.long_videos import read_long
+from mer_pipeline.errors import MerError
+from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.spotting.evaluate import spot_videos
+from mer_pipeline.spotting.intervals import MARGIN_S
+from mer_pipeline.spotting.score import pooled
+from mer_pipeline.spotting.video import TIMELINE_POINTS, Interval, LiveSpotter, _Course, spot_video
+from mer_pipeline.synth import Options, synthesise
+from mer_pipeline.synth.media import write_h264
+from mer_pipeline.video import open_footage
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    with FaceMesh() as mesh:
+        yield mesh
+
+
+@pytest.fixture(scope="module")
+def told():
+    return []
+
+
+@pytest.fixture(scope="module")
+def spotting(long_set, mesh, told):
+    return spot_video(long_set / "s01.mp4", mesh=mesh, progress=lambda *step: told.append(step))
+
+
+def spans(intervals):
+    return {k: [(i.onset_frame, i.offset_frame) for i in intervals if i.kind == k] for k in ("micro", "macro")}
+
+
+def test_every_planted_expression_is_found_and_no_blink(spotting, long_set):
+    (known,) = read_long(long_set).videos
+    scores = pooled([(spans(spotting.intervals), known.spans)])
+    assert scores["micro"].f1 >= 0.75, spotting.intervals
+    assert scores["all"].f1 >= 0.85, spotting.intervals
+    starts = [interval.onset_frame for interval in spotting.intervals]
+    assert starts == sorted(starts)
+    for each in spotting.intervals:
+        assert each.onset_s == pytest.approx(each.onset_frame / 30, abs=1e-3)
+        assert each.apex_s == pytest.approx(each.apex_frame / 30, abs=1e-3)
+
+
+def test_what_is_told_beside_the_intervals(spotting, told):
+    assert (spotting.fps, spotting.frames, spotting.faces) == (30, 480, 1)
+    assert spotting.with_face == spotting.looked_at == 16  # once a second
+    assert spotting.warnings == ["30 fps: a micro-expression (1/25 to 1/5 s) spans only 1.2 to 6.0 frames"]
+    assert [step[:3] for step in told] == [("spot", 30 * second, 480) for second in range(1, 17)]
+    assert "frames a second" in told[-1][3]
+    values = spotting.as_json()
+    assert "timeline" not in values
+    assert "error" not in values
+    assert set(values["intervals"][0]) == {
+        "onset_frame", "apex_frame", "offset_frame", "strength", "kind", "onset_s", "apex_s", "offset_s",
+    }  # fmt: skip
+
+
+def test_the_timeline_rises_where_the_expressions_are(spotting, long_set):
+    timeline = spotting.timeline
+    assert len(timeline.seconds) == len(timeline.energy) == 480
+    assert np.isfinite(timeline.energy).all()
+    truth = pd.read_parquet(long_set / "truth.parquet").query("kind in ['micro', 'macro']")
+    during = np.zeros(480, bool)
+    for row in truth.itertuples():
+        during[row.onset_frame : row.offset_frame] = True
+    assert timeline.energy[during].mean() > 2 * timeline.energy[~during].mean()
+
+
+def test_a_timeline_has_bounded_length_and_keeps_short_peaks():
+    course = _Course(100_000, np.arange(100_000) / 200)
+    for first in range(0, 100_000, 400):
+        values = np.zeros(400)
+        values[7] = first == 40_000
+        course.add(first, values)
+    assert len(course.timeline.energy) == TIMELINE_POINTS
+    assert course.timeline.seconds[int(course.timeline.energy.argmax())] == pytest.approx(40_007 / 200, abs=0.2)
+
+
+def test_live_frames_give_the_same_expressions_soon_after_they_are_over(spotting, long_set, mesh):
+    spotter = LiveSpotter(30, lambda image: next(iter(mesh(image)), None))
+    found, kept = [], 0
+    for index, image in open_footage(long_set / "s01.mp4").read(range(480)):
+        for interval in spotter.push(index, image):
+            assert index - interval.apex_frame <= (MARGIN_S + 2.0) * 30 + 1
+            found.append(interval)
+        kept = max(kept, len(spotter._rows))
+    live = len(found)
+    found += spotter.finish()
+    assert live >= 2
+    assert sorted(i.onset_frame for i in found) == [i.onset_frame for i in spotting.intervals]
+    assert kept <= (2 * MARGIN_S + 2.0) * 30 + 2
+    assert spotter.finish() == []
+
+
+def test_a_camera_may_leave_frames_out(long_set, mesh, spotting):
+    spotter = LiveSpotter(30, lambda image: next(iter(mesh(image)), None))
+    found = []
+    for index, image in open_footage(long_set / "s01.mp4").read(range(480)):
+        if index % 7:
+            found += spotter.push(index, image)
+    found += spotter.finish()
+    planted = {interval.kind: interval for interval in spotting.intervals}
+    same = pooled([(spans(found), spans(spotting.intervals))])["all"]
+    assert same.hits >= len(spotting.intervals) - 1, (found, planted)
+
+
+def test_a_face_that_leaves_ends_what_was_seen(long_set, mesh):
+    images = [image for _, image in open_footage(long_set / "s01.mp4").read(range(200))]
+    spotter = LiveSpotter(30, lambda image: next(iter(mesh(image)), None))
+    found = []
+    for index, image in enumerate([*images, *[np.full_like(images[0], 127)] * 20, *images]):
+        found += spotter.push(index, image)
+    found += spotter.finish()
+    first, second = ([i for i in found if (i.onset_frame > 205) == late] for late in (False, True))
+    assert first
+    assert len(first) == len(second)
+    assert all(interval.offset_frame < 200 for interval in first)
+
+
+def test_an_impossible_interval_is_refused():
+    with pytest.raises(ValueError, match="expected 0 <= onset <= apex <= offset"):
+        Interval(5, 4, 9, 1.0, "micro", 0, 0, 0)
+
+
+def test_a_folder_of_frames_needs_a_rate(raw, mesh):
+    with pytest.raises(MerError, match="does not say its rate; give --fps"):
+        spot_video(next((raw / "CASME2-RAW" / "sub01").iterdir()), mesh=mesh)
+
+
+@pytest.mark.shared
+def test_a_video_without_a_face_is_a_warning(shared, mesh):
+    found = spot_video(shared / "clips" / "no_face.mp4", mesh=mesh)
+    assert (found.frames, found.intervals, found.faces) == (95, [], 0)
+    assert any("no face in any of the" in warning for warning in found.warnings)
+    assert np.isnan(found.timeline.energy).all()
+
+
+@pytest.mark.shared
+def test_a_filmed_face_gives_few_false_alarms(shared, mesh):
+    """A hand passes before the face, the head turns, the mouth talks and smiles; no micro-expression is known in it."""
+    found = spot_video(shared / "clips" / "pexels_face.mp4", mesh=mesh)
+    micro = [interval for interval in found.intervals if interval.kind == "micro"]
+    assert len(micro) <= 2, micro
+
+
+def test_a_video_that_is_cut_short_is_spotted_as_far_as_it_goes(long_set, mesh, tmp_path):
+    images = (image for _, image in open_footage(long_set / "s01.mp4").read(range(120)))
+    write_h264(tmp_path / "whole.mp4", images, 30)
+    content = bytearray((tmp_path / "whole.mp4").read_bytes())
+    cut = int(len(content) * 0.6)
+    content[cut : cut + len(content) // 10] = bytes(len(content) // 10)
+    (tmp_path / "damaged.mp4").write_bytes(content)
+    found = spot_video(tmp_path / "damaged.mp4", mesh=mesh)
+    assert 30 < found.frames < 120
+    assert any(f"only the first {found.frames} of 120 frames" in warning for warning in found.warnings)
+
+
+def test_one_bad_video_stops_none_and_counts_as_missed(long_set, tmp_path):
+    (tmp_path / "bad.mp4").write_text("no video")
+    table = pd.read_parquet(long_set / "truth.parquet")
+    table.assign(video="bad.mp4").to_csv(tmp_path / "truth.csv", index=False)
+    result = spot_videos([], truth=tmp_path / "truth.csv")
+    (failed,) = result.videos
+    assert "not a readable video" in failed.as_json()["error"]
+    assert result.scores["all"].misses == 4
+    with pytest.raises(MerError, match="the truth does not know this video"):
+        spot_videos([long_set / "s01.mp4"], truth=tmp_path / "truth.csv")
+
+
+DISTURBED = {
+    "noise": 2.0, "blink_share": 1.0, "drift_px": 6.0, "drift_deg": 3.0, "drift_scale": 0.02, "turn_deg": 8.0,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fps", [200, 100, 30])
+@pytest.mark.parametrize(
+    ("disturbance", "least_f1"),
+    [pytest.param({"noise": 0.0}, 0.9, id="clean"), pytest.param(DISTURBED, 0.75, id="disturbed")],
+)
+def test_planted_micro_expressions_are_spotted(tmp_path, fps, disturbance, least_f1):
+    """Six micro- and two macro-expressions in each of two videos of half a minute."""
+    options = Options(fps=fps, seconds=30, **disturbance)
+    synthesise(tmp_path / "set", layout="long", subjects=2, clips=8, seed=60, options=options)
+    result = spot_videos([], truth=tmp_path / "set")
+    assert result.scores["micro"].f1 >= least_f1, result.scores
+    assert result.scores["macro"].f1 >= least_f1 - 0.15, result.scores

@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.inference import ClipResult, Pictures, Predictor, write_csv
+from mer_pipeline.figures.prediction_files import PredictionFiles
+from mer_pipeline.inference import ClipResult, Predictor, write_csv
 
 
 def main(videos: Path, run: Path, out: Path) -> None:
     """Predict; what cannot be read has its reason in the table."""
     clips = sorted(path for path in videos.iterdir() if not path.name.startswith("."))
-    pictures, results = Pictures(None, out / "expression.png", len(clips)), []
+    pictures, results = PredictionFiles(None, out / "expression.png", len(clips)), []
     with Predictor(run) as predictor:
         for clip in clips:
             try:

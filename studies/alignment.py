@@ -22,11 +22,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mer_pipeline.faces.align import AlignedFace, Image, Matrix, align, face_to_unit, smooth_face, unit_to_grid, warp
+from mer_pipeline.arrays import Image, Matrix
+from mer_pipeline.faces.align import AlignedFace, align, face_to_unit, smooth_face, unit_to_grid, warp
 from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.faces.landmarks import Landmarks
+from mer_pipeline.spotting.clip import interval
 from mer_pipeline.stages.flow import Method, motion
-from mer_pipeline.stages.keyframes import find_keyframes, interval
+from mer_pipeline.stages.keyframes import find_keyframes
 from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.synth.action_units import displacement_field
 from mer_pipeline.video import Footage, open_footage

@@ -20,15 +20,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
+from mer_pipeline.faces.follow import Looked
 from mer_pipeline.inference.predictor import Predictor, to_keyframes, to_unclassified
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.spotting.intervals import LONGEST_S, MARGIN_S
 from mer_pipeline.spotting.video import Interval, LiveSpotter
-from mer_pipeline.stages.keyframes import Looked
 from mer_pipeline.video import open_footage
-
-Image = npt.NDArray[np.uint8]
 
 _WAITING_S = 0.5
 _HOP_S = 0.5  # how often what has gathered is judged

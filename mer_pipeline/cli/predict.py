@@ -78,13 +78,14 @@ def predict(
 
     Exit code 0: every clip has a result; 1: at least one has none, each told in one line; 2: wrong usage.
     """
-    from mer_pipeline.inference import ClipResult, Pictures, Predictor, write_csv
+    from mer_pipeline.figures.prediction_files import PredictionFiles
+    from mer_pipeline.inference import ClipResult, Predictor, write_csv
 
     if bool(clips) == (camera is not None):
         raise typer.BadParameter("give clips, or --camera")
     if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
         raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
-    pictures, results = Pictures(overlay, image, len(clips or ())), []
+    pictures, results = PredictionFiles(overlay, image, len(clips or ())), []
     with Predictor(model, device, aus=aus, confidence=confidence) as predictor:
         if camera is not None:
             results = [_watch(predictor, camera, fps, macro, quiet)]

@@ -17,14 +17,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import FloatImage, Image, Matrix
 from mer_pipeline.faces.landmarks import EYES_UNIT_XY, Landmarks
 from mer_pipeline.faces.registration import CELLS, Template, similarity
 
 VERSION = 3
 
-Matrix = npt.NDArray[np.float64]
-Image = npt.NDArray[np.uint8]
-GreyImage = npt.NDArray[np.float32]
 Registration = Literal["stable", "none"]
 
 # Registration works on a grid of this many pixels: one is about one pixel of a 640x480 recording of a face.
@@ -89,7 +87,7 @@ def warp(image: Image, to_unit: Matrix, size: int) -> Image:
     return warped.astype(np.uint8, copy=False)
 
 
-def smooth_face(image: Image, to_unit: Matrix, size: int, blur_px: float = _BLUR_PX) -> GreyImage:
+def smooth_face(image: Image, to_unit: Matrix, size: int, blur_px: float = _BLUR_PX) -> FloatImage:
     """The unit square of a frame in grey, (size, size) float32, smoothed for gradients.
 
     Args:
@@ -115,7 +113,7 @@ def smooth_face(image: Image, to_unit: Matrix, size: int, blur_px: float = _BLUR
     return np.asarray(warped, np.float32)
 
 
-def _shrunk(grey: GreyImage, matrix: Matrix, times: int) -> tuple[GreyImage, Matrix]:
+def _shrunk(grey: FloatImage, matrix: Matrix, times: int) -> tuple[FloatImage, Matrix]:
     """A picture with blocks of pixels averaged, and the warp from there."""
     height, width = (max(1, side // times) for side in grey.shape)
     whole = grey[: height * times, : width * times]

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.faces.align import AlignedFace, warp
 
 VERSION = 2
 DEFAULT_SIZE = 224
-
-Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

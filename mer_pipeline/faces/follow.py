@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.landmarks import Landmarks
+from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
 
 # Two boxes of one head in two frames of an expression overlap more than this, those of two heads do not.
 _SAME_FACE_IOU = 0.3
@@ -27,6 +30,33 @@ class Followed:
     gap_frames: tuple[int, ...]
     faces: int
     warnings: tuple[str, ...]
+
+
+@dataclass
+class Looked:
+    """What was seen while frames were searched for a face.
+
+    Attributes:
+        frames: How many frames were looked at.
+        with_face: How many of them had one.
+        faces: The largest number of faces in one frame.
+        salience: How far what was spotted stands out of the noise; None where nothing had to be spotted.
+        strength_px: How far the skin that moved most had moved at its apex, in pixels of a 224 pixel crop.
+    """
+
+    frames: int = 0
+    with_face: int = 0
+    faces: int = 0
+    salience: float | None = None
+    strength_px: float | None = None
+
+    def at(self, finder: FaceFinder, image: npt.NDArray[np.uint8]) -> Landmarks | None:
+        """Look at one frame; the largest face."""
+        found = finder(image)
+        self.frames += 1
+        self.with_face += bool(found)
+        self.faces = max(self.faces, len(found))
+        return found[0] if found else None
 
 
 def follow(found: Mapping[int, Sequence[Landmarks]]) -> Followed | None:

@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-FloatImage = npt.NDArray[np.float32]
-Matrix = npt.NDArray[np.float64]
+from mer_pipeline.arrays import FloatImage, Matrix
 
 CELLS = 16  # cells along a side of the unit square; one is 14 pixels of a 224 pixel crop
 # Standard deviation of the difference of two frames of a camera, in grey levels before any blur.

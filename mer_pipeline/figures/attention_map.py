@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.figures.svg import drawing, element
 from mer_pipeline.inference.looks import CellMap, LineMap
-
-Image = npt.NDArray[np.uint8]
 
 _SIDE = 100.0
 _JPEG_QUALITY = 88

@@ -17,7 +17,6 @@ from mer_pipeline.figures.flow_colours import colour_flow, colour_wheel, round_u
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Image = npt.NDArray[np.uint8]
 
 _ARROWS = 20  # along a side of the crop
 _ARROW_SHARE = 0.11  # of the crop's side, for motion as long as the scale says

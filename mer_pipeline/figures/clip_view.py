@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from mer_pipeline.cache import Artefact, Store
-from mer_pipeline.cache.manifest import read_manifests
+from mer_pipeline.arrays import Image
+from mer_pipeline.cache import Store
+from mer_pipeline.cache.clips import artefact_of, find_row
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.stages.flow import Method, motion
 from mer_pipeline.video import open_footage
-
-Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def view_clip(cache: Path, clip_id: str) -> ClipView:
     Raises:
         MerError: No such clip, it failed, holds no frames, or its recording or its artefacts are gone.
     """
-    facts = _row(cache, clip_id)
+    facts = find_row(cache, clip_id)
     if facts["status"] != "ok":
         raise MerError(f"failed at the stage {facts['stage']} ({facts['reason']})", where=facts["clip_id"])
     if facts["kind"] != "frames":
@@ -78,34 +75,3 @@ def view_clip(cache: Path, clip_id: str) -> ClipView:
         flow.astype(np.float32),
         method,
     )
-
-
-def _row(cache: Path, clip_id: str) -> dict[str, Any]:
-    table = read_manifests(cache)
-    ids = table["clip_id"].tolist()
-    found = [known for known in ids if known == clip_id] or [known for known in ids if known.endswith(f"/{clip_id}")]
-    if len(found) > 1:
-        raise MerError(f"{clip_id!r} names {len(found)} clips", where=cache, fix=f"say which: {', '.join(found[:5])}")
-    if not found:
-        near = difflib.get_close_matches(clip_id, ids, n=1, cutoff=0.3) or ids[:1]
-        raise MerError(f"no clip is called {clip_id!r}", where=cache, fix=f"did you mean {near[0]}?")
-    row = table[table["clip_id"] == found[0]].iloc[0]
-    return {str(name): None if pd.isna(value) else value for name, value in row.items()}
-
-
-def artefact_of(store: Store, facts: dict[str, Any], stage: str) -> Artefact:
-    """What a stage made of a clip.
-
-    Args:
-        store: Of the cache.
-        facts: The clip's row of the manifest.
-        stage: Name of the stage.
-
-    Raises:
-        MerError: It is absent or damaged.
-    """
-    key = facts[f"{stage}_key"]
-    found = store.get(stage, key) if key else None
-    if found is None:
-        raise MerError(f"its {stage} is absent or damaged", where=facts["clip_id"], fix="run mer preprocess again")
-    return found

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures import style as drawing
@@ -24,8 +25,6 @@ from mer_pipeline.inference.explain import Attention
 from mer_pipeline.inference.predictor import Sight
 from mer_pipeline.inference.result import Expression
 from mer_pipeline.stages.flow import motion
-
-Image = npt.NDArray[np.uint8]
 
 WIDTH = 1200
 _MARGIN, _GAP = 36, 28

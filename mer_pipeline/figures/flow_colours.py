@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from mer_pipeline.arrays import Image
 
 
 def colour_flow(flow: npt.NDArray[np.float32], full_px: float) -> Image:

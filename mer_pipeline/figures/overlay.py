@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
 from mer_pipeline.facs import AU_NAMES
@@ -25,7 +26,6 @@ from mer_pipeline.spotting.tracking import Tracker
 from mer_pipeline.spotting.video import Timeline, spot_video
 from mer_pipeline.video import Footage, VideoWriter, open_footage
 
-Image = npt.NDArray[np.uint8]
 Outline = npt.NDArray[np.float64]
 Found = Expression | Unclassified
 

@@ -10,7 +10,7 @@ from mer_pipeline.inference.result import ClipResult
 from mer_pipeline.progress import Progress, silent
 
 
-class Pictures:
+class PredictionFiles:
     """Draws what was found; files have mode 0600, since they show faces.
 
     One clip's overlay and one expression's picture have the given names; further ones have numbers added to them.

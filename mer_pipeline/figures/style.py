@@ -5,14 +5,11 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from mer_pipeline.inference.result import Expression
 
-Image = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 INK: Colour = (24, 28, 36)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from mer_pipeline import networks
+from mer_pipeline.arrays import Image
 from mer_pipeline.device import choose_device
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS
@@ -20,8 +21,6 @@ from mer_pipeline.networks import feed
 from mer_pipeline.runs.card import Card, load_network
 from mer_pipeline.stages.flow import METHODS, Method, motion
 from mer_pipeline.stages.keyframes import KeyFrames
-
-Image = npt.NDArray[np.uint8]
 
 RUNS = Path("runs")
 _FRAMES = 8  # of a sequence, where the card does not say

@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.align import AlignedFace, align
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.faces.follow import Looked
 from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inference.explain import Attention, Dynamic, attention, dynamic
@@ -33,10 +35,8 @@ from mer_pipeline.inference.result import (
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.intervals import is_micro
 from mer_pipeline.spotting.video import Interval, spot_video
-from mer_pipeline.stages.keyframes import KeyFrames, Looked, find_keyframes
+from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes
 from mer_pipeline.video import Footage, open_footage
-
-Image = npt.NDArray[np.uint8]
 
 # The clips of the public sets last up to about two seconds and hold one expression each.
 LONG_S = 3.0

@@ -10,17 +10,16 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.cache import Store
+from mer_pipeline.cache.clips import artefact_of
 from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.errors import MerError
-from mer_pipeline.figures.clip_view import artefact_of
 from mer_pipeline.inputs.normalise import normalise
 from mer_pipeline.inputs.pictures import greyed, in_hundredths, resized
 from mer_pipeline.networks import AU_COUNT, feed
 from mer_pipeline.runs.card import Card
 from mer_pipeline.stages.keyframes import KeyFrames, uniform_frames
-
-Image = npt.NDArray[np.uint8]
 
 _FRAMES = 8  # of a sequence, where a card does not say
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,14 @@ class ClipSet:
         """Clips a class."""
         counts = Counter(self.labels.tolist())
         return {name: counts[index] for index, name in enumerate(self.classes)}
+
+    def fingerprint(self) -> str:
+        """A hash of everything that training reads of the clips."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update("\n".join(self.clip_ids).encode())
+        for tensor in (self.labels, self.aus, self.aus_known, self.images):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     @property
     def datasets(self) -> list[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Pictures = npt.NDArray[Any]
+from mer_pipeline.arrays import Pictures
 
 
 def greyed(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

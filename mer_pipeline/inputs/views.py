@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from mer_pipeline.arrays import Pictures
 from mer_pipeline.cache import Artefact, Store
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.pictures import greyed, in_hundredths, resized
 from mer_pipeline.networks.feed import View
 from mer_pipeline.stages.keyframes import KeyFrames, uniform_frames
-
-Pictures = npt.NDArray[Any]
 
 _NEEDS: dict[View, tuple[str, str]] = {
     "pair": ("onset and apex frames", "choose a --model that takes flow"),

@@ -14,7 +14,8 @@ import torch
 from markupsafe import Markup
 
 from mer_pipeline import networks
-from mer_pipeline.figures.attention_map import Image, data_uri, difference, heat, unit_image
+from mer_pipeline.arrays import Image
+from mer_pipeline.figures.attention_map import data_uri, difference, heat, unit_image
 from mer_pipeline.figures.charts import rank_scores
 from mer_pipeline.inference.looks import CellMap, LineMap, Loaded, Ranks, explains, load, look
 from mer_pipeline.inputs.cached import CachedClips

@@ -1,8 +1,7 @@
-"""What a run is made from: the versions and the commit of the program, and a fingerprint of the clips."""
+"""What a run is made with: the versions and the commit of the program."""
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import subprocess
 from pathlib import Path
@@ -10,16 +9,6 @@ from pathlib import Path
 import torch
 
 import mer_pipeline
-from mer_pipeline.inputs.clip_set import ClipSet
-
-
-def fingerprint(clips: ClipSet) -> str:
-    """A hash of everything that training reads of the clips."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update("\n".join(clips.clip_ids).encode())
-    for tensor in (clips.labels, clips.aus, clips.aus_known, clips.images):
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

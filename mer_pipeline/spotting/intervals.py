@@ -23,11 +23,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import Mask, Matrix
 from mer_pipeline.faces.registration import CELLS
 from mer_pipeline.spotting.clip import interval
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 SCALES_S = (0.1, 0.16, 0.25, 0.4, 0.63, 1.0, 1.6)
 # The longest expression that is spotted, and the frames that must be known on both sides of an apex to judge it.
@@ -105,10 +103,10 @@ class _Scale:
 
     lag: int
     at: npt.NDArray[np.int64]
-    bend_px: Array
+    bend_px: Matrix
 
     @property
-    def usual_px(self) -> Array:
+    def usual_px(self) -> Matrix:
         """(CELLS * CELLS,) median length."""
         return np.asarray(np.median(np.hypot(*np.moveaxis(self.bend_px, -1, 0)), 0))
 
@@ -118,15 +116,15 @@ class Usual:
 
     def __init__(self, kept: int = 30) -> None:
         self._kept = kept
-        self._seen: list[Array] = []
+        self._seen: list[Matrix] = []
 
-    def update(self, scales: list[_Scale]) -> Array:
+    def update(self, scales: list[_Scale]) -> Matrix:
         """(scales, CELLS * CELLS) pixels, with a new stretch taken in."""
         self._seen = [*self._seen, np.array([scale.usual_px for scale in scales])][-self._kept :]
         return np.maximum(np.median(self._seen, 0), _LEAST_USUAL_PX)
 
 
-def find_intervals(motion_px: npt.NDArray[np.float32], trust: Array, fps: float, usual: Usual) -> list[Found]:
+def find_intervals(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float, usual: Usual) -> list[Found]:
     """Every expression of an unbroken stretch, in time order.
 
     Args:
@@ -150,7 +148,7 @@ def find_intervals(motion_px: npt.NDArray[np.float32], trust: Array, fps: float,
     return _without_overlaps(found)
 
 
-def energy(motion_px: npt.NDArray[np.float32], trust: Array, fps: float) -> Array:
+def energy(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float) -> Matrix:
     """How far the region that moves most is from rest in each frame, (frames,) pixels; for drawing.
 
     Rest is the median of a few seconds, so that an expression does not raise it.
@@ -165,7 +163,7 @@ def energy(motion_px: npt.NDArray[np.float32], trust: Array, fps: float) -> Arra
     return stands_out(motion_px - rest, trust, np.ones(len(trust)))
 
 
-def _low_pass(moves: Array, sigma: float) -> Array:
+def _low_pass(moves: Matrix, sigma: float) -> Matrix:
     """Along time; (frames, CELLS * CELLS, 2)."""
     rows = 2 * round(3 * sigma) + 1
     if rows < 3:
@@ -180,11 +178,11 @@ def _lags(fps: float) -> list[int]:
     return sorted({max(_FEW_FRAMES, round(scale * fps)) for scale in SCALES_S})
 
 
-def _bend(sums: Array, lag: int) -> _Scale:
+def _bend(sums: Matrix, lag: int) -> _Scale:
     n = len(sums) - 1
     at = np.arange(0, n, max(1, lag // _STEPS))
 
-    def mean(frames: npt.NDArray[np.int64], around: int) -> Array:
+    def mean(frames: npt.NDArray[np.int64], around: int) -> Matrix:
         first, last = np.clip(frames - around, 0, n - 1), np.clip(frames + around, 0, n - 1) + 1
         return np.asarray((sums[last] - sums[first]) / (last - first)[:, None, None])
 
@@ -193,7 +191,7 @@ def _bend(sums: Array, lag: int) -> _Scale:
     return _Scale(lag, at, mean(at, around_top) - rests)
 
 
-def _peaks(scale: _Scale, trust: Array, usual_px: Array) -> list[int]:
+def _peaks(scale: _Scale, trust: Matrix, usual_px: Matrix) -> list[int]:
     """Where a region stands out more than half a lag earlier and later; indices into the scale."""
     height = stands_out(scale.bend_px, trust, usual_px)
     around = max(1, scale.lag // (2 * max(1, scale.lag // _STEPS)))
@@ -202,7 +200,7 @@ def _peaks(scale: _Scale, trust: Array, usual_px: Array) -> list[int]:
     return np.flatnonzero((height >= highest) & (height >= _STANDS_OUT)).tolist()
 
 
-def stands_out(bend_px: Array, trust: Array, usual_px: Array) -> Array:
+def stands_out(bend_px: Matrix, trust: Matrix, usual_px: Matrix) -> Matrix:
     """(k,) the region that stands out most: the root of its mean energy, in units of what is usual."""
     energy = (bend_px**2).sum(-1) / usual_px**2
     weights = _regions() * trust
@@ -211,7 +209,7 @@ def stands_out(bend_px: Array, trust: Array, usual_px: Array) -> Array:
     return np.sqrt(means.max(1)) if enough.any() else np.zeros(len(bend_px))
 
 
-def _judge(moves: Array, trust: Array, fps: float, scale: _Scale, peak: int, usual_px: Array) -> Found | None:
+def _judge(moves: Matrix, trust: Matrix, fps: float, scale: _Scale, peak: int, usual_px: Matrix) -> Found | None:
     """The expression at a peak, or None where it is no expression."""
     pattern, at = scale.bend_px[peak], int(scale.at[peak])
     trust = _without_lids(pattern, trust)
@@ -244,7 +242,7 @@ def is_micro(frames: int, fps: float) -> bool:
     return frames - 1 <= LONGEST_MICRO_S * fps
 
 
-def _measured(course: Array, near: int, lag: int, fps: float, strength: float, salience: float) -> Found | None:
+def _measured(course: Matrix, near: int, lag: int, fps: float, strength: float, salience: float) -> Found | None:
     """Read a course (1 is the pattern's own height) around a peak."""
     low, high = max(0, near - lag), min(len(course), near + lag + 1)
     top = low + int(np.argmax(course[low:high]))
@@ -272,14 +270,14 @@ def _measured(course: Array, near: int, lag: int, fps: float, strength: float, s
     return Found(onset, apex, offset, strength * min(rise, fall), salience)
 
 
-def _coherence(pattern: Array, trust: Array) -> float:
+def _coherence(pattern: Matrix, trust: Matrix) -> float:
     """Correlation of the motion of neighbouring cells, -1 to 1."""
     moved = (pattern * np.sqrt(trust)[:, None]).reshape(CELLS, CELLS, 2)
     beside = float((moved[1:] * moved[:-1]).sum() + (moved[:, 1:] * moved[:, :-1]).sum())
     return beside / max(2 * float((moved**2).sum()), 1e-9)
 
 
-def _is_smooth(pattern: Array, trust: Array) -> bool:
+def _is_smooth(pattern: Matrix, trust: Matrix) -> bool:
     """Whether a field of second order over the whole face explains most of a pattern."""
     used = trust > 0
     root = np.sqrt(trust[used])[:, None]
@@ -288,7 +286,7 @@ def _is_smooth(pattern: Array, trust: Array) -> bool:
     return float(((basis.T @ moved) ** 2).sum()) > _SMOOTH_SHARE * float((moved**2).sum())
 
 
-def _without_lids(pattern: Array, trust: Array) -> Array:
+def _without_lids(pattern: Matrix, trust: Matrix) -> Matrix:
     """Trust without the cells around the eyes where lids move more than any skin: a blink draws on them."""
     eyes = _boxes(_EYES).any(0) & (trust == 0)
     lengths = np.hypot(*pattern.T)
@@ -316,12 +314,12 @@ def _boxes(boxes: tuple[tuple[int, int, int, int], ...]) -> Mask:
 
 
 @functools.lru_cache(maxsize=1)
-def _regions() -> Array:
+def _regions() -> Matrix:
     return _boxes(_REGIONS).astype(np.float64)
 
 
 @functools.lru_cache(maxsize=1)
-def _smooth_fields() -> Array:
+def _smooth_fields() -> Matrix:
     """(CELLS * CELLS, 6) polynomials of x and y up to the second order."""
     at = (np.arange(CELLS) - (CELLS - 1) / 2) / (CELLS / 2)
     x, y = (grid.ravel() for grid in np.meshgrid(at, at))

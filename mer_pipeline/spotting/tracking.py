@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.faces.align import Image, Matrix, face_to_unit, smooth_face, trusted_cells, unit_to_grid
+from mer_pipeline.arrays import Image, Matrix
+from mer_pipeline.faces.align import face_to_unit, smooth_face, trusted_cells, unit_to_grid
 from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.faces.registration import CELLS, Template, similarity
 

@@ -16,16 +16,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.faces.follow import Looked
 from mer_pipeline.faces.landmarks import FaceFinder
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.intervals import MARGIN_S, Found, Usual, energy, find_intervals, is_micro
 from mer_pipeline.spotting.tracking import Look, Tracked, Tracker
-from mer_pipeline.stages.keyframes import Looked
 from mer_pipeline.video import open_footage
 
-Image = npt.NDArray[np.uint8]
 Kind = Literal["micro", "macro"]
 TIMELINE_POINTS = 4000
 # Below this rate a micro-expression (1/25 to 1/5 s) spans too few frames to be seen rising and falling.

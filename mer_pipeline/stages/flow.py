@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.video import read_image
 
@@ -22,7 +23,6 @@ FLOW_IMAGE_SIZE = 28  # as in STSTNet
 # off afterwards take it.
 _FRAME_PX = 16
 
-Image = npt.NDArray[np.uint8]
 Flow = npt.NDArray[np.floating[Any]]
 
 

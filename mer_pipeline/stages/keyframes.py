@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
-from mer_pipeline.spotting.clip import Spotted, interval, spot
+from mer_pipeline.faces.follow import Looked
+from mer_pipeline.faces.landmarks import FaceFinder
+from mer_pipeline.spotting.clip import Spotted, spot
 from mer_pipeline.spotting.tracking import Tracks, track
 from mer_pipeline.video import Footage
-
-__all__ = ["FrameSource", "KeyFrames", "Looked", "find_keyframes", "interval", "uniform_frames"]
 
 VERSION = 3
 
@@ -60,33 +58,6 @@ class KeyFrames:
     def needed(self) -> tuple[int, ...]:
         """The frames that later stages read, ascending."""
         return tuple(sorted({self.onset_frame, self.apex_frame, *self.frames_of_sequence}))
-
-
-@dataclass
-class Looked:
-    """What was seen while frames were searched for a face.
-
-    Attributes:
-        frames: How many frames were looked at.
-        with_face: How many of them had one.
-        faces: The largest number of faces in one frame.
-        salience: How far what was spotted stands out of the noise; None where nothing had to be spotted.
-        strength_px: How far the skin that moved most had moved at its apex, in pixels of a 224 pixel crop.
-    """
-
-    frames: int = 0
-    with_face: int = 0
-    faces: int = 0
-    salience: float | None = None
-    strength_px: float | None = None
-
-    def at(self, finder: FaceFinder, image: npt.NDArray[np.uint8]) -> Landmarks | None:
-        """Look at one frame; the largest face."""
-        found = finder(image)
-        self.frames += 1
-        self.with_face += bool(found)
-        self.faces = max(self.faces, len(found))
-        return found[0] if found else None
 
 
 def find_keyframes(

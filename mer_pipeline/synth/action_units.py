@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import FloatImage
 from mer_pipeline.synth import imaging as pictures
 
 Side = Literal["L", "R"]
-FloatImage = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mer_pipeline.arrays import FloatImage
 from mer_pipeline.progress import Progress
 from mer_pipeline.synth import imaging as pictures
-from mer_pipeline.synth.action_units import EYE_LEFT, EYE_RIGHT, FaceAxes, FloatImage, displacement_field
+from mer_pipeline.synth.action_units import EYE_LEFT, EYE_RIGHT, FaceAxes, displacement_field
 from mer_pipeline.synth.files import replaced
 from mer_pipeline.synth.long_plan import Event, LongPlan, draw_long
 from mer_pipeline.synth.media import Frames, write_h264

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import FloatImage
 from mer_pipeline.synth import imaging as pictures
-from mer_pipeline.synth.action_units import EYE_LEFT, EYE_RIGHT, FaceAxes, FloatImage, displacement_field
+from mer_pipeline.synth.action_units import EYE_LEFT, EYE_RIGHT, FaceAxes, displacement_field
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.plan import ClipPlan, Drift, contraction, lid_closure
 from mer_pipeline.synth.subjects import FRAME_SIZE_WH, OVERSAMPLING, Subject

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import FloatImage
 from mer_pipeline.synth import imaging as pictures
-from mer_pipeline.synth.action_units import FaceAxes, FloatImage
+from mer_pipeline.synth.action_units import FaceAxes
 from mer_pipeline.synth.portrait import CENTER_XY, FACE_HEIGHT_PX, SIZE_WH, Portrait
 
 FRAME_SIZE_WH = (640, 480)

@@ -21,7 +21,7 @@ from mer_pipeline.evaluation.summary import OPTIMISTIC
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.runs.card import read_json, write_json
-from mer_pipeline.runs.provenance import fingerprint, versions
+from mer_pipeline.runs.provenance import versions
 from mer_pipeline.training.recipe import Recipe, load_recipe
 from mer_pipeline.training.train import Plan, train
 
@@ -151,7 +151,7 @@ def _open(out: Path, clips: ClipSet, model: str, plan: Plan, settings: Mapping[s
     identity = {
         "model": model,
         "dataset": "+".join(clips.datasets),
-        "fingerprint": fingerprint(clips),
+        "fingerprint": clips.fingerprint(),
         "labels": clips.protocol,
         "protocol": plan.protocol,
         "select": plan.select,

@@ -22,7 +22,7 @@ from mer_pipeline.evaluation.protocols import Fold, folds_of, guard, inner_split
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.runs.card import Prediction, read_json, write_json
-from mer_pipeline.runs.provenance import fingerprint, versions
+from mer_pipeline.runs.provenance import versions
 from mer_pipeline.training.recipe import Recipe
 from mer_pipeline.training.tensorboard import write_events
 from mer_pipeline.training.trainer import Trainer
@@ -188,7 +188,7 @@ def _open_run(run: Path, clips: ClipSet, recipe: Recipe, plan: Plan, device: tor
         "recipe": recipe.as_json(),
         "data": {
             "clips": len(clips.clip_ids),
-            "fingerprint": fingerprint(clips),
+            "fingerprint": clips.fingerprint(),
             "subjects": len(set(clips.groups)),
             "datasets": clips.datasets,
             "labels": clips.protocol,

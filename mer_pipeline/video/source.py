@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.video.frame_files import list_frames
-
-Image = npt.NDArray[np.uint8]
 
 
 class Footage(abc.ABC):

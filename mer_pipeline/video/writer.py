@@ -9,12 +9,9 @@ from pathlib import Path
 from types import TracebackType
 
 import av
-import numpy as np
-import numpy.typing as npt
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.errors import WriteError
-
-Image = npt.NDArray[np.uint8]
 
 # Ticks a second: what video containers use, a common multiple of usual frame rates.
 _TICKS = 90_000

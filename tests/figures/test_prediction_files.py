@@ -9,7 +9,8 @@ from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.figures.expression_sheet import draw_sheet
 from mer_pipeline.figures.overlay import Panel
-from mer_pipeline.inference import ClipResult, Pictures, Predictor
+from mer_pipeline.figures.prediction_files import PredictionFiles
+from mer_pipeline.inference import ClipResult, Predictor
 from mer_pipeline.inference.explain import attention
 from mer_pipeline.inference.result import Unclassified
 from mer_pipeline.spotting.video import Timeline
@@ -30,7 +31,7 @@ def drawn(raw, run, tmp_path_factory):
             writer.write(image, times[index] - times[0])
     sights = []
     with Predictor(run, "cpu") as predictor:
-        pictures = Pictures(folder / "o.mp4", folder / "s.png", 1)
+        pictures = PredictionFiles(folder / "o.mp4", folder / "s.png", 1)
 
         def on_sight(sight):
             sights.append(sight)
@@ -114,7 +115,7 @@ def test_a_panel_says_the_last_expression_and_marks_all():
 )
 def test_a_wrong_name_is_refused_before_anything_is_computed(tmp_path, overlay, image, message):
     with pytest.raises(MerError, match=message):
-        Pictures(overlay and tmp_path / overlay, image and tmp_path / image, 1)
+        PredictionFiles(overlay and tmp_path / overlay, image and tmp_path / image, 1)
 
 
 def test_a_video_that_cannot_be_written_is_one_line(tmp_path):

@@ -9,12 +9,13 @@ import pytest
 import safetensors.torch
 
 from mer_pipeline.errors import MerError
+from mer_pipeline.faces.follow import Looked
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inference import Predictor
 from mer_pipeline.inference.model import load_model, newest_run
 from mer_pipeline.inference.predictor import _warnings
 from mer_pipeline.runs.card import load_network, save_network
-from mer_pipeline.stages.keyframes import KeyFrames, Looked
+from mer_pipeline.stages.keyframes import KeyFrames
 from mer_pipeline.video import VideoWriter, open_footage
 
 

@@ -4,9 +4,10 @@ import pytest
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.face_mesh import FaceMesh
-from mer_pipeline.spotting.clip import spot
+from mer_pipeline.faces.follow import Looked
+from mer_pipeline.spotting.clip import interval, spot
 from mer_pipeline.spotting.tracking import Tracks, track
-from mer_pipeline.stages.keyframes import KeyFrames, Looked, find_keyframes, interval, uniform_frames
+from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes, uniform_frames
 from mer_pipeline.video import open_footage
 
 

@@ -1,0 +1,49 @@
+"""The clips of a cache: their rows of the manifests, and what the stages made of them."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mer_pipeline.cache.manifest import read_manifests
+from mer_pipeline.cache.store import Artefact, Store
+from mer_pipeline.errors import MerError
+
+
+def find_row(cache: Path, clip_id: str) -> dict[str, Any]:
+    """The row of a clip by its id, or by as much of its end as names one clip; None for what is not known.
+
+    Raises:
+        MerError: No clip, or several.
+    """
+    table = read_manifests(cache)
+    ids = table["clip_id"].tolist()
+    found = [known for known in ids if known == clip_id] or [known for known in ids if known.endswith(f"/{clip_id}")]
+    if len(found) > 1:
+        raise MerError(f"{clip_id!r} names {len(found)} clips", where=cache, fix=f"say which: {', '.join(found[:5])}")
+    if not found:
+        near = difflib.get_close_matches(clip_id, ids, n=1, cutoff=0.3) or ids[:1]
+        raise MerError(f"no clip is called {clip_id!r}", where=cache, fix=f"did you mean {near[0]}?")
+    row = table[table["clip_id"] == found[0]].iloc[0]
+    return {str(name): None if pd.isna(value) else value for name, value in row.items()}
+
+
+def artefact_of(store: Store, facts: dict[str, Any], stage: str) -> Artefact:
+    """What a stage made of a clip.
+
+    Args:
+        store: Of the cache.
+        facts: The clip's row of the manifest.
+        stage: Name of the stage.
+
+    Raises:
+        MerError: It is absent or damaged.
+    """
+    key = facts[f"{stage}_key"]
+    found = store.get(stage, key) if key else None
+    if found is None:
+        raise MerError(f"its {stage} is absent or damaged", where=facts["clip_id"], fix="run mer preprocess again")
+    return found

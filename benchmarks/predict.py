@@ -119,7 +119,7 @@ def mesh_detecting(video: Path, run: Path) -> dict[str, Any]:
 def whole(video: Path, run: Path) -> dict[str, Any]:
     """`mer predict`: spot every expression, judge the micro-expressions."""
     with Predictor(run, "cpu") as predictor:
-        predictor.mesh(open_footage(video).frame(0))
+        predictor.find_faces(open_footage(video).frame(0))
         started = _now()
         result = predictor(video)
         return {"frames": result.frames, **_since(started)}
@@ -129,7 +129,7 @@ def live(video: Path, run: Path) -> dict[str, Any]:
     """`mer predict --camera` on a file that is played at its own pace."""
     states = []
     with Predictor(run, "cpu") as predictor:
-        predictor.mesh(open_footage(video).frame(0))
+        predictor.find_faces(open_footage(video).frame(0))
         result = watch(PlayedFile(video), predictor, lambda state: states.append((state.frame_ms, state.told_s)))
     median_ms, slow_ms = states[-1][0]
     told_s = sorted({told for _, told in states if told is not None})

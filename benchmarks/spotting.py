@@ -69,7 +69,7 @@ def planted(root: Path, fps: int, way: str, videos: int, seconds: float, mesh: F
     synthesise(root, layout="long", subjects=videos, clips=expressions, seed=seed, options=options)
     results, frames, started = [], 0, time.perf_counter()
     for known in read_long(root).videos:
-        found = spot_video(known.video, mesh=mesh)
+        found = spot_video(known.video, find_faces=mesh)
         frames += found.frames
         results.append((known, found.intervals))
     took = time.perf_counter() - started
@@ -247,7 +247,7 @@ def real_lines(clips: Path, mesh: FaceMesh) -> list[str]:
     lines = ["## Filmed faces", "", "| clip | seconds | fps | micro | a minute | macro | a minute | warnings |"]
     lines.append("|---|---|---|---|---|---|---|---|")
     for clip in sorted(path for path in clips.iterdir() if path.suffix in {".mp4", ".mov"}):
-        found = spot_video(clip, mesh=mesh)
+        found = spot_video(clip, find_faces=mesh)
         minutes = found.frames / found.fps / 60
         kinds = [interval.kind for interval in found.intervals]
         counts = " | ".join(f"{kinds.count(k)} | {kinds.count(k) / minutes:.1f}" for k in ("micro", "macro"))

@@ -20,7 +20,7 @@ def main(videos: Path, run: Path, out: Path) -> None:
     with Predictor(run) as predictor:
         for clip in clips:
             try:
-                result = predictor(clip, on_sight=pictures.on_sight)
+                result = predictor(clip, on_expression=pictures.on_expression)
             except MerError as error:
                 result = ClipResult(str(clip), error=str(error))
             results.append(result)

@@ -7,15 +7,15 @@ import pytest
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.labels import (
-    Protocol,
+    LabelSet,
     Published,
     canonical_emotion,
     compare_with_published,
-    default_protocol,
+    default_label_set,
     known_emotions,
-    protocol,
-    protocol_from_file,
-    protocol_names,
+    label_set,
+    label_set_from_file,
+    label_set_names,
     published_sheet,
 )
 
@@ -105,27 +105,27 @@ def test_known_emotions():
     ],
 )
 def test_classes_and_their_order(name, classes):
-    assert protocol(name).name == name
-    assert " ".join(protocol(name).classes) == classes
+    assert label_set(name).name == name
+    assert " ".join(label_set(name).classes) == classes
 
 
 def test_every_protocol_of_the_table_is_tested_above():
-    assert len(protocol_names()) == 10
+    assert len(label_set_names()) == 10
 
 
-@pytest.mark.parametrize("name", protocol_names())
+@pytest.mark.parametrize("name", label_set_names())
 def test_every_known_emotion_maps_or_is_dropped(name):
-    rules = protocol(name)
+    rules = label_set(name)
     indices = [rules.class_of(emotion) for emotion in known_emotions()]
     assert {i for i in indices if i is not None} == set(range(len(rules.classes)))
     assert set().union(*rules.members) <= set(known_emotions())
 
 
-@pytest.mark.parametrize("name", protocol_names())
+@pytest.mark.parametrize("name", label_set_names())
 def test_published_counts_are_consistent(name):
-    for published in protocol(name).published.values():
+    for published in label_set(name).published.values():
         assert published.n > 0
-        assert not published.classes or set(published.classes) == set(protocol(name).classes)
+        assert not published.classes or set(published.classes) == set(label_set(name).classes)
         assert not published.classes or sum(published.classes.values()) == published.n
 
 
@@ -139,7 +139,7 @@ def test_whole_sheets(dataset, emotions):
 
 
 def test_megc_composite_adds_up():
-    published = protocol("megc3").published
+    published = label_set("megc3").published
     assert sum(p.n for p in published.values()) == 442
     assert sum(p.subjects or 0 for p in published.values()) == 68
 
@@ -158,7 +158,7 @@ def test_megc_composite_adds_up():
     ],
 )
 def test_sheets_give_the_published_counts(name, dataset, emotions):
-    rules = protocol(name)
+    rules = label_set(name)
     counts = class_counts(rules, dataset, emotions)
     assert counts == dict(rules.published[dataset].classes)
     assert compare_with_published(rules, dataset, counts, rules.published[dataset].subjects) == []
@@ -180,8 +180,8 @@ def test_sheets_give_the_published_counts(name, dataset, emotions):
     ],
 )
 def test_megc_list(clip_id, emotion, expected):
-    assert protocol("megc3").class_of_clip(clip_id, emotion) == expected
-    assert len(protocol("megc3").exclusions) == 5
+    assert label_set("megc3").class_of_clip(clip_id, emotion) == expected
+    assert len(label_set("megc3").exclusions) == 5
 
 
 @pytest.mark.shared
@@ -191,7 +191,7 @@ def test_megc_list_against_the_published_flow_images():
         pytest.skip(f"{path} is absent")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    rules = protocol("megc3")
+    rules = label_set("megc3")
     for dataset in ("casme2", "smic"):
         own = [row for row in rows if row["dataset"] == dataset]
         ids = {f"{dataset}/{row['subject'].removeprefix('sub')}/{row['clip']}" for row in own}
@@ -202,7 +202,7 @@ def test_megc_list_against_the_published_flow_images():
 
 def test_misspelled_label_drops_no_clips():
     with pytest.raises(MerError, match="protocol megc3 does not know the emotion 'suprize'; did you mean 'surprise'"):
-        protocol("megc3").class_of("suprize")
+        label_set("megc3").class_of("suprize")
 
 
 @pytest.mark.parametrize(
@@ -214,14 +214,14 @@ def test_misspelled_label_drops_no_clips():
 )
 def test_unknown_protocol(name, message):
     with pytest.raises(MerError) as caught:
-        protocol(name)
+        label_set(name)
     assert str(caught.value).startswith(message)
 
 
 def test_protocols_travel_between_processes_and_are_hashable():
-    rules = protocol("megc3")
+    rules = label_set("megc3")
     assert pickle.loads(pickle.dumps(rules)) == rules  # noqa: S301 - our own bytes
-    assert hash(rules) == hash(protocol(" MEGC3 "))
+    assert hash(rules) == hash(label_set(" MEGC3 "))
 
 
 @pytest.mark.parametrize(
@@ -241,16 +241,16 @@ def test_protocols_travel_between_processes_and_are_hashable():
     ],
 )
 def test_default_protocol(dataset, emotions, expected):
-    assert default_protocol(dataset, emotions).name == expected
+    assert default_label_set(dataset, emotions).name == expected
 
 
 def test_default_protocol_without_labels():
     with pytest.raises(MerError, match="own: no clip has an emotion; add an emotion column"):
-        default_protocol("own", ["", None])
+        default_label_set("own", ["", None])
 
 
 def test_own_labels_become_classes_in_fixed_order():
-    rules = default_protocol("own", ["Zest", "happy", "boredom", "zest"])
+    rules = default_label_set("own", ["Zest", "happy", "boredom", "zest"])
     assert rules.classes == ("boredom", "happiness", "zest")
     assert rules.class_of("ZEST") == 2
 
@@ -276,12 +276,12 @@ def test_own_labels_become_classes_in_fixed_order():
     ],
 )
 def test_compare_with_published(counts, subjects, lines):
-    assert compare_with_published(protocol("smic-3"), "smic", counts, subjects) == lines
+    assert compare_with_published(label_set("smic-3"), "smic", counts, subjects) == lines
 
 
 def test_compare_where_little_or_nothing_was_published():
-    assert compare_with_published(protocol("smic-3"), "own", {"negative": 1}) == []
-    lines = compare_with_published(protocol("mmew-7"), "mmew", {"happiness": 299}, 36)
+    assert compare_with_published(label_set("smic-3"), "own", {"negative": 1}) == []
+    lines = compare_with_published(label_set("mmew-7"), "mmew", {"happiness": 299}, 36)
     assert lines == ["mmew under mmew-7: 299 clips, published 300"]
 
 
@@ -299,7 +299,7 @@ down = ["sad", "fear"]
 def test_protocol_from_file(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text(GOOD, encoding="utf-8")
-    rules = protocol_from_file(path)
+    rules = label_set_from_file(path)
     assert rules.name == "mine"
     assert rules.classes == ("up", "down")
     assert [rules.class_of(e) for e in ("happiness", "zest", "Sadness", "others")] == [0, 0, 1, None]
@@ -311,7 +311,7 @@ def test_protocol_from_file(tmp_path):
 def test_protocol_from_file_is_named_after_it(tmp_path):
     path = tmp_path / "mood.toml"
     path.write_bytes(b'\xef\xbb\xbfclasses = { up = ["happy"], down = ["sad"] }')  # as Windows editors save it
-    assert protocol_from_file(str(path)).name == "mood"
+    assert label_set_from_file(str(path)).name == "mood"
 
 
 @pytest.mark.parametrize(
@@ -348,16 +348,16 @@ def test_bad_protocol_file(tmp_path, text, message):
     path = tmp_path / "own.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(MerError) as caught:
-        protocol_from_file(path)
+        label_set_from_file(path)
     assert message in str(caught.value)
     assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_protocol_file_that_is_no_file(tmp_path):
     with pytest.raises(MerError, match="cannot read the protocol"):
-        protocol_from_file(tmp_path)
+        label_set_from_file(tmp_path)
 
 
 def test_class_named_twice():
     with pytest.raises(MerError, match="protocol p: a class is named twice"):
-        Protocol("p", ("a", "a"), (frozenset({"sadness"}), frozenset({"fear"})))
+        LabelSet("p", ("a", "a"), (frozenset({"sadness"}), frozenset({"fear"})))

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.follow import Looked
+from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.inference.predictor import Predictor, to_keyframes, to_unclassified
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.spotting.intervals import LONGEST_S, MARGIN_S
@@ -170,8 +170,10 @@ class _Watch:
     def __init__(self, camera: Camera, predictor: Predictor, on_state: Callable[[Live], None], macro: bool) -> None:
         self._camera, self._predictor, self._on_state, self._macro = camera, predictor, on_state, macro
         self._waiting: queue.Queue[_Taken | None] = queue.Queue(max(2, round(_WAITING_S * camera.fps)))
-        self._looked = Looked()
-        self._spotter = LiveSpotter(camera.fps, lambda image: self._looked.at(predictor.mesh, image), hop_s=_HOP_S)
+        self._looked = DetectionCounts()
+        self._spotter = LiveSpotter(
+            camera.fps, lambda image: self._looked.at(predictor.find_faces, image), hop_s=_HOP_S
+        )
         self._past: deque[tuple[int, npt.NDArray[np.uint8]]] = deque()
         self._delays_s: deque[float] = deque(maxlen=round(4 * camera.fps))
         self._expressions: list[Expression] = []
@@ -265,10 +267,10 @@ class _Watch:
         kept = dict(self._past)
         known = np.array(list(kept))
         images = {index: _decoded(kept[int(known[np.abs(known - index).argmin()])]) for index in wanted.needed}
-        faces = self._predictor.mesh(images[wanted.onset_frame])
+        faces = self._predictor.find_faces(images[wanted.onset_frame])
         if not faces:
             return None
-        answer, _aligned = self._predictor.judge(images, wanted, faces[0])
+        answer, _aligned = self._predictor.classify(images, wanted, faces[0])
         fps = self._camera.fps
         return self._predictor.expression(answer, wanted, fps, lambda frame: round(frame / fps, 4))
 

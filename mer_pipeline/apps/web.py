@@ -28,7 +28,7 @@ from PIL import Image as Pillow
 from mer_pipeline.cache import private_folder
 from mer_pipeline.errors import MerError
 from mer_pipeline.figures.expression_sheet import draw_sheet
-from mer_pipeline.inference.predictor import Predictor, Sight
+from mer_pipeline.inference.predictor import ExpressionImages, Predictor
 from mer_pipeline.spotting.video import Timeline, spot_video
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Job:
         return {**{name: getattr(self, name) for name in shown}, "sheets": len(self.sheets)}
 
 
-class Desk:
+class JobQueue:
     """Takes clips in, works on them one after the other, and remembers the latest results.
 
     Args:
@@ -96,7 +96,7 @@ class Desk:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> JobQueue:
         self._thread.start()
         return self
 
@@ -151,14 +151,16 @@ class Desk:
             del task, detail
             job.progress = done, total
 
-        def on_sight(sight: Sight) -> None:
+        def on_expression(sight: ExpressionImages) -> None:
             if len(job.sheets) < _MOST_SHEETS:
                 buffer = io.BytesIO()
                 Pillow.fromarray(draw_sheet(replace(sight, clip=job.name))).save(buffer, "PNG")
                 job.sheets.append(buffer.getvalue())
 
-        found = predictor(job.file, progress=progress, on_sight=on_sight)
-        job.timeline = _points(found.timeline or spot_video(job.file, progress=progress, mesh=predictor.mesh).timeline)
+        found = predictor(job.file, progress=progress, on_expression=on_expression)
+        job.timeline = _points(
+            found.timeline or spot_video(job.file, progress=progress, find_faces=predictor.find_faces).timeline
+        )
         job.result = replace(found, clip=job.name).as_json()
 
     def _put_away(self, job: Job) -> None:
@@ -185,7 +187,7 @@ def _points(timeline: Timeline) -> dict[str, list[float | None]]:
     return {"seconds": list(seconds), "motion": motion}
 
 
-def make_app(desk: Desk, *, host: str, most_mib: int) -> Starlette:
+def make_app(desk: JobQueue, *, host: str, most_mib: int) -> Starlette:
     """The web application.
 
     Args:
@@ -285,7 +287,7 @@ def serve(
         raise MerError(
             f"cannot listen ({os.strerror(error.errno or 0)})", where=f"{host}:{port}", fix="choose another --port"
         ) from None
-    with listening, Desk(make_predictor, keep) as desk:
+    with listening, JobQueue(make_predictor, keep) as desk:
         name = f"[{host}]" if ":" in host else host
         on_ready(f"http://{name}:{listening.getsockname()[1]}/")
         app = make_app(desk, host=host, most_mib=most_mib)

@@ -94,7 +94,7 @@ def predict(
                 try:
                     result = predictor(
                         clip, onset_frame=onset, apex_frame=apex, fps=fps, every=every, macro=macro,
-                        progress=progress, on_sight=pictures.on_sight,
+                        progress=progress, on_expression=pictures.on_expression,
                     )  # fmt: skip
                     pictures.finish(result, predictor, progress)
                 except WriteError:

@@ -24,7 +24,7 @@ _parse_aus = lru_cache(maxsize=4096)(parse_aus)  # the same few combinations fil
 
 
 @dataclass(frozen=True)
-class Place:
+class ClipLocation:
     """Where a row's clip is to be found, and what the set says of all its rows.
 
     Attributes:
@@ -55,7 +55,7 @@ class Place:
 
 
 @dataclass
-class Table:
+class AnnotationsBuilder:
     """Collects the clips of one set, and the problems met on the way."""
 
     layout: Layout
@@ -84,7 +84,7 @@ class Table:
                 named.append(row)
         return tuple(named)
 
-    def add(self, row: Row, place: Place) -> None:
+    def add(self, row: Row, place: ClipLocation) -> None:
         """Add the clip of a row with the columns onset, apex, offset, aus and emotion.
 
         A row that cannot be used becomes a clip with a `fault`, so that it stays visible in every later count.
@@ -116,7 +116,7 @@ class Table:
         )
         (self.macro if place.macro else self.clips).append(clip)
 
-    def numbers(self, place: Place) -> Sequence[int]:
+    def numbers(self, place: ClipLocation) -> Sequence[int]:
         """The frame numbers of a clip on disk, ascending; those of a video, which is not opened here, have no end.
 
         Raises:
@@ -162,9 +162,9 @@ class Table:
 class _Entry:
     """A row on its way to becoming a clip."""
 
-    table: Table
+    table: AnnotationsBuilder
     row: Row
-    place: Place
+    place: ClipLocation
     clip_id: str
 
     def report(self, field_name: str, value: str, reason: str) -> None:

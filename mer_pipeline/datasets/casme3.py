@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mer_pipeline.datasets.builder import Place, Table
+from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.clip import Annotations, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, numbered, subject_id
@@ -43,7 +43,7 @@ def read(raw: Path, corrections: Corrections) -> Annotations:
     """
     sheet = LAYOUT.need_sheet(raw)
     root, tree = LAYOUT.find_root(raw) or raw / LAYOUT.roots[0], Tree()
-    table = Table(LAYOUT, corrections)
+    table = AnnotationsBuilder(LAYOUT, corrections)
     for row in table.take(read_rows(sheet, COLUMNS, required=("subject", "clip", "onset", "offset", "emotion"))):
         subject, folder = subject_id(row["subject"], 3), row["clip"].lower()
         name = f"{folder}_{row['onset'] or 'none'}"
@@ -51,7 +51,7 @@ def read(raw: Path, corrections: Corrections) -> Annotations:
             table.problems.append(_capitals(row, f"{LAYOUT.name}/{subject}/{name}", folder))
         source = tree.descend(root, numbered("spNO.", subject), (folder,), ("color",))
         expected = root / f"spNO.{subject.lstrip('0')}" / folder / "color"
-        table.add(row, Place(subject, name, source or expected))
+        table.add(row, ClipLocation(subject, name, source or expected))
     return table.finish(f"the sheet {sheet.name}")
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from mer_pipeline.datasets.builder import Place, Table
+from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.clip import Annotations, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, subject_id
@@ -47,7 +47,7 @@ def read(raw: Path, corrections: Corrections) -> Annotations:
     films = _rule(sheets, path, "naming rule2", _CODE, _FILM)
     codes = {film.casefold(): code.zfill(4) for code, film in films.items()}
     root, tree = LAYOUT.find_root(raw) or raw / LAYOUT.roots[0], Tree()
-    table = Table(LAYOUT, corrections)
+    table = AnnotationsBuilder(LAYOUT, corrections)
     rows = rows_by_position(_part(sheets, path, "casfecode"), COLUMNS, _SUBJECT)
     for row in table.take(rows):
         subject = subject_id(people.get(str(int(row["subject"])) if row["subject"].isdecimal() else "", ""), 2)
@@ -62,14 +62,14 @@ def read(raw: Path, corrections: Corrections) -> Annotations:
     return table.finish(f"the sheet {path.name}")
 
 
-def _add(table: Table, row: Row, subject: str, source: Path) -> None:
+def _add(table: AnnotationsBuilder, row: Row, subject: str, source: Path) -> None:
     name = f"{row['clip']}_{row['onset'] or 'none'}"
     kind = row["type"].casefold()
     if not kind.startswith(("micro", "macro")):
         reason = "neither micro nor macro; taken as macro"
         clip = f"{LAYOUT.name}/{subject}/{name}"
         table.problems.append(Problem(clip, "type", row["type"], reason, row.sheet, row.number))
-    table.add(row, Place(subject, name, source, macro=not kind.startswith("micro")))
+    table.add(row, ClipLocation(subject, name, source, macro=not kind.startswith("micro")))
 
 
 def _recording(tree: Tree, root: Path, subject: str, code: str) -> Path:

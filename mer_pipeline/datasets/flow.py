@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mer_pipeline.datasets.builder import Place, Table
+from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.clip import Annotations
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, subject_id
@@ -45,11 +45,11 @@ def read(raw: Path, corrections: Corrections) -> Annotations:
         MerError: `labels.csv` is absent or lacks a column.
     """
     sheet = LAYOUT.need_sheet(raw)
-    table = Table(LAYOUT, corrections)
+    table = AnnotationsBuilder(LAYOUT, corrections)
     for row in table.take(read_rows(sheet, COLUMNS, required=COLUMNS)):
         dataset = row["dataset"].casefold().replace("/", "-") or LAYOUT.name
         subject = subject_id(row["subject"], _WIDTHS.get(dataset, 2))
-        place = Place(subject, row["clip"], raw / row["image"], dataset=dataset, kind="flow", sparse=True)
+        place = ClipLocation(subject, row["clip"], raw / row["image"], dataset=dataset, kind="flow", sparse=True)
         table.add(Row(row.sheet, row.number, {**row.cells, **_NOTHING}), place)
     return table.finish(f"the sheet {sheet.name}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mer_pipeline.datasets.builder import Place, Table
+from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.clip import Annotations, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, numbered, subject_id
@@ -46,12 +46,12 @@ def read(raw: Path, corrections: Corrections) -> Annotations:
     """
     sheet = LAYOUT.need_sheet(raw)
     root, tree = _root(raw), Tree()
-    table = Table(LAYOUT, corrections)
+    table = AnnotationsBuilder(LAYOUT, corrections)
     repressed = 0
     for row in table.take(read_rows(sheet, COLUMNS, required=("subject", "clip", "onset", "offset"))):
         subject, name = subject_id(row["subject"], 2), row["clip"]
         source, folder = _find(tree, root, subject, row)
-        table.add(row, Place(subject, name, source, trimmed=True))
+        table.add(row, ClipLocation(subject, name, source, trimmed=True))
         if folder == "repression" and _emotion(row["emotion"]) == "others":
             repressed += 1
         elif folder is not None and _emotion(row["emotion"]) not in (None, folder):

@@ -12,7 +12,7 @@ import math
 import re
 from pathlib import Path
 
-from mer_pipeline.datasets.builder import Place, Table
+from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.clip import Annotations, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout
@@ -53,7 +53,7 @@ def read(raw: Path, corrections: Corrections, taken: frozenset[str] = frozenset(
         MerError: `clips.csv` is absent or has no column for the clip.
     """
     sheet = LAYOUT.need_sheet(raw)
-    table = Table(LAYOUT, corrections, name=own_name(raw, taken))
+    table = AnnotationsBuilder(LAYOUT, corrections, name=own_name(raw, taken))
     rows = read_rows(sheet, COLUMNS, required=("clip",))
     named = rows.columns >= {"subject"}
     if not named:
@@ -62,7 +62,7 @@ def read(raw: Path, corrections: Corrections, taken: frozenset[str] = frozenset(
     for row in table.take(rows):
         subject = re.sub(r"\.0$", "", row["subject"])
         source, fps = raw / row["clip"], _fps(table, row)
-        place = Place(subject, _name(row["clip"]), source, fps=fps, first_number=0, sparse=True, own_labels=True)
+        place = ClipLocation(subject, _name(row["clip"]), source, fps=fps, first_number=0, sparse=True, own_labels=True)
         table.add(row, place)
     return table.finish(f"the sheet {sheet.name}")
 
@@ -86,7 +86,7 @@ def _name(clip: str) -> str:
     return re.sub(r"[/\\]+", "-", clip.strip("./\\")) or clip
 
 
-def _fps(table: Table, row: Row) -> float | None:
+def _fps(table: AnnotationsBuilder, row: Row) -> float | None:
     text = row["fps"]
     if not text:
         return None

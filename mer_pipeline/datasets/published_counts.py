@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mer_pipeline.datasets.clip import Annotations, Clip
-from mer_pipeline.labels import Published, protocol, protocol_names, published_sheet
+from mer_pipeline.labels import Published, label_set, label_set_names, published_sheet
 
 WHOLE = "whole sheet"
 
@@ -44,8 +44,8 @@ def compare_counts(annotations: Annotations) -> list[Count]:
         found += _counts(WHOLE, annotations.dataset, whole, labelled)
     for dataset in sorted({clip.dataset for clip in annotations.clips}):
         own = [clip for clip in annotations.clips if clip.dataset == dataset]
-        for name in protocol_names():
-            published = protocol(name).published.get(dataset)
+        for name in label_set_names():
+            published = label_set(name).published.get(dataset)
             if published is not None and _speaks_of(annotations, name):
                 found += _counts(name, dataset, published, list(_classes(name, own)))
     return found
@@ -63,12 +63,12 @@ def differences(counts: Sequence[Count]) -> list[str]:
 
 def _speaks_of(annotations: Annotations, name: str) -> bool:
     """Coarse labels, as flow images have, fit only protocols that know them all."""
-    known = frozenset().union(*protocol(name).members)
-    return annotations.dataset in protocol(name).published or known >= set(annotations.emotions)
+    known = frozenset().union(*label_set(name).members)
+    return annotations.dataset in label_set(name).published or known >= set(annotations.emotions)
 
 
 def _classes(name: str, clips: list[Clip]) -> Iterator[tuple[Clip, str]]:
-    rules = protocol(name)
+    rules = label_set(name)
     for clip in clips:
         index = rules.class_of_clip(clip.clip_id, clip.emotion)
         if index is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mer_pipeline.datasets.builder import Place, Table
+from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.clip import Annotations
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, numbered, subject_id
@@ -44,9 +44,9 @@ def read(raw: Path, corrections: Corrections) -> Annotations:
     """
     sheet = LAYOUT.need_sheet(raw)
     root, tree = LAYOUT.find_root(raw) or raw / LAYOUT.roots[0], Tree()
-    table = Table(LAYOUT, corrections)
+    table = AnnotationsBuilder(LAYOUT, corrections)
     for row in table.take(read_rows(sheet, COLUMNS, required=("subject", "clip", "onset", "offset"))):
         subject, name = subject_id(row["subject"], 3), row["clip"]
         source = tree.descend(root, numbered("", subject), (name,)) or root / subject / name
-        table.add(row, Place(subject, name, source))
+        table.add(row, ClipLocation(subject, name, source))
     return table.finish(f"the sheet {sheet.name}")

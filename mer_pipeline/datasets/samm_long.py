@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mer_pipeline.datasets.builder import Place, Table
+from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.clip import Annotations, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, subject_id
@@ -47,7 +47,7 @@ def read(raw: Path, corrections: Corrections) -> Annotations:
     """
     sheet = LAYOUT.need_sheet(raw)
     root, tree = LAYOUT.find_root(raw) or raw / LAYOUT.roots[0], Tree()
-    table = Table(LAYOUT, corrections)
+    table = AnnotationsBuilder(LAYOUT, corrections)
     for row in table.take(read_rows(sheet, COLUMNS, required=("clip", "onset", "offset", "type"))):
         name = row["clip"]
         found = _RECORDING.match(name)
@@ -60,11 +60,11 @@ def read(raw: Path, corrections: Corrections) -> Annotations:
         subject = subject_id(row["subject"] or recording.partition("_")[0], 3)
         # One name may stand for a micro- and a macro-expression, so the onset belongs to it.
         name = f"{name}_{row['onset'] or 'none'}"
-        table.add(row, Place(subject, name, source, macro=_is_macro(table, row, subject, name), sparse=True))
+        table.add(row, ClipLocation(subject, name, source, macro=_is_macro(table, row, subject, name), sparse=True))
     return table.finish(f"the sheet {sheet.name}")
 
 
-def _is_macro(table: Table, row: Row, subject: str, name: str) -> bool:
+def _is_macro(table: AnnotationsBuilder, row: Row, subject: str, name: str) -> bool:
     kind = row["type"].casefold()
     if not kind.startswith(("micro", "macro")):
         reason = "neither micro nor macro; taken as macro"

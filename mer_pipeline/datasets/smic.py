@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mer_pipeline.datasets.builder import Place, Table
+from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.clip import Annotations, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, subject_id
@@ -40,11 +40,11 @@ def read(raw: Path, corrections: Corrections) -> Annotations:
     root = LAYOUT.find_root(raw)
     if root is None:
         raise MerError("no clips", where=raw, fix=f"expected {LAYOUT.expected}")
-    table = Table(LAYOUT, corrections)
+    table = AnnotationsBuilder(LAYOUT, corrections)
     for subject, label, source in _clips(root):
         name = source.stem if source.suffix.lower() in _VIDEOS else source.name
         where = source.relative_to(raw).as_posix()
-        place = Place(subject, name, source, sparse=True)
+        place = ClipLocation(subject, name, source, sparse=True)
         numbers: dict[str, str] = {"onset": "", "apex": "", "offset": ""}
         try:
             found = table.numbers(place)
@@ -72,7 +72,7 @@ def _clips(root: Path) -> Iterator[tuple[str, str, Path]]:
                     yield subject_id(person, 2), label, source
 
 
-def _check_code(table: Table, where: str, label: str, clip_id: str, name: str) -> None:
+def _check_code(table: AnnotationsBuilder, where: str, label: str, clip_id: str, name: str) -> None:
     """The clip's name says its class a second time."""
     code = _CODE.fullmatch(name)
     try:

@@ -33,7 +33,7 @@ class Followed:
 
 
 @dataclass
-class Looked:
+class DetectionCounts:
     """What was seen while frames were searched for a face.
 
     Attributes:

@@ -22,7 +22,7 @@ from mer_pipeline.figures import style as drawing
 from mer_pipeline.figures.flow_colours import colour_flow, colour_wheel, round_up
 from mer_pipeline.figures.style import ACCENT, INK, PAPER, SOFT_INK, TRACK, font
 from mer_pipeline.inference.explain import Attention
-from mer_pipeline.inference.predictor import Sight
+from mer_pipeline.inference.predictor import ExpressionImages
 from mer_pipeline.inference.result import Expression
 from mer_pipeline.stages.flow import motion
 
@@ -37,7 +37,7 @@ _MOST_AUS = 8
 _MOST_BESIDE = 6  # bars beside a picture
 
 
-def write_sheet(sight: Sight, path: Path) -> None:
+def write_sheet(sight: ExpressionImages, path: Path) -> None:
     """Draw an expression as PNG; the file has mode 0600, since it shows a face.
 
     Raises:
@@ -48,7 +48,7 @@ def write_sheet(sight: Sight, path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def draw_sheet(sight: Sight) -> Image:
+def draw_sheet(sight: ExpressionImages) -> Image:
     """The page, (height, 1200, 3) uint8 RGB."""
     pictures = [("onset", sight.onset), ("apex", sight.apex), _difference(sight), _flow(sight)]
     if sight.attention is not None:
@@ -80,7 +80,7 @@ def draw_sheet(sight: Sight) -> Image:
     return np.asarray(page)
 
 
-def _heading(pen: ImageDraw.ImageDraw, sight: Sight) -> None:
+def _heading(pen: ImageDraw.ImageDraw, sight: ExpressionImages) -> None:
     found = sight.expression
     text, _colour = drawing.headline(found)
     pen.text((_MARGIN, _MARGIN), drawing.fitted(text, WIDTH - 2 * _MARGIN, font(64, True)), INK, font(64, True))
@@ -102,7 +102,7 @@ def _square(picture: Image) -> Image:
     return np.asarray(cv2.resize(picture, (_SIDE, _SIDE), interpolation=how), np.uint8)
 
 
-def _difference(sight: Sight) -> tuple[str, Image]:
+def _difference(sight: ExpressionImages) -> tuple[str, Image]:
     """Apex less onset in grey, amplified as far as most of it fits."""
     onset, apex = (image.astype(np.float32).mean(-1) for image in (sight.onset, sight.apex))
     difference = cv2.GaussianBlur(apex - onset, (0, 0), 1.0)
@@ -111,7 +111,7 @@ def _difference(sight: Sight) -> tuple[str, Image]:
     return f"difference × {factor}", np.repeat(shown[..., None], 3, -1)
 
 
-def _flow(sight: Sight) -> tuple[str, Image]:
+def _flow(sight: ExpressionImages) -> tuple[str, Image]:
     size = (_FLOW_PX, _FLOW_PX)
     onset, apex = (
         np.asarray(cv2.resize(i, size, interpolation=cv2.INTER_AREA), np.uint8) for i in (sight.onset, sight.apex)

@@ -40,13 +40,13 @@ _DIM: Colour = (140, 148, 162)
 _REST: Colour = (255, 255, 255)
 
 
-def write_overlay(result: ClipResult, path: Path, mesh: FaceFinder, progress: Progress = silent) -> None:
+def write_overlay(result: ClipResult, path: Path, find_faces: FaceFinder, progress: Progress = silent) -> None:
     """Write an MP4 with the clip's own times; the file has mode 0600, since it shows a face.
 
     Args:
         result: What was found.
         path: The file.
-        mesh: Finds faces.
+        find_faces: Finds faces.
         progress: Told while frames are drawn.
 
     Raises:
@@ -55,14 +55,14 @@ def write_overlay(result: ClipResult, path: Path, mesh: FaceFinder, progress: Pr
     """
     footage = open_footage(Path(result.clip))
     rate = result.fps or _FALLBACK_FPS
-    timeline = result.timeline or spot_video(footage.path, fps=rate, mesh=mesh).timeline
+    timeline = result.timeline or spot_video(footage.path, fps=rate, find_faces=find_faces).timeline
     seconds = footage.times_s
     if seconds is None:
         seconds = np.arange(len(footage)) / rate
     panel: Panel | None = None
     with VideoWriter(path, rate) as writer:
         try:
-            for index, image, outline in _outlined(footage, rate, mesh):
+            for index, image, outline in _outlined(footage, rate, find_faces):
                 panel = panel or Panel(_size_wh(image), result, timeline, float(seconds[-1]))
                 writer.write(panel.below(image, index, float(seconds[index]), outline), float(seconds[index]))
                 progress("overlay", index + 1, len(footage), footage.path.name)
@@ -88,12 +88,12 @@ def _resized(image: Image, size_wh: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8)
 
 
-def _outlined(footage: Footage, fps: float, mesh: FaceFinder) -> Iterator[tuple[int, Image, Outline | None]]:
+def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Outline | None]]:
     """Every frame and the face's outline in it, (points, 2) pixels: found once a second and tracked in between."""
     seen: list[Landmarks] = []
 
     def look(image: Image) -> Landmarks | None:
-        found = mesh(image)
+        found = find_faces(image)
         seen[:] = found[:1]
         return found[0] if found else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.inference.predictor import Predictor, Sight
+from mer_pipeline.inference.predictor import ExpressionImages, Predictor
 from mer_pipeline.inference.result import ClipResult
 from mer_pipeline.progress import Progress, silent
 
@@ -37,7 +37,7 @@ class PredictionFiles:
         self._overlays = self._images = 0
         self.written: list[Path] = []
 
-    def on_sight(self, sight: Sight) -> None:
+    def on_expression(self, sight: ExpressionImages) -> None:
         """Draw one expression, if pictures are wanted."""
         if self._image is None:
             return
@@ -56,7 +56,7 @@ class PredictionFiles:
 
         self._overlays += 1
         path = _numbered(self._overlay, self._overlays)
-        write_overlay(result, path, predictor.mesh, progress)
+        write_overlay(result, path, predictor.find_faces, progress)
         self.written.append(path)
 
 

@@ -71,7 +71,7 @@ def attention(model: Model, pictures: torch.Tensor) -> Attention | None:
     with ExitStack() as stack:
         for layer in layers:
             stack.enter_context(recorded(layer, profiles.append))
-        model.ask(pictures)
+        model.run(pictures)
     last = profiles[-1]
     height, width = last.height_px, last.width_px
     values = last.values[:1].mean(2, keepdim=True)

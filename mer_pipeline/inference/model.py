@@ -16,7 +16,7 @@ from mer_pipeline.device import choose_device
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inputs.normalise import normalise
-from mer_pipeline.inputs.pictures import greyed, in_hundredths, resized
+from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
 from mer_pipeline.networks import feed
 from mer_pipeline.runs.card import Card, load_network
 from mer_pipeline.stages.flow import METHODS, Method, motion
@@ -27,7 +27,7 @@ _FRAMES = 8  # of a sequence, where the card does not say
 
 
 @dataclass(frozen=True)
-class Answer:
+class NetworkOutput:
     """What a network says of one expression.
 
     Attributes:
@@ -87,7 +87,7 @@ class Model:
             return keyframes
         return replace(keyframes, sequence=int(self.card.options.get("frames", _FRAMES)))
 
-    def look(self, keyframes: KeyFrames, crops: Mapping[int, Image]) -> torch.Tensor:
+    def make_input(self, keyframes: KeyFrames, crops: Mapping[int, Image]) -> torch.Tensor:
         """What the network looks at.
 
         Args:
@@ -104,15 +104,15 @@ class Model:
             pictures = torch.from_numpy(np.ascontiguousarray(resized(pair, size))).to(self.device)
             return normalise(pictures, self.card.mean, self.card.std)[None]
         if self.view == "sequence":
-            grey = resized(greyed(np.stack([crops[frame] for frame in frames])), size)
+            grey = resized(to_grey(np.stack([crops[frame] for frame in frames])), size)
             return torch.from_numpy(grey).to(self.device)[None].float() / 255
         wanted = (keyframes.apex_frame,) if self.view == "flow" else frames
         flows = {frame: motion(onset, crops[frame], self._method) for frame in sorted(set(wanted))}
-        flow = in_hundredths(np.stack([flows[frame] for frame in wanted]).astype(np.float32))
+        flow = scale_flow(np.stack([flows[frame] for frame in wanted]).astype(np.float32))
         return torch.from_numpy(resized(flow, size)).to(self.device)[None]
 
     @torch.no_grad()
-    def ask(self, pictures: torch.Tensor, aus: Sequence[int] | None = None) -> Answer:
+    def run(self, pictures: torch.Tensor, aus: Sequence[int] | None = None) -> NetworkOutput:
         """Run the network on one expression.
 
         Args:
@@ -122,7 +122,7 @@ class Model:
         output = feed.run(self.network, {**feed.pictures(self.view, pictures), **self._aus(aus)})
         logits = output.logits.float() / self.card.temperature
         estimate = None if output.au_logits is None else output.au_logits.float().sigmoid()[0].cpu().numpy()
-        return Answer(logits.softmax(1)[0].cpu().numpy(), estimate, pictures)
+        return NetworkOutput(logits.softmax(1)[0].cpu().numpy(), estimate, pictures)
 
     def _aus(self, aus: Sequence[int] | None) -> dict[str, torch.Tensor]:
         values = torch.zeros(1, len(AU_NUMBERS)) if aus is None else torch.tensor([list(aus)], dtype=torch.float32)

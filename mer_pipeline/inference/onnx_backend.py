@@ -162,7 +162,7 @@ def _random_pictures(model: Model) -> list[Tensor]:
     rng = np.random.default_rng(0)
     size, keyframes = model.crop_size, model.wants(KeyFrames(0, 4, 8))
     crops = [{i: rng.integers(0, 256, (size, size, 3), np.uint8) for i in keyframes.needed} for _ in range(4)]
-    return [model.look(keyframes, each) for each in crops]
+    return [model.make_input(keyframes, each) for each in crops]
 
 
 def _cached_pictures(model: Model, cache: Path) -> list[Tensor]:
@@ -175,7 +175,7 @@ def _cached_pictures(model: Model, cache: Path) -> list[Tensor]:
         # Whatever frames are there will do: what is compared are two programs, not what they say of the clip.
         keyframes = model.wants(KeyFrames(0, max(len(frames) - 1, 0), None))
         if artefact is not None and frames:
-            pictures.append(model.look(keyframes, dict(enumerate(artefact.arrays["crops"]))))
+            pictures.append(model.make_input(keyframes, dict(enumerate(artefact.arrays["crops"]))))
         if len(pictures) == _COMPARED:
             break
     if not pictures:

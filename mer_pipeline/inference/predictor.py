@@ -19,11 +19,11 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.faces.align import AlignedFace, align
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.face_mesh import FaceMesh
-from mer_pipeline.faces.follow import Looked
+from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inference.explain import Attention, Dynamic, attention, dynamic
-from mer_pipeline.inference.model import Answer, Model, load_model
+from mer_pipeline.inference.model import Model, NetworkOutput, load_model
 from mer_pipeline.inference.result import (
     AuSource,
     ClipResult,
@@ -52,7 +52,7 @@ _SIGHT_PX = 448
 
 
 @dataclass(frozen=True)
-class Sight:
+class ExpressionImages:
     """One expression together with its pictures, for somebody to draw.
 
     Attributes:
@@ -101,7 +101,7 @@ class Predictor:
         self._stack = ExitStack()
 
     def __enter__(self) -> Predictor:
-        self.mesh = self._stack.enter_context(FaceMesh())
+        self.find_faces = self._stack.enter_context(FaceMesh())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,7 +117,7 @@ class Predictor:
         every: bool | None = None,
         macro: bool = False,
         progress: Progress = silent,
-        on_sight: Callable[[Sight], None] | None = None,
+        on_expression: Callable[[ExpressionImages], None] | None = None,
     ) -> ClipResult:
         """Predict one clip.
 
@@ -128,14 +128,14 @@ class Predictor:
             every: Spot every expression, not the strongest alone; None does so in clips longer than `LONG_S`.
             macro: Judge macro-expressions as well.
             progress: Told while a long clip is searched.
-            on_sight: Given each expression with its pictures.
+            on_expression: Given each expression with its pictures.
 
         Raises:
             MerError: The clip is unreadable, too short or has no face, or the given frames make no sense.
         """
         footage = open_footage(clip)
         rate, given = fps or footage.fps, onset_frame is not None or apex_frame is not None
-        job = _Job(self, footage, rate, footage.times_s if fps is None else None, on_sight)
+        job = _Job(self, footage, rate, footage.times_s if fps is None else None, on_expression)
         if given and every:
             raise MerError("onset and apex belong to one expression", where=clip, fix="leave them or --all out")
         # A folder of frames whose rate is unknown has no length either.
@@ -144,9 +144,9 @@ class Predictor:
             return job.every(macro, progress)
         return job.strongest(onset_frame, apex_frame)
 
-    def judge(
+    def classify(
         self, images: Mapping[int, Image], keyframes: KeyFrames, face: Landmarks
-    ) -> tuple[Answer, list[AlignedFace]]:
+    ) -> tuple[NetworkOutput, list[AlignedFace]]:
         """Ask the network about one expression.
 
         Args:
@@ -160,12 +160,12 @@ class Predictor:
         shown = {index: images[index] for index in keyframes.needed}
         aligned = align(shown, keyframes.onset_frame, face)
         crops = crop(shown, aligned, self.model.crop_size)
-        pictures = self.model.look(keyframes, {at.frame: image for at, image in zip(aligned, crops, strict=True)})
-        return self.model.ask(pictures, self._aus), aligned
+        pictures = self.model.make_input(keyframes, {at.frame: image for at, image in zip(aligned, crops, strict=True)})
+        return self.model.run(pictures, self._aus), aligned
 
     def expression(
         self,
-        answer: Answer,
+        answer: NetworkOutput,
         keyframes: KeyFrames,
         fps: float | None,
         seconds: Callable[[int], float | None],
@@ -202,11 +202,11 @@ class _Job:
     footage: Footage
     rate: float | None
     times_s: npt.NDArray[np.float64] | None
-    on_sight: Callable[[Sight], None] | None
+    on_expression: Callable[[ExpressionImages], None] | None
 
     def strongest(self, onset_frame: int | None, apex_frame: int | None) -> ClipResult:
         """The expression that stands out most, or the one whose frames are given."""
-        looked, mesh = Looked(), self.predictor.mesh
+        looked, mesh = DetectionCounts(), self.predictor.find_faces
         keyframes = find_keyframes(
             self.footage, lambda: mesh, onset_frame=onset_frame, apex_frame=apex_frame, fps=self.rate, looked=looked
         )
@@ -236,7 +236,7 @@ class _Job:
     def every(self, macro: bool, progress: Progress) -> ClipResult:
         """Every micro-expression; macro-expressions are judged if asked for, else listed."""
         given = self.rate if self.times_s is None else None  # the medium's own times, unless a rate was given
-        found = spot_video(self.footage.path, fps=given, progress=progress, mesh=self.predictor.mesh)
+        found = spot_video(self.footage.path, fps=given, progress=progress, find_faces=self.predictor.find_faces)
         if not found.with_face:
             raise _faceless(found.looked_at, self.footage.path)
         chosen = [interval for interval in found.intervals if macro or interval.kind == "micro"]
@@ -244,7 +244,7 @@ class _Job:
         expressions, lost = [], []
         wanted = [to_keyframes(interval) for interval in chosen]
         for interval, keyframes, images in zip(chosen, wanted, self._read(wanted), strict=True):
-            judged = self._judged(keyframes, images, Looked())
+            judged = self._judged(keyframes, images, DetectionCounts())
             if judged is None:
                 rest.append(to_unclassified(interval))
                 lost.append(interval.onset_frame)
@@ -279,23 +279,23 @@ class _Job:
             held = {index: image for index, image in held.items() if index >= later}
 
     def _judged(
-        self, keyframes: KeyFrames, images: Mapping[int, Image], looked: Looked, stands_out: bool = True
+        self, keyframes: KeyFrames, images: Mapping[int, Image], looked: DetectionCounts, stands_out: bool = True
     ) -> Expression | None:
         """None where the onset shows no face."""
         predictor = self.predictor
         keyframes = predictor.model.wants(keyframes)
-        face = looked.at(predictor.mesh, images[keyframes.onset_frame])
+        face = looked.at(predictor.find_faces, images[keyframes.onset_frame])
         if keyframes.apex_frame != keyframes.onset_frame:
-            looked.at(predictor.mesh, images[keyframes.apex_frame])  # so that a face that comes or goes is told
+            looked.at(predictor.find_faces, images[keyframes.apex_frame])  # so that a face that comes or goes is told
         if face is None:
             return None
-        answer, aligned = predictor.judge(images, keyframes, face)
+        answer, aligned = predictor.classify(images, keyframes, face)
         expression = predictor.expression(answer, keyframes, self.rate, self._seconds, stands_out)
-        if self.on_sight is not None:
+        if self.on_expression is not None:
             large = dict(zip((at.frame for at in aligned), crop(images, aligned, _SIGHT_PX), strict=True))
             saw = attention(predictor.model, answer.pictures), dynamic(predictor.model, answer.pictures)
             onset, apex = large[keyframes.onset_frame], large[keyframes.apex_frame]
-            self.on_sight(Sight(str(self.footage.path), expression, onset, apex, *saw))
+            self.on_expression(ExpressionImages(str(self.footage.path), expression, onset, apex, *saw))
         return expression
 
     def _seconds(self, frame: int) -> float | None:
@@ -321,7 +321,7 @@ def _read_aus(text: str, model: Model) -> tuple[AuSource, tuple[int, ...] | None
     return "given", vector
 
 
-def _stands_out(looked: Looked) -> bool:
+def _stands_out(looked: DetectionCounts) -> bool:
     return (looked.salience or 0.0) >= LEAST_SALIENCE and (looked.strength_px or 0.0) >= LEAST_STRENGTH_PX
 
 
@@ -344,7 +344,7 @@ def to_unclassified(interval: Interval) -> Unclassified:
     return Unclassified(*frames, interval.onset_s, interval.apex_s, interval.offset_s, interval.kind)
 
 
-def _warnings(fps: float | None, looked: Looked) -> list[str]:
+def _warnings(fps: float | None, looked: DetectionCounts) -> list[str]:
     warnings = []
     if fps is not None and fps < _FEW_FPS:
         warnings.append(

@@ -16,7 +16,7 @@ from mer_pipeline.cache.clips import artefact_of
 from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.normalise import normalise
-from mer_pipeline.inputs.pictures import greyed, in_hundredths, resized
+from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
 from mer_pipeline.networks import AU_COUNT, feed
 from mer_pipeline.runs.card import Card
 from mer_pipeline.stages.keyframes import KeyFrames, uniform_frames
@@ -87,12 +87,12 @@ class CachedClips:
         if view == "sequence":
             keys = KeyFrames(row["onset_frame"], row["apex_frame"], row["offset_frame"])
             wanted = uniform_frames(keys, int(card.options.get("frames", _FRAMES)))
-            return greyed(np.stack(self._crops(clip_id, wanted)))
+            return to_grey(np.stack(self._crops(clip_id, wanted)))
         arrays = artefact_of(self._store, row, "motion").arrays
         if view == "flow_sequence" and "flow_sequence" not in arrays:
             raise MerError("the flow of its frames is not in the cache", where=clip_id, fix="run mer preprocess again")
         flow = (arrays["flow_sequence"] if view == "flow_sequence" else arrays["flow"][None]).astype(np.float32)
-        return flow if row["kind"] == "flow" else in_hundredths(flow)
+        return flow if row["kind"] == "flow" else scale_flow(flow)
 
     def _key_frames(self, clip_id: str) -> tuple[int, int]:
         row = self.row(clip_id)

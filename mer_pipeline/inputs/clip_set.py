@@ -16,7 +16,7 @@ from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inputs.views import of_view, pictures
-from mer_pipeline.labels import Protocol, compare_with_published, default_protocol, protocol, protocol_from_file
+from mer_pipeline.labels import LabelSet, compare_with_published, default_label_set, label_set, label_set_from_file
 from mer_pipeline.networks.feed import View
 
 
@@ -145,8 +145,8 @@ def load_clips(
     )
 
 
-def _protocol(labels: str) -> Protocol:
-    return protocol_from_file(Path(labels)) if labels.endswith(".toml") else protocol(labels)
+def _protocol(labels: str) -> LabelSet:
+    return label_set_from_file(Path(labels)) if labels.endswith(".toml") else label_set(labels)
 
 
 def _flow_of(kept: pd.DataFrame, cache: Path) -> str:
@@ -159,20 +159,20 @@ def _flow_of(kept: pd.DataFrame, cache: Path) -> str:
     return str(found[0])
 
 
-def _default(usable: pd.DataFrame) -> Protocol:
+def _default(usable: pd.DataFrame) -> LabelSet:
     """The protocol of the one dataset that there is, or one that fits the labels of several."""
     emotions = set(usable["emotion"])
     datasets = usable["dataset"].unique().tolist()
     if len(datasets) == 1:
-        own = default_protocol(datasets[0], emotions)
+        own = default_label_set(datasets[0], emotions)
         # A set can come with coarser labels than its own protocol has, as flow images do.
         if len({own.class_of(emotion) for emotion in emotions} - {None}) > 1:
             return own
-    return default_protocol(None, emotions)
+    return default_label_set(None, emotions)
 
 
 def _notes(
-    table: pd.DataFrame, others: pd.DataFrame, usable: pd.DataFrame, kept: pd.DataFrame, chosen: Protocol
+    table: pd.DataFrame, others: pd.DataFrame, usable: pd.DataFrame, kept: pd.DataFrame, chosen: LabelSet
 ) -> tuple[str, ...]:
     notes = []
     if len(others):

@@ -9,12 +9,12 @@ import numpy.typing as npt
 from mer_pipeline.arrays import Pictures
 
 
-def greyed(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def to_grey(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Crops (F, size, size, 3) uint8 RGB -> (F, 1, size, size) uint8."""
     return np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[None] for crop in crops]).astype(np.uint8)
 
 
-def in_hundredths(flow: Pictures) -> npt.NDArray[np.float32]:
+def scale_flow(flow: Pictures) -> npt.NDArray[np.float32]:
     """Flow (F, 3, size, size), u and v in pixels and strain, told in hundredths: of the side, and of 1.
 
     So the numbers mean the same at every size of the crop.

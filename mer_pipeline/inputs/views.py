@@ -11,7 +11,7 @@ import pandas as pd
 from mer_pipeline.arrays import Pictures
 from mer_pipeline.cache import Artefact, Store
 from mer_pipeline.errors import MerError
-from mer_pipeline.inputs.pictures import greyed, in_hundredths, resized
+from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
 from mer_pipeline.networks.feed import View
 from mer_pipeline.stages.keyframes import KeyFrames, uniform_frames
 
@@ -97,20 +97,20 @@ def _sequence(artefact: Artefact, row: dict[str, Any], frames: int) -> Pictures:
     if missing := sorted(set(wanted) - set(held)):
         raise _other_frames(row, f"frames {missing} are not in the cache", frames)
     crops = artefact.arrays["crops"]
-    return greyed(crops[[held.index(frame) for frame in wanted]])
+    return to_grey(crops[[held.index(frame) for frame in wanted]])
 
 
 def _flow(artefact: Artefact, row: dict[str, Any], frames: int) -> Pictures:
     del frames
     flow = artefact.arrays["flow"].astype(np.float32)[None]
-    return flow if row["kind"] == "flow" else in_hundredths(flow)
+    return flow if row["kind"] == "flow" else scale_flow(flow)
 
 
 def _flow_sequence(artefact: Artefact, row: dict[str, Any], frames: int) -> Pictures:
     flows = artefact.arrays.get("flow_sequence")
     if flows is None or len(flows) != frames:
         raise _other_frames(row, f"the flow of {frames} frames is not in the cache", frames)
-    return in_hundredths(flows.astype(np.float32)).astype(np.float16)
+    return scale_flow(flows.astype(np.float32)).astype(np.float16)
 
 
 def _other_frames(row: dict[str, Any], what: str, frames: int) -> MerError:

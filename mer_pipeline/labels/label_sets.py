@@ -45,7 +45,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class LabelSet:
     """Which emotion belongs to which class.
 
     Args:
@@ -59,7 +59,7 @@ class Protocol:
     Raises:
         MerError: If a class is empty or named twice, or an emotion is in two classes.
 
-    >>> megc3 = protocol("megc3")
+    >>> megc3 = label_set("megc3")
     >>> megc3.classes, megc3.class_of("Disgust"), megc3.class_of("others")
     (('negative', 'positive', 'surprise'), 0, None)
     """
@@ -96,7 +96,7 @@ class Protocol:
         Raises:
             MerError: If the label is neither a known emotion nor in a class, so that a misspelling drops no clips.
 
-        >>> protocol("megc3").class_of("fear", dataset="samm"), protocol("megc3").class_of("fear", dataset="casme2")
+        >>> label_set("megc3").class_of("fear", dataset="samm"), label_set("megc3").class_of("fear", dataset="casme2")
         (0, None)
         """
         label = canonical_emotion(emotion, allow_unknown=True)
@@ -115,21 +115,21 @@ class Protocol:
     def class_of_clip(self, clip_id: str, emotion: str | None) -> int | None:
         """The class of a clip; like `class_of`, with the exclusions and what the clip's dataset leaves out.
 
-        >>> protocol("megc3").class_of_clip("casme2/04/EP12_01f", "surprise") is None
+        >>> label_set("megc3").class_of_clip("casme2/04/EP12_01f", "surprise") is None
         True
         """
         return None if clip_id in self.exclusions else self.class_of(emotion, dataset=clip_id.partition("/")[0])
 
 
-def protocol(name: str) -> Protocol:
+def label_set(name: str) -> LabelSet:
     """A protocol of the table by its name.
 
     Raises:
         MerError: If there is none of that name.
 
-    >>> protocol("mmew-4").classes
+    >>> label_set("mmew-4").classes
     ('happiness', 'surprise', 'disgust', 'others')
-    >>> protocol("megc-3")  # doctest: +ELLIPSIS
+    >>> label_set("megc-3")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     mer_pipeline.errors.MerError: unknown protocol 'megc-3'; did you mean 'megc3'? Known: casme-sq-4, ...
@@ -137,19 +137,19 @@ def protocol(name: str) -> Protocol:
     known = _table()[0]
     if name.strip().lower() in known:
         return known[name.strip().lower()]
-    raise MerError(f"unknown protocol {name!r}", fix=suggestion(name.lower(), known, protocol_names()))
+    raise MerError(f"unknown protocol {name!r}", fix=suggestion(name.lower(), known, label_set_names()))
 
 
-def protocol_names() -> tuple[str, ...]:
+def label_set_names() -> tuple[str, ...]:
     """The names of the table's protocols, sorted.
 
-    >>> protocol_names()[:3]
+    >>> label_set_names()[:3]
     ('casme-sq-4', 'casme2-5', 'casme3-4')
     """
     return tuple(sorted(_table()[0]))
 
 
-def protocol_from_file(path: str | Path) -> Protocol:
+def label_set_from_file(path: str | Path) -> LabelSet:
     """A user's own protocol from a TOML file with the keys of one protocol in ``data/protocols.toml``.
 
     ``classes`` is needed; ``name`` (else the file's name), ``drop``, ``exclude`` and ``published`` are optional. Labels
@@ -158,7 +158,7 @@ def protocol_from_file(path: str | Path) -> Protocol:
     Raises:
         MerError: If the file cannot be read, or has an unknown key or a value of the wrong kind.
 
-    >>> protocol_from_file("absent.toml")
+    >>> label_set_from_file("absent.toml")
     Traceback (most recent call last):
     ...
     mer_pipeline.errors.MerError: absent.toml: cannot read the protocol: No such file or directory
@@ -181,7 +181,7 @@ def protocol_from_file(path: str | Path) -> Protocol:
     return own
 
 
-def default_protocol(dataset_name: str | None, emotions: Iterable[str | None]) -> Protocol:
+def default_label_set(dataset_name: str | None, emotions: Iterable[str | None]) -> LabelSet:
     """The protocol that a dataset is trained with when none is asked for.
 
     A dataset of the table has its own. For several datasets together (None) and for unknown ones it is ``megc3`` where
@@ -190,9 +190,9 @@ def default_protocol(dataset_name: str | None, emotions: Iterable[str | None]) -
     Raises:
         MerError: If no clip has a label.
 
-    >>> default_protocol("samm", []).name, default_protocol(None, ["happy", "fear", "others"]).name
+    >>> default_label_set("samm", []).name, default_label_set(None, ["happy", "fear", "others"]).name
     ('samm-5', 'megc3')
-    >>> default_protocol("own", ["boredom", "happy"]).classes
+    >>> default_label_set("own", ["boredom", "happy"]).classes
     ('boredom', 'happiness')
     """
     protocols, defaults = _table()
@@ -205,11 +205,11 @@ def default_protocol(dataset_name: str | None, emotions: Iterable[str | None]) -
     hits = {index for label in labels for index, member in enumerate(shared.members) if label in member}
     if len(hits) > 1 and set(labels) <= frozenset({"others"}).union(*shared.members):
         return shared
-    return Protocol("labels", tuple(labels), tuple(frozenset({label}) for label in labels))
+    return LabelSet("labels", tuple(labels), tuple(frozenset({label}) for label in labels))
 
 
 def compare_with_published(
-    protocol: Protocol, dataset: str, counts: Mapping[str, int], subjects: int | None = None
+    protocol: LabelSet, dataset: str, counts: Mapping[str, int], subjects: int | None = None
 ) -> list[str]:
     """One line for every number that differs from the published one; none where nothing was published.
 
@@ -219,7 +219,7 @@ def compare_with_published(
         counts: Clips of each class, by the name of the class; an absent class counts 0.
         subjects: The number of subjects with a clip, where it should be compared.
 
-    >>> compare_with_published(protocol("smic-3"), "smic", {"negative": 70, "positive": 50, "surprise": 43})
+    >>> compare_with_published(label_set("smic-3"), "smic", {"negative": 70, "positive": 50, "surprise": 43})
     ['smic under smic-3: 163 clips, published 164', 'smic under smic-3: positive 50, published 51']
     """
     published = protocol.published.get(dataset)
@@ -234,19 +234,19 @@ def compare_with_published(
 
 
 @cache
-def _table() -> tuple[dict[str, Protocol], dict[str, str]]:
+def _table() -> tuple[dict[str, LabelSet], dict[str, str]]:
     table = tomllib.loads((files("mer_pipeline") / "data" / "protocols.toml").read_text(encoding="utf-8"))
     defaults: dict[str, str] = table.pop("defaults")
     return {name: _build(name, entry, "protocols.toml") for name, entry in table.items()}, defaults
 
 
-def _build(name: str, table: Mapping[str, Any], where: object) -> Protocol:
+def _build(name: str, table: Mapping[str, Any], where: object) -> LabelSet:
     _only(table, ("classes", "drop", "exclude", "published"), "the protocol", where)
     classes = _kind(table.get("classes"), dict, "classes", where)
     drop = _kind(table.get("drop", {}), dict, "drop", where)
     counts = _kind(table.get("published", {}), dict, "published", where)
     try:
-        return Protocol(
+        return LabelSet(
             name=name,
             classes=tuple(classes),
             members=tuple(_emotions(emotions, f"classes.{key}", where) for key, emotions in classes.items()),

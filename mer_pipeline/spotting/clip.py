@@ -43,7 +43,7 @@ _STANDS_OUT = 10.0
 
 
 @dataclass(frozen=True)
-class Spotted:
+class ClipInterval:
     """An expression, in 0-based frames of the clip.
 
     Attributes:
@@ -58,7 +58,7 @@ class Spotted:
 
 def spot(
     tracks: Tracks, fps: float, *, onset_frame: int | None = None, apex_frame: int | None = None
-) -> Spotted | None:
+) -> ClipInterval | None:
     """The expression that stands out most.
 
     Args:
@@ -70,7 +70,7 @@ def spot(
         None where no stretch of two frames shows a face.
     """
     around = max(4, round(_AROUND_S * fps))
-    best: Spotted | None = None
+    best: ClipInterval | None = None
     for first, last in _stretches(tracks):
         if onset_frame is not None or apex_frame is not None:
             found = _within(tracks, first, last, fps, onset_frame, apex_frame)
@@ -100,7 +100,7 @@ def _stretches(tracks: Tracks) -> list[tuple[int, int]]:
 
 def _within(
     tracks: Tracks, first: int, last: int, fps: float, onset_frame: int | None = None, apex_frame: int | None = None
-) -> Spotted:
+) -> ClipInterval:
     """The strongest expression of frames first..last-1 (relative to the start of the tracks)."""
     begin = tracks.start + first
     top = None if apex_frame is None else int(np.clip(apex_frame - begin, 0, last - first - 1))
@@ -112,7 +112,7 @@ def _within(
         onset, apex = onset_frame, max(apex, onset_frame)
     height = float(course.max())
     stands_out = height - max(float(course[:_ENDS].mean()), float(course[-_ENDS:].mean()))
-    return Spotted(min(onset, apex), apex, max(offset, apex), max(stands_out, 0.25 * height) / _noise(course))
+    return ClipInterval(min(onset, apex), apex, max(offset, apex), max(stands_out, 0.25 * height) / _noise(course))
 
 
 def _course(motion_px: npt.NDArray[np.float32], trust: Course, fps: float, top: int | None) -> Course:

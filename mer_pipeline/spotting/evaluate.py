@@ -15,7 +15,7 @@ from mer_pipeline.spotting.video import Spotting, spot_video
 
 
 @dataclass(frozen=True)
-class Spotted:
+class SpottingResults:
     """What was found in several videos.
 
     Attributes:
@@ -31,7 +31,7 @@ class Spotted:
 
 def spot_videos(
     videos: Sequence[Path], *, fps: float | None = None, truth: Path | None = None, progress: Progress = silent
-) -> Spotted:
+) -> SpottingResults:
     """Spot every expression of several videos.
 
     Args:
@@ -49,14 +49,14 @@ def spot_videos(
         found = []
         for each in wanted:
             try:
-                found.append(spot_video(each.video, fps=fps or each.fps, progress=progress, mesh=mesh))
+                found.append(spot_video(each.video, fps=fps or each.fps, progress=progress, find_faces=mesh))
             except MerError as error:
                 found.append(Spotting(str(each.video), fps or each.fps or 0.0, 0, error=str(error)))
     if known is None:
-        return Spotted(found)
+        return SpottingResults(found)
     # A video that could not be read counts with all its expressions missed: leaving it out would flatter.
     scores = pooled((_spans(spotting), each.spans) for spotting, each in zip(found, wanted, strict=True))
-    return Spotted(found, scores, known.warnings)
+    return SpottingResults(found, scores, known.warnings)
 
 
 def _chosen(videos: Sequence[Path], truth: LongTruth) -> list[LongVideo]:

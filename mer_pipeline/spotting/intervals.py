@@ -68,7 +68,7 @@ _AROUND_EYES = ((3, 9, 2, 14),)
 
 
 @dataclass(frozen=True)
-class Found:
+class Candidate:
     """A movement that comes and goes.
 
     Attributes:
@@ -85,7 +85,7 @@ class Found:
     salience: float
     gross: bool = False
 
-    def overlaps(self, other: Found) -> bool:
+    def overlaps(self, other: Candidate) -> bool:
         """Whether one covers a good part of the other."""
         shared = min(self.offset, other.offset) - max(self.onset, other.onset)
         return shared > _OVERLAP * min(self.offset - self.onset, other.offset - other.onset)
@@ -111,7 +111,7 @@ class _Scale:
         return np.asarray(np.median(np.hypot(*np.moveaxis(self.bend_px, -1, 0)), 0))
 
 
-class Usual:
+class NoiseFloor:
     """What each cell shows on each scale when nothing happens: the median of the last minute."""
 
     def __init__(self, kept: int = 30) -> None:
@@ -124,7 +124,7 @@ class Usual:
         return np.maximum(np.median(self._seen, 0), _LEAST_USUAL_PX)
 
 
-def find_intervals(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float, usual: Usual) -> list[Found]:
+def find_intervals(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float, usual: NoiseFloor) -> list[Candidate]:
     """Every expression of an unbroken stretch, in time order.
 
     Args:
@@ -209,7 +209,7 @@ def stands_out(bend_px: Matrix, trust: Matrix, usual_px: Matrix) -> Matrix:
     return np.sqrt(means.max(1)) if enough.any() else np.zeros(len(bend_px))
 
 
-def _judge(moves: Matrix, trust: Matrix, fps: float, scale: _Scale, peak: int, usual_px: Matrix) -> Found | None:
+def _judge(moves: Matrix, trust: Matrix, fps: float, scale: _Scale, peak: int, usual_px: Matrix) -> Candidate | None:
     """The expression at a peak, or None where it is no expression."""
     pattern, at = scale.bend_px[peak], int(scale.at[peak])
     trust = _without_lids(pattern, trust)
@@ -242,7 +242,7 @@ def is_micro(frames: int, fps: float) -> bool:
     return frames - 1 <= LONGEST_MICRO_S * fps
 
 
-def _measured(course: Matrix, near: int, lag: int, fps: float, strength: float, salience: float) -> Found | None:
+def _measured(course: Matrix, near: int, lag: int, fps: float, strength: float, salience: float) -> Candidate | None:
     """Read a course (1 is the pattern's own height) around a peak."""
     low, high = max(0, near - lag), min(len(course), near + lag + 1)
     top = low + int(np.argmax(course[low:high]))
@@ -267,7 +267,7 @@ def _measured(course: Matrix, near: int, lag: int, fps: float, strength: float, 
     rest = float(course[top]) - min(rise, fall)
     if outside.size and float(np.median(np.abs(outside - rest))) > _RESTLESS * min(rise, fall):
         return None
-    return Found(onset, apex, offset, strength * min(rise, fall), salience)
+    return Candidate(onset, apex, offset, strength * min(rise, fall), salience)
 
 
 def _coherence(pattern: Matrix, trust: Matrix) -> float:
@@ -296,9 +296,9 @@ def _without_lids(pattern: Matrix, trust: Matrix) -> Matrix:
     return np.where(_boxes(_AROUND_EYES).any(0), 0.0, trust)
 
 
-def _without_overlaps(found: Iterable[Found]) -> list[Found]:
+def _without_overlaps(found: Iterable[Candidate]) -> list[Candidate]:
     """Of those that overlap the one that stands out most; what is gross is left out in the end."""
-    kept: list[Found] = []
+    kept: list[Candidate] = []
     for each in sorted(found, key=lambda each: -each.salience):
         if not any(each.overlaps(other) for other in kept):
             kept.append(each)

@@ -40,11 +40,11 @@ _LOST = 0.15
 _LOOK_EVERY_S = 0.1
 
 
-class Look(Protocol):
+class FindFace(Protocol):
     """Finds the face in a frame, or None."""
 
     def __call__(self, image: Image) -> Landmarks | None:
-        """Look at (H, W, 3) RGB."""
+        """FindFace at (H, W, 3) RGB."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Tracker:
         look: Finds a face in a frame.
     """
 
-    def __init__(self, fps: float, look: Look) -> None:
+    def __init__(self, fps: float, look: FindFace) -> None:
         self._renewed = _RENEWED_S * fps
         self._look_every = max(1, round(_LOOK_EVERY_S * fps))
         self._look = look
@@ -179,7 +179,7 @@ class Tracker:
         return Tracked(self._segment, face.motion, face.template.trust, face.to_unit)
 
 
-def track(frames: Iterable[tuple[int, Image]], start: int, stop: int, fps: float, look: Look) -> Tracks:
+def track(frames: Iterable[tuple[int, Image]], start: int, stop: int, fps: float, look: FindFace) -> Tracks:
     """Follow the face through frames start..stop-1.
 
     Args:

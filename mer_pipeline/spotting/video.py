@@ -19,11 +19,11 @@ import numpy.typing as npt
 from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.face_mesh import FaceMesh
-from mer_pipeline.faces.follow import Looked
+from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.faces.landmarks import FaceFinder
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.spotting.intervals import MARGIN_S, Found, Usual, energy, find_intervals, is_micro
-from mer_pipeline.spotting.tracking import Look, Tracked, Tracker
+from mer_pipeline.spotting.intervals import MARGIN_S, Candidate, NoiseFloor, energy, find_intervals, is_micro
+from mer_pipeline.spotting.tracking import FindFace, Tracked, Tracker
 from mer_pipeline.video import open_footage
 
 Kind = Literal["micro", "macro"]
@@ -119,7 +119,7 @@ class LiveSpotter:
     def __init__(
         self,
         fps: float,
-        look: Look,
+        look: FindFace,
         *,
         on_energy: Callable[[int, npt.NDArray[np.float64]], None] = lambda first, energy: None,  # noqa: ARG005
         hop_s: float = 2.0,
@@ -128,7 +128,7 @@ class LiveSpotter:
         self._tracker = Tracker(fps, look)
         self._on_energy = on_energy
         self._hop, self._margin = max(1, round(hop_s * fps)), round(MARGIN_S * fps)
-        self._usual = Usual(kept=max(1, round(_USUAL_S / hop_s)))
+        self._usual = NoiseFloor(kept=max(1, round(_USUAL_S / hop_s)))
         self._rows: list[npt.NDArray[np.float32]] = []
         self._first = 0  # index of the first row
         self._judged = 0  # index of the first frame that is not judged yet
@@ -187,7 +187,7 @@ class LiveSpotter:
         self._last = new or self._last
         return new
 
-    def _interval(self, found: Found) -> Interval:
+    def _interval(self, found: Candidate) -> Interval:
         onset, apex, offset = (self._first + frame for frame in (found.onset, found.apex, found.offset))
         kind: Kind = "micro" if is_micro(offset - onset, self.fps) else "macro"
         onset_s, apex_s, offset_s = (frame / self.fps for frame in (onset, apex, offset))
@@ -224,7 +224,7 @@ class _Course:
 
 
 def spot_video(
-    video: Path, *, fps: float | None = None, progress: Progress = silent, mesh: FaceFinder | None = None
+    video: Path, *, fps: float | None = None, progress: Progress = silent, find_faces: FaceFinder | None = None
 ) -> Spotting:
     """Spot every expression of a video, in memory that does not grow with its length.
 
@@ -232,12 +232,12 @@ def spot_video(
         video: A video file or a folder of frames.
         fps: Overrides what the medium says.
         progress: Told after every second of video.
-        mesh: Finds faces; None loads Face Mesh.
+        find_faces: Finds faces; None loads Face Mesh.
 
     Raises:
         MerError: The video is unreadable, or a frame folder whose rate is not given.
     """
-    footage, looked = open_footage(video), Looked()
+    footage, looked = open_footage(video), DetectionCounts()
     rate = fps or footage.fps
     if rate is None:
         raise MerError("a folder of frames does not say its rate", where=video, fix="give --fps")
@@ -247,7 +247,7 @@ def spot_video(
     intervals: list[Interval] = []
     done, broken, started = 0, None, time.monotonic()
     with ExitStack() as stack:
-        finder = mesh if mesh is not None else stack.enter_context(FaceMesh())
+        finder = find_faces if find_faces is not None else stack.enter_context(FaceMesh())
         spotter = LiveSpotter(rate, lambda image: looked.at(finder, image), on_energy=course.add)
         try:
             for index, image in footage.read(range(len(footage))):
@@ -282,7 +282,7 @@ def _timed(interval: Interval, times_s: npt.NDArray[np.float64]) -> Interval:
     return replace(interval, onset_s=onset_s, apex_s=apex_s, offset_s=offset_s)
 
 
-def _warnings(fps: float, looked: Looked, done: int, frames: int, broken: MerError | None) -> list[str]:
+def _warnings(fps: float, looked: DetectionCounts, done: int, frames: int, broken: MerError | None) -> list[str]:
     warnings = []
     if fps < FEW_FPS:
         warnings.append(

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.follow import Looked
+from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.faces.landmarks import FaceFinder
-from mer_pipeline.spotting.clip import Spotted, spot
+from mer_pipeline.spotting.clip import ClipInterval, spot
 from mer_pipeline.spotting.tracking import Tracks, track
 from mer_pipeline.video import Footage
 
@@ -68,7 +68,7 @@ def find_keyframes(
     apex_frame: int | None = None,
     offset_frame: int | None = None,
     fps: float | None = None,
-    looked: Looked | None = None,
+    looked: DetectionCounts | None = None,
 ) -> KeyFrames:
     """Take what is annotated and spot the rest; with onset and apex given, no frame is decoded.
 
@@ -85,7 +85,7 @@ def find_keyframes(
     _check(footage, onset_frame, apex_frame, offset_frame)
     if onset_frame is not None and apex_frame is not None:
         return KeyFrames(onset_frame, apex_frame, offset_frame)
-    finder, looked = face_mesh(), looked if looked is not None else Looked()
+    finder, looked = face_mesh(), looked if looked is not None else DetectionCounts()
     known = (onset_frame, apex_frame, offset_frame)
     spotted = _search(footage, finder, fps or footage.fps or _FALLBACK_FPS, looked, known)
     apex = spotted.apex_frame if apex_frame is None else apex_frame
@@ -132,8 +132,12 @@ def uniform_frames(keyframes: KeyFrames, count: int) -> tuple[int, ...]:
 
 
 def _search(
-    footage: Footage, finder: FaceFinder, fps: float, looked: Looked, known: tuple[int | None, int | None, int | None]
-) -> Spotted:
+    footage: Footage,
+    finder: FaceFinder,
+    fps: float,
+    looked: DetectionCounts,
+    known: tuple[int | None, int | None, int | None],
+) -> ClipInterval:
     """Follow the face through the frames that can hold the expression and spot it there."""
     onset_frame, apex_frame, offset_frame = known
     start, stop = onset_frame or 0, len(footage) if offset_frame is None else offset_frame + 1
@@ -153,7 +157,7 @@ def _search(
     return spotted
 
 
-def _strength_px(tracks: Tracks, spotted: Spotted) -> float:
+def _strength_px(tracks: Tracks, spotted: ClipInterval) -> float:
     """Mean of the three cells that moved most from onset to apex; each end is the mean of three frames."""
     ends = []
     for frame in (spotted.onset_frame, spotted.apex_frame):

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass
-class Outcome:
+class ClipOutcome:
     """What became of one clip.
 
     Attributes:

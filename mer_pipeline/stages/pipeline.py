@@ -20,7 +20,7 @@ from mer_pipeline.faces import landmarks as detect_stage
 from mer_pipeline.faces.follow import follow, having, spans
 from mer_pipeline.stages import flow as motion_stage
 from mer_pipeline.stages import keyframes as keyframes_stage
-from mer_pipeline.stages.outcome import Outcome
+from mer_pipeline.stages.outcome import ClipOutcome
 from mer_pipeline.stages.parameters import Parameters
 from mer_pipeline.video import Footage, fingerprint, open_footage
 
@@ -40,7 +40,7 @@ class Chain:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def cached(self, clip: Clip) -> Outcome | None:
+    def cached(self, clip: Clip) -> ClipOutcome | None:
         """What became of a clip, if that can be said without computing anything."""
         self._only_cached = True
         try:
@@ -50,13 +50,13 @@ class Chain:
         finally:
             self._only_cached = False
 
-    def run(self, clip: Clip) -> Outcome:
+    def run(self, clip: Clip) -> ClipOutcome:
         """Run the stages over a clip.
 
         Raises:
             WriteError: The cache cannot be written.
         """
-        outcome = Outcome(_facts_of(clip))
+        outcome = ClipOutcome(_facts_of(clip))
         try:
             if clip.fault is not None:
                 raise MerError(clip.fault)
@@ -75,7 +75,7 @@ class Chain:
         self._store.damaged.clear()
         return outcome
 
-    def _fail(self, clip: Clip, outcome: Outcome, stage: str, reason: str) -> None:
+    def _fail(self, clip: Clip, outcome: ClipOutcome, stage: str, reason: str) -> None:
         outcome.failure = {"clip": clip.clip_id, "stage": stage, "reason": reason}
         outcome.row |= {"stage": stage, "reason": reason}
 
@@ -85,7 +85,7 @@ class Chain:
         return self._parameters
 
     def take(
-        self, outcome: Outcome, stage: str, version: int, inputs: Any, compute: Callable[[], Artefact]
+        self, outcome: ClipOutcome, stage: str, version: int, inputs: Any, compute: Callable[[], Artefact]
     ) -> tuple[str, Artefact]:
         """The key and the artefact of a stage, from the cache or computed and put there."""
         key = key_of(stage, version, inputs, None)
@@ -119,7 +119,7 @@ class Chain:
 class _Run:
     """The stages of one clip."""
 
-    def __init__(self, chain: Chain, clip: Clip, outcome: Outcome) -> None:
+    def __init__(self, chain: Chain, clip: Clip, outcome: ClipOutcome) -> None:
         self._chain, self._clip, self._outcome = chain, clip, outcome
         self._parameters = chain.parameters
         self._images: dict[int, npt.NDArray[np.uint8]] = {}

@@ -27,7 +27,7 @@ from mer_pipeline.progress import Progress, silent
 from mer_pipeline.stages import flow as motion_stage
 from mer_pipeline.stages import keyframes as keyframes_stage
 from mer_pipeline.stages.flow_export import export_flow_images
-from mer_pipeline.stages.outcome import Outcome
+from mer_pipeline.stages.outcome import ClipOutcome
 from mer_pipeline.stages.parameters import Parameters
 from mer_pipeline.stages.pipeline import Chain
 from mer_pipeline.stages.workers import run_clips
@@ -74,7 +74,7 @@ class Summary:
         """The summary as JSON values."""
         return {**asdict(self), "failed": len(self.failures)}
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: ClipOutcome) -> None:
         """Count what became of a clip."""
         self.ok += outcome.failure is None
         for stage, did in outcome.stages.items():
@@ -119,7 +119,7 @@ def preprocess(
     store = Store(private_folder(cache) / "objects")
     folder = private_folder(cache / annotations.dataset)
     summary = Summary(annotations.dataset, len(annotations.clips), stages=_no_counts(annotations, parameters))
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, ClipOutcome] = {}
     with Chain(store, parameters) as chain, closing(_run(annotations.clips, chain, store, jobs, summary)) as running:
         for outcome in running:
             clip_id = outcome.row["clip_id"]
@@ -141,7 +141,7 @@ def preprocess(
 
 def _run(
     clips: tuple[Clip, ...], chain: Chain, store: Store, jobs: int, summary: Summary
-) -> Generator[Outcome, None, None]:
+) -> Generator[ClipOutcome, None, None]:
     """The outcome of every clip, by one process or several."""
     if min(jobs, _worth(clips, chain.parameters)) <= 1:
         yield from map(chain.run, clips)

@@ -19,7 +19,7 @@ import cv2
 from mer_pipeline.cache import Store
 from mer_pipeline.datasets import Clip
 from mer_pipeline.errors import MerError
-from mer_pipeline.stages.outcome import Outcome
+from mer_pipeline.stages.outcome import ClipOutcome
 from mer_pipeline.stages.parameters import Parameters
 from mer_pipeline.stages.pipeline import Chain
 
@@ -33,7 +33,7 @@ def cores() -> int:
 
 def run_clips(
     clips: Sequence[Clip], objects: Path, parameters: Parameters, jobs: int
-) -> Generator[Outcome, None, None]:
+) -> Generator[ClipOutcome, None, None]:
     """Run the chain over clips in `jobs` processes; close the iterator to stop them.
 
     A started clip is finished before the processes end, so what it computed stays in the cache. At most two clips a
@@ -55,7 +55,7 @@ def run_clips(
     # Spawned, not forked: MediaPipe and OpenCV hold threads that a fork would leave locked.
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(jobs, context, _start, (objects, parameters))
-    waiting: deque[Future[Outcome]] = deque()
+    waiting: deque[Future[ClipOutcome]] = deque()
     remaining = iter(clips)
     try:
         for _ in clips:
@@ -98,7 +98,7 @@ def _start(objects: Path, parameters: Parameters) -> None:
     _chain = Chain(Store(objects), parameters)
 
 
-def _run(clip: Clip) -> Outcome:
+def _run(clip: Clip) -> ClipOutcome:
     if _chain is None:
         raise RuntimeError("this process was not started as a worker")
     return _chain.run(clip)

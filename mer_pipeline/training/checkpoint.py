@@ -16,7 +16,7 @@ from mer_pipeline.cache import private_folder, write_atomically
 
 
 @dataclass
-class Progressing:
+class TrainingState:
     """Everything that the next epoch depends on.
 
     Attributes:

@@ -18,7 +18,7 @@ from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.inputs.normalise import normalise
 from mer_pipeline.networks import feed
 from mer_pipeline.training.augment import augment
-from mer_pipeline.training.checkpoint import Progressing
+from mer_pipeline.training.checkpoint import TrainingState
 from mer_pipeline.training.recipe import Recipe
 
 # Test clips a step; more would only need more memory.
@@ -124,7 +124,7 @@ class _Session:
         network = networks.build(
             recipe.network, classes=len(clips.classes), size=clips.size, **recipe.network_options
         ).to(device)
-        self._under_way = Progressing(
+        self._under_way = TrainingState(
             network, *_optimiser(network, recipe), torch.Generator().manual_seed(seed), device
         )
         self.history = History()

@@ -31,7 +31,7 @@ def film(raw, tmp_path_factory):
 @pytest.fixture(scope="module")
 def predictor(run):
     with Predictor(run, "cpu") as predictor:
-        predictor.mesh(np.zeros((64, 64, 3), np.uint8))
+        predictor.find_faces(np.zeros((64, 64, 3), np.uint8))
         yield predictor
 
 

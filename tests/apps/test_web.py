@@ -62,7 +62,7 @@ def server(run, tmp_path_factory):
     assert "Traceback" not in err
 
 
-def ask(address, content=None, **headers):
+def request(address, content=None, **headers):
     """Status, headers and body of a request."""
     request = urllib.request.Request(address, content, headers)
     try:
@@ -73,13 +73,13 @@ def ask(address, content=None, **headers):
 
 
 def upload(address, content, name="clip.mp4", kind="application/octet-stream"):
-    status, _headers, body = ask(f"{address}clips?name={name}", content, **{"Content-Type": kind})
+    status, _headers, body = request(f"{address}clips?name={name}", content, **{"Content-Type": kind})
     return status, json.loads(body)
 
 
 def finished(address, key):
     for _ in range(400):
-        job = json.loads(ask(f"{address}clips/{key}")[2])
+        job = json.loads(request(f"{address}clips/{key}")[2])
         if job["state"] in ("done", "failed"):
             return job
         time.sleep(0.1)
@@ -95,7 +95,7 @@ def test_an_upload_becomes_a_result_and_is_put_away(server, clip):
     assert job["result"]["clip"] == "mine.mp4"
     assert job["result"]["expressions"][0]["aus_source"] == "predicted"
     assert len(job["timeline"]["seconds"]) == len(job["timeline"]["motion"]) > 10
-    status, headers, picture = ask(f"{address}clips/{answer['key']}/sheets/0.png")
+    status, headers, picture = request(f"{address}clips/{answer['key']}/sheets/0.png")
     assert (status, headers["content-type"], picture[:4]) == (200, "image/png", b"\x89PNG")
     assert [path.name for path in keep.iterdir()] == ["mine.mp4"]
     assert (keep / "mine.mp4").stat().st_mode & 0o777 == 0o600
@@ -120,16 +120,16 @@ def test_what_must_not_be_is_refused(server):
     assert (status, answer["error"]) == (413, "clip.mp4: larger than 3 MiB; start mer serve with a higher --limit")
     assert [path for path in temporary.rglob("*") if path.is_file()] == []
     assert upload(address, b"x", kind="multipart/form-data")[0] == 415, "what forms of other pages can send"
-    assert ask(address, Host="elsewhere.example")[0] == 400, "a foreign name that points at this machine"
-    assert ask(f"{address}clips/guessed")[0] == 404
-    assert ask(f"{address}clips/guessed/sheets/0.png")[0] == 404
-    headers = ask(address)[1]
+    assert request(address, Host="elsewhere.example")[0] == 400, "a foreign name that points at this machine"
+    assert request(f"{address}clips/guessed")[0] == 404
+    assert request(f"{address}clips/guessed/sheets/0.png")[0] == 404
+    headers = request(address)[1]
     assert "default-src 'none'" in headers["content-security-policy"]
     assert headers["access-control-allow-origin"] is None
 
 
 def test_the_page_loads_nothing_from_elsewhere(server):
-    page = ask(server[0])[2].decode()
+    page = request(server[0])[2].decode()
     assert set(re.findall(r"https?://[^\s\"']+", page)) <= {"http://www.w3.org/2000/svg"}
 
 

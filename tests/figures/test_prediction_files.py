@@ -33,11 +33,11 @@ def drawn(raw, run, tmp_path_factory):
     with Predictor(run, "cpu") as predictor:
         pictures = PredictionFiles(folder / "o.mp4", folder / "s.png", 1)
 
-        def on_sight(sight):
+        def on_expression(sight):
             sights.append(sight)
-            pictures.on_sight(sight)
+            pictures.on_expression(sight)
 
-        result = predictor(folder / "clip.mp4", on_sight=on_sight)
+        result = predictor(folder / "clip.mp4", on_expression=on_expression)
         pictures.finish(result, predictor)
     return folder, result, pictures, sights[0], times - times[0]
 
@@ -143,7 +143,7 @@ def test_the_sheet_of_fdp_shows_the_dynamic_image_beside_its_target(raw, tmp_pat
     train(clips, recipe, tmp_path / "run", Plan("kfold:2"), device="cpu")
     sights = []
     with Predictor(tmp_path / "run", "cpu") as predictor:
-        predictor(next((raw / "CASME2-RAW" / "sub01").iterdir()), fps=200, on_sight=sights.append)
+        predictor(next((raw / "CASME2-RAW" / "sub01").iterdir()), fps=200, on_expression=sights.append)
     (sight,) = sights
     assert sight.attention is None
     assert sight.dynamic.built.shape == sight.dynamic.target.shape == (32, 32)

@@ -40,7 +40,7 @@ def test_onnx_alone(raw, run, tmp_path, capsys):
     clip = raw / "CASME2-RAW" / f"sub{row['subject']}" / row["clip"]
     sights = []
     with Predictor(run, "cpu") as predictor:
-        found = predictor(clip, fps=200, on_sight=sights.append).expressions[0]
+        found = predictor(clip, fps=200, on_expression=sights.append).expressions[0]
         size = predictor.card.size
     export(run, tmp_path / "m.onnx")
     for name in ("onset", "apex"):

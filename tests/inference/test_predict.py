@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.follow import Looked
+from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inference import Predictor
 from mer_pipeline.inference.model import load_model, newest_run
@@ -90,9 +90,9 @@ def test_action_units_that_are_given_reach_the_classifier(run, clip, row):
     images = dict(open_footage(clip).read([row["onset_frame"], row["apex_frame"]]))
     with Predictor(run, "cpu") as predictor:
         keyframes = KeyFrames(row["onset_frame"], row["apex_frame"], None)
-        answer, _ = predictor.judge(images, keyframes, predictor.mesh(images[row["onset_frame"]])[0])
+        answer, _ = predictor.classify(images, keyframes, predictor.find_faces(images[row["onset_frame"]])[0])
     assert list(given.probabilities.values()) == pytest.approx(
-        model.ask(answer.pictures, vector).probabilities.tolist(), abs=1e-4
+        model.run(answer.pictures, vector).probabilities.tolist(), abs=1e-4
     )
 
 
@@ -141,7 +141,7 @@ def test_verdicts(run, clip, row, tmp_path):
 def test_every_micro_expression_of_a_long_clip_is_judged(run, long_clip, row):
     with Predictor(run, "cpu") as predictor:
         sights = []
-        result = predictor(long_clip, on_sight=sights.append)
+        result = predictor(long_clip, on_expression=sights.append)
         one = predictor(long_clip, every=False)
     starts = [300, 600 + row["n_frames"]]
     assert [found.kind for found in result.expressions] == ["micro", "micro"]
@@ -184,10 +184,10 @@ def test_the_newest_finished_run_is_found(run, tmp_path):
 @pytest.mark.parametrize(
     ("fps", "looked", "expected"),
     [
-        pytest.param(200, Looked(9, 9, 1), [], id="nothing to say"),
-        pytest.param(25, Looked(9, 9, 1), ["25 fps: .* spans only 1.0 to 5.0 frames"], id="slow"),
-        pytest.param(None, Looked(9, 4, 1), ["no face in 5 of the 9 frames"], id="face lost"),
-        pytest.param(200, Looked(9, 9, 2), ["2 faces: the largest is used"], id="two faces"),
+        pytest.param(200, DetectionCounts(9, 9, 1), [], id="nothing to say"),
+        pytest.param(25, DetectionCounts(9, 9, 1), ["25 fps: .* spans only 1.0 to 5.0 frames"], id="slow"),
+        pytest.param(None, DetectionCounts(9, 4, 1), ["no face in 5 of the 9 frames"], id="face lost"),
+        pytest.param(200, DetectionCounts(9, 9, 2), ["2 faces: the largest is used"], id="two faces"),
     ],
 )
 def test_warnings(fps, looked, expected):

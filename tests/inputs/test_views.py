@@ -8,7 +8,7 @@ import torch
 
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError
-from mer_pipeline.inputs.pictures import in_hundredths, resized
+from mer_pipeline.inputs.pictures import resized, scale_flow
 from mer_pipeline.stages.flow import motion
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.training import load_clips, load_recipe, train
@@ -57,7 +57,7 @@ def test_a_sequence_begins_at_the_onset_and_its_flow_with_nothing(full_cache):
 def test_flow_is_the_motion_stage_in_hundredths(full_cache):
     pair, flow = load_clips(full_cache).images, load_clips(full_cache, view="flow").images
     onset, apex = (image.permute(1, 2, 0).contiguous().numpy() for image in pair[0])
-    expected = in_hundredths(motion(onset, apex, "dis")[None])
+    expected = scale_flow(motion(onset, apex, "dis")[None])
     np.testing.assert_allclose(flow[0].numpy(), expected, atol=1e-3)
 
 
@@ -65,8 +65,8 @@ def test_flow_means_the_same_at_every_size():
     """A tenth of the side is a tenth of the side."""
     large, small = np.zeros((1, 3, 64, 64), np.float16), np.zeros((1, 3, 32, 32), np.float16)
     large[:, 0], small[:, 0] = 6.4, 3.2
-    np.testing.assert_allclose(resized(in_hundredths(large), 32), in_hundredths(small), rtol=1e-2)
-    assert in_hundredths(large)[0, 0, 0, 0] == pytest.approx(10, rel=1e-3)
+    np.testing.assert_allclose(resized(scale_flow(large), 32), scale_flow(small), rtol=1e-2)
+    assert scale_flow(large)[0, 0, 0, 0] == pytest.approx(10, rel=1e-3)
 
 
 @pytest.mark.parametrize("model", SMALL)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mer_pipeline.faces.registration import CELLS
-from mer_pipeline.spotting.intervals import LONGEST_S, Usual, energy, find_intervals, is_micro
+from mer_pipeline.spotting.intervals import LONGEST_S, NoiseFloor, energy, find_intervals, is_micro
 
 TRUST = np.ones((CELLS, CELLS))
 TRUST[5:7, 3:7] = TRUST[5:7, 9:13] = 0  # the eyes
@@ -45,7 +45,7 @@ def tracks(seconds, fps, *parts, noise=0.06, seed=0):
 
 
 def found_in(motion, fps):
-    return find_intervals(motion, TRUST.ravel(), fps, Usual())
+    return find_intervals(motion, TRUST.ravel(), fps, NoiseFloor())
 
 
 PLANTED = [(1.5, 1.8, BROWS), (3.0, 3.45, MOUTH), (5.0, 5.3, CORNER), (6.2, 8.0, BROWS), (9.5, 9.85, BROWS)]
@@ -122,13 +122,13 @@ def test_what_does_not_hang_together_is_none():
 
 def test_what_a_face_always_does_is_learnt():
     """A tremor that would stand out in a still face does not in one that trembles for a minute."""
-    fps, usual = 30, Usual()
+    fps, usual = 30, NoiseFloor()
     rng = np.random.default_rng(1)
     for _ in range(5):
         course = rng.normal(size=8 * fps)
         find_intervals(tracks(8, fps, (course, MOUTH)), TRUST.ravel(), fps, usual)
     motion = tracks(8, fps, (bump(8, fps, 4.0, 4.3), MOUTH))
-    assert find_intervals(motion, TRUST.ravel(), fps, Usual())
+    assert find_intervals(motion, TRUST.ravel(), fps, NoiseFloor())
     assert find_intervals(motion, TRUST.ravel(), fps, usual) == []
 
 

@@ -29,7 +29,7 @@ def told():
 
 @pytest.fixture(scope="module")
 def spotting(long_set, mesh, told):
-    return spot_video(long_set / "s01.mp4", mesh=mesh, progress=lambda *step: told.append(step))
+    return spot_video(long_set / "s01.mp4", find_faces=mesh, progress=lambda *step: told.append(step))
 
 
 def spans(intervals):
@@ -131,12 +131,12 @@ def test_an_impossible_interval_is_refused():
 
 def test_a_folder_of_frames_needs_a_rate(raw, mesh):
     with pytest.raises(MerError, match="does not say its rate; give --fps"):
-        spot_video(next((raw / "CASME2-RAW" / "sub01").iterdir()), mesh=mesh)
+        spot_video(next((raw / "CASME2-RAW" / "sub01").iterdir()), find_faces=mesh)
 
 
 @pytest.mark.shared
 def test_a_video_without_a_face_is_a_warning(shared, mesh):
-    found = spot_video(shared / "clips" / "no_face.mp4", mesh=mesh)
+    found = spot_video(shared / "clips" / "no_face.mp4", find_faces=mesh)
     assert (found.frames, found.intervals, found.faces) == (95, [], 0)
     assert any("no face in any of the" in warning for warning in found.warnings)
     assert np.isnan(found.timeline.energy).all()
@@ -145,7 +145,7 @@ def test_a_video_without_a_face_is_a_warning(shared, mesh):
 @pytest.mark.shared
 def test_a_filmed_face_gives_few_false_alarms(shared, mesh):
     """A hand passes before the face, the head turns, the mouth talks and smiles; no micro-expression is known in it."""
-    found = spot_video(shared / "clips" / "pexels_face.mp4", mesh=mesh)
+    found = spot_video(shared / "clips" / "pexels_face.mp4", find_faces=mesh)
     micro = [interval for interval in found.intervals if interval.kind == "micro"]
     assert len(micro) <= 2, micro
 
@@ -157,7 +157,7 @@ def test_a_video_that_is_cut_short_is_spotted_as_far_as_it_goes(long_set, mesh, 
     cut = int(len(content) * 0.6)
     content[cut : cut + len(content) // 10] = bytes(len(content) // 10)
     (tmp_path / "damaged.mp4").write_bytes(content)
-    found = spot_video(tmp_path / "damaged.mp4", mesh=mesh)
+    found = spot_video(tmp_path / "damaged.mp4", find_faces=mesh)
     assert 30 < found.frames < 120
     assert any(f"only the first {found.frames} of 120 frames" in warning for warning in found.warnings)
 

@@ -4,7 +4,7 @@ import pytest
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.face_mesh import FaceMesh
-from mer_pipeline.faces.follow import Looked
+from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.spotting.clip import interval, spot
 from mer_pipeline.spotting.tracking import Tracks, track
 from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes, uniform_frames
@@ -52,7 +52,7 @@ def test_a_missing_apex_is_spotted_inside_its_bounds(planted, mesh):
 
 
 def test_a_bare_clip_is_spotted(planted, mesh):
-    looked = Looked()
+    looked = DetectionCounts()
     errors = []
     for row, footage in planted:
         found = find_keyframes(footage, lambda: mesh, fps=200, looked=looked)

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
@@ -34,7 +34,7 @@ from mer_pipeline.datasets import read_dataset
 from mer_pipeline.device import choose_device, hardware
 from mer_pipeline.evaluation.protocols import loso
 from mer_pipeline.inputs.normalise import MEAN, STD
-from mer_pipeline.networks import feed
+from mer_pipeline.networks import Network, named_tensors
 from mer_pipeline.runs.provenance import versions
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.synth import synthesise
@@ -141,7 +141,7 @@ def usual(clips: ClipSet, rows: tuple[int, ...], recipe: Recipe, device: torch.d
 
 
 def _step(
-    network: nn.Module,
+    network: Network,
     clips: ClipSet,
     images: Tensor,
     labels: Tensor,
@@ -149,7 +149,7 @@ def _step(
     device: torch.device,
 ) -> None:
     with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
-        output = feed.run(network, feed.pictures(clips.view, images))
+        output = network.run(named_tensors(clips.view, images))
         loss = F.cross_entropy(output.logits.float(), labels)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()

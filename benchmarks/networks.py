@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from mer_pipeline import networks
 from mer_pipeline.device import choose_device, hardware
-from mer_pipeline.networks import OrientationAttention, example_batch, feed, multiply_accumulates
+from mer_pipeline.networks import OrientationAttention, example_batch, multiply_accumulates
 from mer_pipeline.networks.orientation import bin_count, centre_position
 from mer_pipeline.training.recipe import load_recipe, model_names
 
@@ -51,11 +51,11 @@ def measure_model(name: str, batch: int, times: int, device: torch.device) -> di
 
     def forward() -> None:
         with torch.no_grad():
-            feed.run(network, inputs)
+            network.run(inputs)
 
     def step() -> None:
         network.zero_grad(set_to_none=True)
-        output = feed.run(network, inputs)
+        output = network.run(inputs)
         loss = F.cross_entropy(output.logits, labels)
         loss = loss if output.au_logits is None else loss + output.au_logits.square().mean()
         (loss if output.own_loss is None else loss + output.own_loss).backward()

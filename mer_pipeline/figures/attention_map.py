@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from mer_pipeline.arrays import Image
 from mer_pipeline.figures.svg import drawing, element
-from mer_pipeline.inference.looks import CellMap, LineMap
+from mer_pipeline.networks import CellMap, LineMap
 
 _SIDE = 100.0
 _JPEG_QUALITY = 88

@@ -21,9 +21,9 @@ from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures import style as drawing
 from mer_pipeline.figures.flow_colours import colour_flow, colour_wheel, round_up
 from mer_pipeline.figures.style import ACCENT, INK, PAPER, SOFT_INK, TRACK, font
-from mer_pipeline.inference.explain import Attention
 from mer_pipeline.inference.predictor import ExpressionImages
 from mer_pipeline.inference.result import Expression
+from mer_pipeline.networks import LineMap
 from mer_pipeline.stages.flow import motion
 
 WIDTH = 1200
@@ -132,7 +132,7 @@ def _grey(values: npt.NDArray[np.float32]) -> Image:
     return np.repeat((255 * values.clip(0, 1)).round().astype(np.uint8)[..., None], 3, -1)
 
 
-def _attention(onset: Image, seen: Attention) -> tuple[str, Image]:
+def _attention(onset: Image, seen: LineMap) -> tuple[str, Image]:
     """The attention over the face: dark where less was let through."""
     side = onset.shape[0]
     weights = cv2.resize(seen.weights, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -141,7 +141,7 @@ def _attention(onset: Image, seen: Attention) -> tuple[str, Image]:
     heat = cv2.cvtColor(cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
     grey = onset.astype(np.float32).mean(-1, keepdims=True)
     mixed = 0.5 * grey + 0.5 * heat.astype(np.float32)
-    return f"attention, axis at {seen.theta_deg:.0f}°", mixed.astype(np.uint8)
+    return f"attention, axis at {seen.theta_deg % 180:.0f}°", mixed.astype(np.uint8)
 
 
 def _bars_height(count: int) -> int:

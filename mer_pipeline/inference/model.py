@@ -17,7 +17,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inputs.normalise import normalise
 from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
-from mer_pipeline.networks import feed
+from mer_pipeline.networks import Explanation, Network, named_tensors
 from mer_pipeline.runs.card import Card, load_network
 from mer_pipeline.stages.flow import METHODS, Method, motion
 from mer_pipeline.stages.keyframes import KeyFrames
@@ -52,15 +52,15 @@ class Model:
         notes: What the reader of its answers should know.
     """
 
-    def __init__(self, network: torch.nn.Module, card: Card, device: torch.device, source: Path) -> None:
+    def __init__(self, network: Network, card: Card, device: torch.device, source: Path) -> None:
         """Check that video can feed it.
 
         Raises:
             MerError: It was trained on published flow images.
         """
-        self.network, self.card, self.device = network.eval(), card, device
-        self.view = feed.view(network)
-        self.takes_aus = "aus" in feed.input_names(network)
+        network.eval()
+        self.network, self.card, self.device = network, card, device
+        self.view, self.takes_aus = network.view, network.takes_aus
         self.notes: list[str] = []
         self._method: Method = "tvl1"
         if not self.view.startswith("flow"):
@@ -119,10 +119,14 @@ class Model:
             pictures: As `look` gives them.
             aus: (21,) 0/1, the Action Units that are known; None for the network's own estimate.
         """
-        output = feed.run(self.network, {**feed.pictures(self.view, pictures), **self._aus(aus)})
+        output = self.network.run({**named_tensors(self.view, pictures), **self._aus(aus)})
         logits = output.logits.float() / self.card.temperature
         estimate = None if output.au_logits is None else output.au_logits.float().sigmoid()[0].cpu().numpy()
         return NetworkOutput(logits.softmax(1)[0].cpu().numpy(), estimate, pictures)
+
+    def explain(self, pictures: torch.Tensor) -> Explanation:
+        """What the network has to show of one expression, whose pictures are as `make_input` gives them."""
+        return self.network.explain({**named_tensors(self.view, pictures), **self._aus(None)})
 
     def _aus(self, aus: Sequence[int] | None) -> dict[str, torch.Tensor]:
         values = torch.zeros(1, len(AU_NUMBERS)) if aus is None else torch.tensor([list(aus)], dtype=torch.float32)
@@ -165,7 +169,7 @@ def newest_run(folder: Path = RUNS) -> Path:
     return max(cards, key=lambda card: card.stat().st_mtime).parents[1]
 
 
-def rebuild(state: dict[str, torch.Tensor], card: Card, model: Path) -> torch.nn.Module:
+def rebuild(state: dict[str, torch.Tensor], card: Card, model: Path) -> Network:
     """The network of a card with its weights, on the CPU.
 
     Raises:
@@ -174,7 +178,7 @@ def rebuild(state: dict[str, torch.Tensor], card: Card, model: Path) -> torch.nn
     try:
         network = networks.build(card.network, classes=len(card.classes), size=card.size, **card.options)
         network.load_state_dict(state)
-    except (ValueError, RuntimeError):
+    except (ValueError, TypeError, RuntimeError):
         raise MerError(
             "its weights do not fit this version's network", where=model, fix="train again with this version"
         ) from None

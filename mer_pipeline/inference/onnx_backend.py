@@ -22,8 +22,8 @@ from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inference.model import Model, rebuild
-from mer_pipeline.networks import feed
-from mer_pipeline.networks.interface import Output
+from mer_pipeline.networks import Network, Output, named_tensors
+from mer_pipeline.networks.base import view_of
 from mer_pipeline.runs.card import load_network, read_card
 from mer_pipeline.stages.keyframes import KeyFrames
 
@@ -53,15 +53,13 @@ class Exported:
     difference: float
 
 
-class OnnxNetwork(nn.Module):
+class OnnxNetwork(Network):
     """A network in an ONNX file, called like any other; it computes on the CPU.
 
     Attributes:
-        inputs: Names of the tensors that it takes.
         card: The card in the file.
+        shapes: Of the tensors that it takes, by name; the first axis is the batch.
     """
-
-    inputs: tuple[str, ...]
 
     def __init__(self, file: Path, device: str = "auto") -> None:
         """Open a file that `mer export` wrote.
@@ -69,7 +67,6 @@ class OnnxNetwork(nn.Module):
         Raises:
             MerError: onnxruntime is absent, the file is none of ours, or another device than the CPU is asked for.
         """
-        super().__init__()
         if device not in ("auto", "cpu"):
             raise MerError(f"ONNX files run on the CPU, not on {device}", fix="leave --device out, or give the run")
         if not file.is_file():
@@ -79,15 +76,18 @@ class OnnxNetwork(nn.Module):
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
         try:
-            self._session: Any = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            session: Any = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception:  # onnxruntime's own exceptions derive from nothing narrower
             raise MerError("not a readable ONNX file", where=file, fix="write it again with mer export") from None
-        text = self._session.get_modelmeta().custom_metadata_map.get("card")
+        text = session.get_modelmeta().custom_metadata_map.get("card")
         if text is None:
             raise MerError("the ONNX file has no card", where=file, fix="use a file that mer export wrote")
-        self.card = read_card(text, file)
-        self.shapes: dict[str, list[int | str]] = {each.name: each.shape for each in self._session.get_inputs()}
-        self.inputs = tuple(self.shapes)
+        card = read_card(text, file)
+        shapes: dict[str, list[int | str]] = {each.name: each.shape for each in session.get_inputs()}
+        self.view = view_of(tuple(shapes))
+        frames = int(shapes[self.view][1]) if self.view.endswith("sequence") else 0
+        super().__init__(card.size, frames=frames, takes_aus="aus" in shapes)
+        self.card, self.shapes, self._session = card, shapes, session
 
     def forward(self, **batch: Tensor) -> Output:
         """Run it on CPU tensors; it takes every one of `inputs`."""
@@ -111,7 +111,7 @@ def export(model: Path, out: Path, cache: Path | None = None) -> Exported:
     state, card = load_network(model)
     network = Model(rebuild(state, card, model), card, torch.device("cpu"), model)
     batches, compared = _batches(network, cache)
-    expected = [_probabilities(feed.run(network.network, batch), card.temperature) for batch in batches]
+    expected = [_probabilities(network.network.run(batch), card.temperature) for batch in batches]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / out.name
         _write(network.network, batches[0], json.dumps(asdict(card)), file)
@@ -153,8 +153,8 @@ def _batches(model: Model, cache: Path | None) -> tuple[list[dict[str, Tensor]],
     for shown in pictures:
         aus = (torch.rand(len(shown), len(AU_NUMBERS), generator=generator) < 0.2).float()
         for known in (True, False):
-            batch = {**feed.pictures(model.view, shown), "aus": aus, "aus_known": torch.full((len(shown),), known)}
-            batches.append({name: batch[name] for name in feed.input_names(model.network)})
+            batch = {**named_tensors(model.view, shown), "aus": aus, "aus_known": torch.full((len(shown),), known)}
+            batches.append({name: batch[name] for name in model.network.inputs})
     return batches, f"{len(pictures)} random pictures" if cache is None else f"{len(pictures)} clips of {cache}"
 
 
@@ -190,13 +190,12 @@ def _cached_pictures(model: Model, cache: Path) -> list[Tensor]:
 class _Positional(nn.Module):
     """The exporter counts arguments and wants tensors back."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        names = feed.input_names(self.network)
-        output = feed.run(self.network, dict(zip(names, tensors, strict=True)))
+        output = self.network.run(dict(zip(self.network.inputs, tensors, strict=True)))
         return (output.logits,) if output.au_logits is None else (output.logits, output.au_logits)
 
 
@@ -237,9 +236,9 @@ def _fixed_pools(network: nn.Module) -> Iterator[None]:
             setattr(parent, name, child)
 
 
-def _write(network: nn.Module, batch: dict[str, Tensor], card: str, file: Path) -> None:
+def _write(network: Network, batch: dict[str, Tensor], card: str, file: Path) -> None:
     onnx = cast(Any, _needed("onnx"))
-    outputs = ["logits"] if feed.run(network, batch).au_logits is None else ["logits", "au_logits"]
+    outputs = ["logits"] if network.run(batch).au_logits is None else ["logits", "au_logits"]
     with _fixed_pools(network), warnings.catch_warnings():
         # It warns that shapes become constants, which is meant, and that another exporter is newer: that one needs
         # packages which MediaPipe's pins do not allow.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -22,7 +23,6 @@ from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
-from mer_pipeline.inference.explain import Attention, Dynamic, attention, dynamic
 from mer_pipeline.inference.model import Model, NetworkOutput, load_model
 from mer_pipeline.inference.result import (
     AuSource,
@@ -32,6 +32,7 @@ from mer_pipeline.inference.result import (
     Unclassified,
     Verdict,
 )
+from mer_pipeline.networks import LineMap, Ranks
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.intervals import is_micro
 from mer_pipeline.spotting.video import Interval, spot_video
@@ -59,7 +60,8 @@ class ExpressionImages:
         clip: The path that was given.
         expression: What was found.
         onset, apex: (448, 448, 3) uint8 RGB crops.
-        attention: Where the network looked; None where it has no oriented attention.
+        attention: Of the last oriented layer, its `weights` enlarged to the side of the network's pictures; None where
+            there is none.
         dynamic: The dynamic image that it built; None where it builds none.
     """
 
@@ -67,8 +69,8 @@ class ExpressionImages:
     expression: Expression
     onset: Image
     apex: Image
-    attention: Attention | None
-    dynamic: Dynamic | None = None
+    attention: LineMap | None
+    dynamic: Ranks | None = None
 
 
 class Predictor:
@@ -293,7 +295,8 @@ class _Job:
         expression = predictor.expression(answer, keyframes, self.rate, self._seconds, stands_out)
         if self.on_expression is not None:
             large = dict(zip((at.frame for at in aligned), crop(images, aligned, _SIGHT_PX), strict=True))
-            saw = attention(predictor.model, answer.pictures), dynamic(predictor.model, answer.pictures)
+            seen = predictor.model.explain(answer.pictures)
+            saw = _enlarged(seen.attention, predictor.card.size), seen.ranks
             onset, apex = large[keyframes.onset_frame], large[keyframes.apex_frame]
             self.on_expression(ExpressionImages(str(self.footage.path), expression, onset, apex, *saw))
         return expression
@@ -319,6 +322,13 @@ def _read_aus(text: str, model: Model) -> tuple[AuSource, tuple[int, ...] | None
         numbers = ", ".join(map(str, AU_NUMBERS))
         raise MerError(f"{text!r} has none of the Action Units that networks know", fix=f"they are {numbers}")
     return "given", vector
+
+
+def _enlarged(attention: LineMap | None, size: int) -> LineMap | None:
+    if attention is None:
+        return None
+    weights = cv2.resize(attention.weights, (size, size), interpolation=cv2.INTER_CUBIC)
+    return replace(attention, weights=np.asarray(weights, np.float32))
 
 
 def _stands_out(looked: DetectionCounts) -> bool:

@@ -17,7 +17,7 @@ from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.normalise import normalise
 from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
-from mer_pipeline.networks import AU_COUNT, feed
+from mer_pipeline.networks import AU_COUNT, View, named_tensors
 from mer_pipeline.runs.card import Card
 from mer_pipeline.stages.keyframes import KeyFrames, uniform_frames
 
@@ -62,7 +62,7 @@ class CachedClips:
         onset, apex = self._crops(clip_id, self._key_frames(clip_id))
         return onset, apex
 
-    def batch(self, clip_id: str, view: feed.View, card: Card) -> dict[str, torch.Tensor]:
+    def batch(self, clip_id: str, view: View, card: Card) -> dict[str, torch.Tensor]:
         """What a network takes of one clip; its Action Units are unknown, and maps do not depend on them.
 
         Args:
@@ -77,9 +77,9 @@ class CachedClips:
         seen = normalise(images, card.mean, card.std) if view == "pair" else images.float()
         seen = seen / 255 if view == "sequence" else seen
         units = {"aus": torch.zeros(1, AU_COUNT), "aus_known": torch.zeros(1, dtype=torch.bool)}
-        return {**feed.pictures(view, seen[None]), **units}
+        return {**named_tensors(view, seen[None]), **units}
 
-    def _pictures(self, clip_id: str, view: feed.View, card: Card) -> npt.NDArray[Any]:
+    def _pictures(self, clip_id: str, view: View, card: Card) -> npt.NDArray[Any]:
         """(F, C, S, S) as the cache has them."""
         row = self.row(clip_id)
         if view == "pair":

@@ -17,7 +17,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inputs.views import of_view, pictures
 from mer_pipeline.labels import LabelSet, compare_with_published, default_label_set, label_set, label_set_from_file
-from mer_pipeline.networks.feed import View
+from mer_pipeline.networks import View
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from mer_pipeline.arrays import Pictures
 from mer_pipeline.cache import Artefact, Store
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
-from mer_pipeline.networks.feed import View
+from mer_pipeline.networks import View
 from mer_pipeline.stages.keyframes import KeyFrames, uniform_frames
 
 _NEEDS: dict[View, tuple[str, str]] = {

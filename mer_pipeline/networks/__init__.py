@@ -14,25 +14,31 @@ from mer_pipeline.networks.attention import (
     angle_parameters,
     learned_angles_deg,
 )
+from mer_pipeline.networks.base import VIEWS, Network, Output, View, named_tensors
+from mer_pipeline.networks.blocks import AU_COUNT
 from mer_pipeline.networks.cost import example_batch, multiply_accumulates
-from mer_pipeline.networks.fdp import FDP, Explanation
-from mer_pipeline.networks.interface import AU_COUNT, Network, Output
+from mer_pipeline.networks.explain import CellMap, Explanation, LineMap, Ranks
 from mer_pipeline.networks.registry import build, names, option_defaults
 
 __all__ = [
     "AU_COUNT",
-    "FDP",
     "MODES",
+    "VIEWS",
     "AttentionProfile",
+    "CellMap",
     "Explanation",
+    "LineMap",
     "Network",
     "OrientationAttention",
     "Output",
+    "Ranks",
+    "View",
     "angle_parameters",
     "build",
     "example_batch",
     "learned_angles_deg",
     "multiply_accumulates",
+    "named_tensors",
     "names",
     "option_defaults",
 ]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mer_pipeline.networks.explain import LineMap, Map, MapSource, to_array
 from mer_pipeline.networks.orientation import (
     LineGrid,
     bin_count,
@@ -67,7 +68,7 @@ class AttentionProfile(NamedTuple):
     width_px: int
 
 
-class OrientationAttention(nn.Module):
+class OrientationAttention(MapSource):
     """Re-weight a map by attention over the lines orthogonal to an axis.
 
     Per layer i, with f1 and f2 1x1 (linear over channels) and p_i the mean of every line of the axis:
@@ -146,6 +147,35 @@ class OrientationAttention(nn.Module):
         result = weighted.view(batch, height_px, width_px, channels).permute(0, 3, 1, 2)
         return result, AttentionProfile(values, presence, grid.theta, height_px, width_px)
 
+    def map_of(self, output: AttentionProfile) -> LineMap:
+        """The lines that cross the map, beyond whose corners there are spare ones."""
+        height, width, theta = output.height_px, output.width_px, float(output.theta)
+        centre = float(centre_position(output.theta.double(), height, width))
+        reach = (height - 1) / 2 * (abs(math.cos(theta)) + abs(math.sin(theta)))
+        first, last = math.floor(centre - reach + 1e-3), math.ceil(centre + reach - 1e-3)
+        values = output.values[:1].mean(2, keepdim=True)
+        start, end = ((edge - centre) / height for edge in (first, last))
+        grid = line_grid(output.theta, height, width, values.dtype)
+        weights = reweight(values.new_ones(1, height * width, 1), values, grid).reshape(height, width)
+        crossing = tuple(values[0, first : last + 1, 0].tolist())
+        return LineMap(self.map_title, math.degrees(theta), crossing, start, end, to_array(weights))
+
+    @contextmanager
+    def recorded(self, keep: Callable[[Map], None]) -> Iterator[None]:
+        """See `MapSource`; no hook sees the profile, because networks call `attend` by name."""
+        original = self.attend
+
+        def attend(x: Tensor, previous: AttentionProfile | None = None) -> tuple[Tensor, AttentionProfile]:
+            result = original(x, previous)
+            keep(self.map_of(result[1]))
+            return result
+
+        self.attend = attend  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del self.attend
+
     def _check(self, x: Tensor, previous: AttentionProfile | None) -> None:
         if x.ndim != 4 or x.shape[1] != self.channels:
             raise ValueError(f"the map has shape {tuple(x.shape)}, expected (B, {self.channels}, H, W)")
@@ -216,23 +246,6 @@ def _stride(old_hw: tuple[int, int], new_hw: tuple[int, int]) -> int:
     if ((old_hw[0] + 1) // 2, (old_hw[1] + 1) // 2) == new_hw:
         return 2
     raise ValueError(f"the previous map was {old_hw}, this one is {new_hw}: expected the same size or half of it")
-
-
-@contextmanager
-def recorded(layer: OrientationAttention, keep: Callable[[AttentionProfile], None]) -> Iterator[None]:
-    """Give `keep` every profile that the layer makes, which no hook sees: networks call `attend` by name."""
-    original = layer.attend
-
-    def attend(x: Tensor, previous: AttentionProfile | None = None) -> tuple[Tensor, AttentionProfile]:
-        result = original(x, previous)
-        keep(result[1])
-        return result
-
-    layer.attend = attend  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del layer.attend
 
 
 def angle_parameters(net: nn.Module) -> list[nn.Parameter]:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mer_pipeline.networks.interface import AU_COUNT
-
+AU_COUNT = 21  # length of the Action Unit vector: 1,2,4,5,6,7,9,10,12,14,15,16,17,18,20,23,24,25,26,28,45
 STRIDES = (1, 2, 2, 2)  # of the four stages; with the stem's 2 the motion map has stride 16
 
 

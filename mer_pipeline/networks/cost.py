@@ -6,16 +6,16 @@ import copy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from mer_pipeline.networks import feed
-from mer_pipeline.networks.interface import AU_COUNT
+from mer_pipeline.networks.base import Network
+from mer_pipeline.networks.blocks import AU_COUNT
 
 
-def example_batch(network: nn.Module, batch: int = 1, device: str | torch.device = "cpu") -> dict[str, Tensor]:
+def example_batch(network: Network, batch: int = 1, device: str | torch.device = "cpu") -> dict[str, Tensor]:
     """Zeros of the shapes that a network takes, all Action Units known."""
-    size, frames = int(network.size), int(getattr(network, "frames", 0))  # type: ignore[arg-type]
+    size, frames = network.size, network.frames
     shapes: dict[str, tuple[int, ...]] = {
         "onset": (batch, 3, size, size),
         "apex": (batch, 3, size, size),
@@ -26,10 +26,10 @@ def example_batch(network: nn.Module, batch: int = 1, device: str | torch.device
     }
     tensors = {name: torch.zeros(shape, device=device) for name, shape in shapes.items()}
     tensors["aus_known"] = torch.ones(batch, dtype=torch.bool, device=device)
-    return {name: tensors[name] for name in feed.input_names(network)}
+    return {name: tensors[name] for name in network.inputs}
 
 
-def multiply_accumulates(network: nn.Module) -> int:
+def multiply_accumulates(network: Network) -> int:
     """Multiply-accumulates of one clip's forward pass in eval mode: convolutions, matrix products, line sums.
 
     Sums, normalisations and activations are not counted, as usual. Nothing is computed, and the network is left as it
@@ -38,7 +38,7 @@ def multiply_accumulates(network: nn.Module) -> int:
     outline = copy.deepcopy(network).to("meta").eval()
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._embedding_bag_forward_only: _line_sums})
     with torch.no_grad(), counter:
-        feed.run(outline, example_batch(outline, device="meta"))
+        outline.run(example_batch(outline, device="meta"))
     return counter.get_total_flops() // 2
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from mer_pipeline.networks.attention import AttentionProfile, OrientationAttention, attention_layers
-from mer_pipeline.networks.blocks import ActionUnitInput, Stem, initialise, stages
+from mer_pipeline.networks.base import Network, Output
+from mer_pipeline.networks.blocks import AU_COUNT, ActionUnitInput, Stem, initialise, stages
 from mer_pipeline.networks.focalizer import STRIDE_PX, PositionFocalizer
-from mer_pipeline.networks.interface import AU_COUNT, Output, check_square
 
 HEADS = ("paper", "release")
 
@@ -91,7 +91,7 @@ def classifier(head: str, features: int, au_input: bool, classes: int) -> PaperH
     return kind(features, AU_COUNT if au_input else 0, classes)
 
 
-class FaceSleuth(nn.Module):
+class FaceSleuth(Network):
     """The whole network; with `attention="soa"` it is FaceSleuth-R.
 
     Args:
@@ -108,7 +108,8 @@ class FaceSleuth(nn.Module):
         au_input: whether Action Units enter the head and are estimated.
     """
 
-    inputs: tuple[str, ...]
+    view = "pair"
+    step_px = STRIDE_PX
 
     def __init__(
         self,
@@ -125,11 +126,7 @@ class FaceSleuth(nn.Module):
         head: str = "paper",
         au_input: bool = True,
     ) -> None:
-        super().__init__()
-        if size % STRIDE_PX:
-            raise ValueError(f"size is {size}: give a multiple of {STRIDE_PX}")
-        self.size = size
-        self.inputs = ("onset", "apex", "aus", "aus_known") if au_input else ("onset", "apex")
+        super().__init__(size, takes_aus=au_input)
         self.motion = MotionStream(stem, channels, attention, theta_deg)
         self.position = PositionFocalizer(size, channels[-1], embed_dim, drop_path) if position else None
         self.action_units = ActionUnitInput(channels[-1]) if au_input else None
@@ -142,12 +139,9 @@ class FaceSleuth(nn.Module):
 
         Raises ValueError for frames of another size.
         """
-        check_square("onset", onset, self.size)
-        check_square("apex", apex, self.size)
+        self.check(onset=onset, apex=apex)
         features = self.motion(apex - onset)
-        effective = au_logits = None
-        if self.action_units is not None:
-            effective, au_logits = self.action_units(features, aus, aus_known)
+        effective, au_logits = self.known_aus(features, aus, aus_known)
         if self.position is not None:
             features = features + self.position(onset, apex)
         return Output(self.head(features, effective), au_logits)

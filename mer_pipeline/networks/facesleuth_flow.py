@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from mer_pipeline.networks.base import Network, Output
 from mer_pipeline.networks.blocks import ActionUnitInput
 from mer_pipeline.networks.facesleuth import MotionStream, classifier
-from mer_pipeline.networks.interface import Output, check_square
 
-LEAST_SIZE_PX = 28
 STRIDE_PX = 8  # the stem keeps the size: 28 px would leave a map of 2 x 2 otherwise
 
 
-class FaceSleuthFlow(nn.Module):
+class FaceSleuthFlow(Network):
     """Motion under oriented attention, on (u, v, strain).
 
     Source: FaceSleuth's motion stream; flow of 28 x 28 pixels as the field's small networks take it (STSTNet).
@@ -29,7 +28,8 @@ class FaceSleuthFlow(nn.Module):
         au_input: whether Action Units enter the head and are estimated.
     """
 
-    inputs: tuple[str, ...]
+    view = "flow"
+    least_px = 28
 
     def __init__(
         self,
@@ -44,11 +44,7 @@ class FaceSleuthFlow(nn.Module):
         head: str = "paper",
         au_input: bool = True,
     ) -> None:
-        super().__init__()
-        if size < LEAST_SIZE_PX:
-            raise ValueError(f"size is {size}: give at least {LEAST_SIZE_PX}")
-        self.size = size
-        self.inputs = ("flow", "aus", "aus_known") if au_input else ("flow",)
+        super().__init__(size, takes_aus=au_input)
         self.scale = nn.BatchNorm2d(3)  # strain has another size than u and v
         self.motion = MotionStream(stem, channels, attention, theta_deg, stem_stride=1)
         side = -(-size // STRIDE_PX)
@@ -58,9 +54,7 @@ class FaceSleuthFlow(nn.Module):
 
     def forward(self, flow: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None) -> Output:
         """Flow (B, 3, size, size), AUs (B, 21), which of them are known (B,) -> logits."""
-        check_square("flow", flow, self.size)
+        self.check(flow=flow)
         features = self.motion(self.scale(flow))
-        effective = au_logits = None
-        if self.action_units is not None:
-            effective, au_logits = self.action_units(features, aus, aus_known)
+        effective, au_logits = self.known_aus(features, aus, aus_known)
         return Output(self.head(self.drop(features), effective), au_logits)

@@ -1,19 +1,20 @@
 """FDP: frames of a clip ranked in time, pooled into one dynamic representation, and the dynamic image built from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mer_pipeline.networks.base import Network, Output
+from mer_pipeline.networks.explain import Explanation, Ranks, to_array
 from mer_pipeline.networks.fdp_encoder import STRIDE_PX, FrameEncoder
-from mer_pipeline.networks.interface import Output, check_sequence
 from mer_pipeline.networks.rank_pooling import dynamic_image, rank_loss, rank_pool, running_means
 
 
-class Explanation(NamedTuple):
-    """What FDP sees in clips, to be shown."""
+class RankedClips(NamedTuple):
+    """Clips as FDP sees them."""
 
     scores: Tensor  # (B, T): rank score of every frame; trained to grow with time
     built: Tensor  # (B, 1, S, S): the dynamic image that the network builds, 0..1
@@ -79,7 +80,7 @@ def _convolutions(in_channels: int, channels: int) -> nn.Module:
     )
 
 
-class FDP(nn.Module):
+class FDP(Network):
     """Fine-grained dynamic perception (Shao et al., 2025): classes from the order of a clip's frames.
 
     Args:
@@ -97,7 +98,9 @@ class FDP(nn.Module):
         rank_weight: of the rank loss.
     """
 
-    inputs = ("sequence",)
+    view = "sequence"
+    step_px = STRIDE_PX
+    explains = True
 
     def __init__(
         self,
@@ -115,14 +118,9 @@ class FDP(nn.Module):
         image_weight: float = 100.0,
         rank_weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        if size < STRIDE_PX or size % STRIDE_PX:
-            raise ValueError(f"size is {size}: give a multiple of {STRIDE_PX}")
-        if frames < 2:
-            raise ValueError(f"frames is {frames}: give at least 2")
+        super().__init__(size, frames=frames)
         if len(image_widths) != 4:
             raise ValueError(f"image_widths are {list(image_widths)}: give 4 widths")
-        self.size, self.frames = size, frames
         self.image_weight, self.rank_weight = image_weight, rank_weight
         self.encode = FrameEncoder(widths, depths, stem, drop_path)
         self.rank = RankScorer(rank_channels)
@@ -148,15 +146,21 @@ class FDP(nn.Module):
         image_loss = F.mse_loss(built, dynamic_image(sequence.float()))
         return Output(logits, None, self.image_weight * image_loss + self.rank_weight * rank_loss(scores.float()))
 
+    def explain(self, batch: Mapping[str, Tensor]) -> Explanation:
+        """Rank scores and dynamic images of one clip."""
+        ranked = self.rank_clips(batch["sequence"])
+        built, target = to_array(ranked.built[0, 0]), to_array(ranked.target[0, 0])
+        return Explanation(ranks=Ranks(tuple(ranked.scores[0].tolist()), built, target))
+
     @torch.no_grad()
-    def explain(self, sequence: Tensor) -> Explanation:
+    def rank_clips(self, sequence: Tensor) -> RankedClips:
         """Rank scores and dynamic images of clips (B, T, 1, size, size); call `eval()` first."""
         representation, scores = self._perceive(sequence)
         built = self.build(representation).float().sigmoid()
-        return Explanation(scores.float(), built, dynamic_image(sequence.float()))
+        return RankedClips(scores.float(), built, dynamic_image(sequence.float()))
 
     def _perceive(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
-        check_sequence("sequence", sequence, self.size)
+        self.check(sequence=sequence)
         planes = self.encode((2 * sequence - 1).flatten(0, 1)).unflatten(0, (-1, sequence.shape[1]))
         features, scores = self.rank(planes)
         return rank_pool(features), scores

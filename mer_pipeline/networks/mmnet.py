@@ -7,12 +7,13 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from mer_pipeline.networks.blocks import STRIDES, ActionUnitInput, Stem, initialise, stages
+from mer_pipeline.networks.base import Network, Output
+from mer_pipeline.networks.blocks import AU_COUNT, STRIDES, ActionUnitInput, Stem, initialise, stages
+from mer_pipeline.networks.explain import CellMap, MapSource, to_array
 from mer_pipeline.networks.focalizer import STRIDE_PX
-from mer_pipeline.networks.interface import AU_COUNT, Output, check_square
 
 
-class SpatialAttention(nn.Module):
+class SpatialAttention(MapSource):
     """One value a pixel from the mean and maximum over channels: sigmoid(BN(conv1x1([mean, max]))).
 
     The previous layer's attention, max-pooled 3 stride 2 where the map shrank, multiplies it (continuity).
@@ -32,12 +33,18 @@ class SpatialAttention(nn.Module):
             attention = attention * self.shrink(previous)
         return x * attention, attention
 
+    def map_of(self, output: tuple[Tensor, Tensor]) -> CellMap:
+        """The attention of the layer."""
+        return CellMap(self.map_title, to_array(output[1][0, 0]))
 
-class PositionCalibration(nn.Module):
+
+class PositionCalibration(MapSource):
     """A small ViT on the onset averaged to the motion map's grid, one token a cell.
 
     Source: MMNet's position calibration module: 14x14, patch 1, width 512, depth 2, 4 heads.
     """
+
+    map_title = "position"
 
     def __init__(self, grid: int, width: int) -> None:
         super().__init__()
@@ -58,8 +65,12 @@ class PositionCalibration(nn.Module):
         tokens: Tensor = self.vit.forward_features(F.adaptive_avg_pool2d(onset, self.grid))
         return tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))
 
+    def map_of(self, output: Tensor) -> CellMap:
+        """The norm over channels."""
+        return CellMap(self.map_title, to_array(output[0].float().norm(dim=0)))
 
-class MMNet(nn.Module):
+
+class MMNet(Network):
     """MMNet on onset and apex.
 
     Args:
@@ -71,7 +82,8 @@ class MMNet(nn.Module):
         au_input: whether Action Units enter the last layer and are estimated (not part of the original).
     """
 
-    inputs: tuple[str, ...]
+    view = "pair"
+    step_px = STRIDE_PX
 
     def __init__(
         self,
@@ -83,13 +95,9 @@ class MMNet(nn.Module):
         position: bool = True,
         au_input: bool = False,
     ) -> None:
-        super().__init__()
-        if size % STRIDE_PX:
-            raise ValueError(f"size is {size}: give a multiple of {STRIDE_PX}")
+        super().__init__(size, takes_aus=au_input)
         if len(stem) != 2 or len(channels) != 4 or channels[-1] % 4:
             raise ValueError(f"stem is {list(stem)} and channels {list(channels)}: give 2 and 4 widths, the last 4k")
-        self.size = size
-        self.inputs = ("onset", "apex", "aus", "aus_known") if au_input else ("onset", "apex")
         self.stem = Stem(stem)
         self.stages = stages(stem[-1], channels)
         self.attentions = nn.ModuleList(SpatialAttention(stride) for stride in STRIDES)
@@ -103,15 +111,12 @@ class MMNet(nn.Module):
         self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None
     ) -> Output:
         """Frames (B, 3, size, size), AUs (B, 21), which of them are known (B,) -> logits."""
-        check_square("onset", onset, self.size)
-        check_square("apex", apex, self.size)
+        self.check(onset=onset, apex=apex)
         x: Tensor = self.stem(apex - onset)
         previous: Tensor | None = None
         for stage, attention in zip(self.stages, self.attentions, strict=True):
             x, previous = attention(stage(x), previous)
-        effective = au_logits = None
-        if self.action_units is not None:
-            effective, au_logits = self.action_units(x, aus, aus_known)
+        effective, au_logits = self.known_aus(x, aus, aus_known)
         if self.position is not None:
             x = x + self.position(onset)
         flat = x.flatten(1)

@@ -5,8 +5,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch import nn
-
+from mer_pipeline.networks.base import Network
 from mer_pipeline.networks.facesleuth import FaceSleuth
 from mer_pipeline.networks.facesleuth_flow import FaceSleuthFlow
 from mer_pipeline.networks.fdp import FDP
@@ -15,7 +14,7 @@ from mer_pipeline.networks.resnet import ResNet18
 from mer_pipeline.networks.resnet3d import ResNet3D
 from mer_pipeline.networks.ststnet import STSTNet
 
-_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+_NETWORKS: dict[str, Callable[..., Network]] = {
     "facesleuth": FaceSleuth,
     "facesleuth_flow": FaceSleuthFlow,
     "fdp": FDP,
@@ -41,7 +40,7 @@ def option_defaults(name: str) -> dict[str, Any]:
     }
 
 
-def build(name: str, *, classes: int, size: int, **options: Any) -> nn.Module:
+def build(name: str, *, classes: int, size: int, **options: Any) -> Network:
     """Build a network with fresh weights (torch's random state decides them).
 
     Args:
@@ -63,7 +62,7 @@ def build(name: str, *, classes: int, size: int, **options: Any) -> nn.Module:
     return constructor(classes, size, **options)
 
 
-def _constructor(name: str) -> Callable[..., nn.Module]:
+def _constructor(name: str) -> Callable[..., Network]:
     if name not in _NETWORKS:
         raise ValueError(f"no network is named {name!r}: {_nearest(name, _NETWORKS)}")
     return _NETWORKS[name]

@@ -4,11 +4,11 @@ import torch
 from timm.models import resnet
 from torch import Tensor, nn
 
-from mer_pipeline.networks.blocks import ActionUnitInput
-from mer_pipeline.networks.interface import AU_COUNT, Output, check_square
+from mer_pipeline.networks.base import Network, Output
+from mer_pipeline.networks.blocks import AU_COUNT, ActionUnitInput
 
 
-class ResNet18(nn.Module):
+class ResNet18(Network):
     """timm's resnet18 without pretrained weights, average pooling, AUs, one linear layer.
 
     Args:
@@ -17,12 +17,10 @@ class ResNet18(nn.Module):
         au_input: whether Action Units enter the last layer and are estimated.
     """
 
-    inputs: tuple[str, ...]
+    view = "pair"
 
     def __init__(self, classes: int, size: int, *, au_input: bool = False) -> None:
-        super().__init__()
-        self.size = size
-        self.inputs = ("onset", "apex", "aus", "aus_known") if au_input else ("onset", "apex")
+        super().__init__(size, takes_aus=au_input)
         self.backbone: nn.Module = resnet.resnet18(pretrained=False, num_classes=0, global_pool="")
         width = 512
         self.action_units = ActionUnitInput(width, cells=min(7, -(-size // 32))) if au_input else None
@@ -32,11 +30,10 @@ class ResNet18(nn.Module):
         self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None
     ) -> Output:
         """Frames (B, 3, size, size), AUs (B, 21), which of them are known (B,) -> logits."""
-        check_square("onset", onset, self.size)
-        check_square("apex", apex, self.size)
+        self.check(onset=onset, apex=apex)
         maps: Tensor = self.backbone(apex - onset)
         flat = maps.mean(dim=(2, 3))
-        if self.action_units is None:
-            return Output(self.classify(flat))
-        effective, au_logits = self.action_units(maps, aus, aus_known)
-        return Output(self.classify(torch.cat([flat, effective.to(flat.dtype)], dim=1)), au_logits)
+        effective, au_logits = self.known_aus(maps, aus, aus_known)
+        if effective is not None:
+            flat = torch.cat([flat, effective.to(flat.dtype)], dim=1)
+        return Output(self.classify(flat), au_logits)

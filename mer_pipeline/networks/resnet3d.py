@@ -3,10 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from mer_pipeline.networks.base import Network, Output
 from mer_pipeline.networks.blocks import ActionUnitHead
-from mer_pipeline.networks.interface import Output, check_sequence
-
-LEAST_SIZE_PX = 28
 
 
 class Block(nn.Module):
@@ -33,7 +31,7 @@ class Block(nn.Module):
         return result
 
 
-class ResNet3D(nn.Module):
+class ResNet3D(Network):
     """The strong plain baseline: its motion is measured beforehand, so it has little left to learn.
 
     Source: the 3-D ResNet-18 of Hara et al. (ICCV workshops 2017) with a smaller stem (3x3x3, space halved, no max
@@ -49,7 +47,8 @@ class ResNet3D(nn.Module):
         au_head: whether Action Units are estimated.
     """
 
-    inputs = ("flow_sequence",)
+    view = "flow_sequence"
+    least_px = 28
 
     def __init__(
         self,
@@ -61,12 +60,7 @@ class ResNet3D(nn.Module):
         dropout: float = 0.2,
         au_head: bool = True,
     ) -> None:
-        super().__init__()
-        if size < LEAST_SIZE_PX:
-            raise ValueError(f"size is {size}: give at least {LEAST_SIZE_PX}")
-        if frames < 2:
-            raise ValueError(f"frames is {frames}: give at least 2")
-        self.size, self.frames = size, frames
+        super().__init__(size, frames=frames)
         self.scale = nn.BatchNorm3d(3)  # strain has another size than u and v
         self.stem = nn.Sequential(
             nn.Conv3d(3, width, 3, stride=(1, 2, 2), padding=1, bias=False),
@@ -89,7 +83,7 @@ class ResNet3D(nn.Module):
 
         Raises ValueError for flow of another size, or fewer than two frames.
         """
-        check_sequence("flow_sequence", flow_sequence, self.size)
+        self.check(flow_sequence=flow_sequence)
         # On the CPU, torch 2.15 gives wrong gradients of 3-D convolutions in bfloat16 where two frames are left.
         with torch.autocast("cpu", enabled=False):
             maps = self.blocks(self.stem(self.scale(flow_sequence.transpose(1, 2)))).mean(dim=2)

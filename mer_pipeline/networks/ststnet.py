@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from mer_pipeline.networks.interface import Output, check_square
+from mer_pipeline.networks.base import Network, Output
 
 
-class STSTNet(nn.Module):
+class STSTNet(Network):
     """Shallow triple stream three-dimensional CNN (Liong et al., FG 2019, section III).
 
     Three parallel 3x3 convolutions with 3, 5 and 8 filters on (u, v, strain), each followed by batch norm and 3x3 max
@@ -20,13 +20,11 @@ class STSTNet(nn.Module):
         dropout: in each stream while training.
     """
 
-    inputs = ("flow",)
+    view = "flow"
+    least_px = 10
 
     def __init__(self, classes: int, size: int, *, filters: tuple[int, ...] = (3, 5, 8), dropout: float = 0.5) -> None:
-        super().__init__()
-        if size < 10:
-            raise ValueError(f"size is {size}: give at least 10")
-        self.size = size
+        super().__init__(size)
         self.streams = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(3, width, 3, padding=2),
@@ -44,6 +42,6 @@ class STSTNet(nn.Module):
 
     def forward(self, flow: Tensor) -> Output:
         """Flow (B, 3, size, size): u, v, strain -> logits."""
-        check_square("flow", flow, self.size)
+        self.check(flow=flow)
         maps = torch.cat([stream(flow) for stream in self.streams], dim=1)
         return Output(self.classify(self.pool(maps).flatten(1)))

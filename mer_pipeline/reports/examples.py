@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import torch
 from markupsafe import Markup
@@ -17,10 +18,10 @@ from mer_pipeline import networks
 from mer_pipeline.arrays import Image
 from mer_pipeline.figures.attention_map import data_uri, difference, heat, unit_image
 from mer_pipeline.figures.charts import rank_scores
-from mer_pipeline.inference.looks import CellMap, LineMap, Loaded, Ranks, explains, load, look
+from mer_pipeline.inference.model import rebuild
 from mer_pipeline.inputs.cached import CachedClips
-from mer_pipeline.networks import feed
-from mer_pipeline.runs.card import Prediction
+from mer_pipeline.networks import CellMap, LineMap, Network, Ranks
+from mer_pipeline.runs.card import Card, Prediction, load_network
 from mer_pipeline.runs.run import Run, well_formed
 
 EXAMPLES = 5
@@ -73,7 +74,7 @@ def explained(run: Run) -> bool:
     with well_formed(run.folder / "run.json"), torch.device("meta"):
         size = int(run.facts["data"]["size"])
         outline = networks.build(recipe["network"], classes=len(run.classes), size=size, **recipe["options"])
-    return explains(outline)
+    return outline.explains
 
 
 def looked_at(run: Run, clips: CachedClips, with_faces: bool) -> list[Example]:
@@ -83,14 +84,17 @@ def looked_at(run: Run, clips: CachedClips, with_faces: bool) -> list[Example]:
         MerError: A network or a picture is absent or damaged.
     """
     folders = {clip: fold.folder for fold in run.folds for clip in fold.clips}
-    loaded: dict[object, Loaded] = {}
+    loaded: dict[Path, tuple[Network, Card]] = {}
     numbers, found = count(), []
     for prediction in one_of_each_class(run):
         folder = folders[prediction.clip_id]
         if folder not in loaded:
-            loaded = {folder: load(folder)}  # one at a time: a large network has hundreds of megabytes
-        network, card = loaded[folder].network, loaded[folder].card
-        seen = look(network, clips.batch(prediction.clip_id, feed.view(network), card))
+            state, card = load_network(folder)
+            loaded = {
+                folder: (rebuild(state, card, folder).eval(), card)
+            }  # one at a time: a large network has hundreds of megabytes
+        network, card = loaded[folder]
+        seen = network.explain(clips.batch(prediction.clip_id, network.view, card))
         faced = clips.shows_face(prediction.clip_id)
         face = clips.pair(prediction.clip_id)[0] if with_faces and faced else None
         if seen.ranks is not None:

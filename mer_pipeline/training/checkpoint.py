@@ -10,9 +10,10 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mer_pipeline.cache import private_folder, write_atomically
+from mer_pipeline.networks import Network
 
 
 @dataclass
@@ -25,7 +26,7 @@ class TrainingState:
         device: Where; its own random numbers (dropout) are kept too.
     """
 
-    network: nn.Module
+    network: Network
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     generator: torch.Generator

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mer_pipeline import networks
 from mer_pipeline.evaluation.metrics import uf1
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.inputs.normalise import normalise
-from mer_pipeline.networks import feed
+from mer_pipeline.networks import Network, named_tensors
 from mer_pipeline.training.augment import augment
 from mer_pipeline.training.checkpoint import TrainingState
 from mer_pipeline.training.recipe import Recipe
@@ -57,7 +57,7 @@ class Trained:
         history: What happened in each epoch.
     """
 
-    network: nn.Module
+    network: Network
     last: dict[str, Tensor]
     chosen: dict[str, Tensor]
     oracle: Tensor | None
@@ -225,13 +225,13 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def au_sources(network: nn.Module) -> tuple[str, ...]:
+def au_sources(network: Network) -> tuple[str, ...]:
     """The AU sources that a network can be tested with; `unused` where it takes no AUs."""
-    return ("predicted", "annotated", "none") if "aus" in feed.input_names(network) else ("unused",)
+    return ("predicted", "annotated", "none") if network.takes_aus else ("unused",)
 
 
 @torch.no_grad()
-def predict(network: nn.Module, clips: ClipSet, rows: Sequence[int], aus: str, device: torch.device) -> Tensor:
+def predict(network: Network, clips: ClipSet, rows: Sequence[int], aus: str, device: torch.device) -> Tensor:
     """Class probabilities of some clips with one AU source; (rows, classes) float32 on the CPU."""
     network.eval()
     parts = []
@@ -239,7 +239,7 @@ def predict(network: nn.Module, clips: ClipSet, rows: Sequence[int], aus: str, d
         known = clips.aus_known[chosen] if aus == "annotated" else torch.full(chosen.shape, aus == "none")
         values = torch.zeros_like(clips.aus[chosen]) if aus == "none" else clips.aus[chosen]
         with _autocast(device):
-            output = feed.run(network, _inputs(clips, _images(clips, chosen, device), values, known))
+            output = network.run(_inputs(clips, _images(clips, chosen, device), values, known))
         parts.append(output.logits.float().softmax(1).cpu())
     return torch.cat(parts)
 
@@ -253,11 +253,11 @@ def _images(clips: ClipSet, chosen: Tensor, device: torch.device) -> Tensor:
 
 
 def _inputs(clips: ClipSet, images: Tensor, aus: Tensor, known: Tensor) -> dict[str, Tensor]:
-    return {**feed.pictures(clips.view, images), "aus": aus.to(images.device), "aus_known": known.to(images.device)}
+    return {**named_tensors(clips.view, images), "aus": aus.to(images.device), "aus_known": known.to(images.device)}
 
 
 def _loss(
-    network: nn.Module,
+    network: Network,
     clips: ClipSet,
     chosen: Tensor,
     recipe: Recipe,
@@ -276,7 +276,7 @@ def _loss(
     # A network that only ever sees annotated AUs learns to read the label off them; at random it gets its own estimate.
     substituted = torch.rand(len(chosen), generator=generator) < recipe.au_substitution
     known = clips.aus_known[chosen] & ~substituted
-    output = feed.run(network, _inputs(clips, images, clips.aus[chosen], known))
+    output = network.run(_inputs(clips, images, clips.aus[chosen], known))
     loss = F.cross_entropy(output.logits.float(), clips.labels[chosen].to(device), weight=weight)
     if output.au_logits is not None and recipe.au_loss:
         annotated = clips.aus_known[chosen].to(device).float()[:, None]
@@ -296,9 +296,7 @@ def _batches(rows: Tensor, size: int, generator: torch.Generator) -> Iterator[Te
     return iter(parts)
 
 
-def _optimiser(
-    network: nn.Module, recipe: Recipe
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+def _optimiser(network: Network, recipe: Recipe) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     angles = networks.angle_parameters(network)
     turned = {id(parameter) for parameter in angles}
     others = [parameter for parameter in network.parameters() if id(parameter) not in turned]

@@ -14,7 +14,7 @@ import torch
 
 from mer_pipeline import networks
 from mer_pipeline.errors import MerError
-from mer_pipeline.networks.feed import View, input_names, view
+from mer_pipeline.networks import Network, View
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -130,18 +130,18 @@ class Recipe:
     @property
     def view(self) -> View:
         """What the network looks at."""
-        return view(self._usual)
+        return self._usual.view
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The tensors that the network takes."""
-        return input_names(self._usual)
+        return self._usual.inputs
 
     @functools.cached_property
-    def _usual(self) -> torch.nn.Module:
+    def _usual(self) -> Network:
         return self.outline()
 
-    def outline(self, size: int | None = None, classes: int = 5) -> torch.nn.Module:
+    def outline(self, size: int | None = None, classes: int = 5) -> Network:
         """The network without its weights: nothing is allocated.
 
         Args:

@@ -8,7 +8,7 @@ from mer_pipeline.figures.attention_map import data_uri, difference, heat
 from mer_pipeline.figures.charts import curve, half_circle, rank_scores, reliability
 from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow
 from mer_pipeline.figures.svg import element, ticks
-from mer_pipeline.inference.looks import CellMap, LineMap
+from mer_pipeline.networks import CellMap, LineMap
 from mer_pipeline.runs.card import Prediction
 
 
@@ -78,7 +78,7 @@ def test_maps():
     assert even.count("<rect") == 4
     assert 'class="outline"' in even
     face = np.zeros((8, 8, 3), np.uint8)
-    line = heat(LineMap("layer 1", 90.0, (0.0, 1.0), -0.5, 0.5), 7, face, outline=True)
+    line = heat(LineMap("layer 1", 90.0, (0.0, 1.0), -0.5, 0.5, np.zeros((2, 2), np.float32)), 7, face, outline=True)
     assert 'id="lines-7"' in line
     assert 'x1="50" y1="0" x2="50" y2="100"' in line  # 90 degrees: from above to below
     assert "data:image/jpeg" in line

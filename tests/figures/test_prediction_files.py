@@ -11,7 +11,6 @@ from mer_pipeline.figures.expression_sheet import draw_sheet
 from mer_pipeline.figures.overlay import Panel
 from mer_pipeline.figures.prediction_files import PredictionFiles
 from mer_pipeline.inference import ClipResult, Predictor
-from mer_pipeline.inference.explain import attention
 from mer_pipeline.inference.result import Unclassified
 from mer_pipeline.spotting.video import Timeline
 from mer_pipeline.stages.preprocess import Parameters, preprocess
@@ -86,8 +85,8 @@ def test_attention_lies_along_the_lines_of_its_axis(run):
     import torch
 
     size = model.card.size
-    seen = attention(model, torch.randn(1, 2, 3, size, size))
-    assert seen.weights.shape == (size, size)
+    seen = model.explain(torch.randn(1, 2, 3, size, size)).attention
+    assert seen.weights.shape == (-(-size // 16), -(-size // 16))
     assert np.ptp(seen.weights) > 0
     assert 0 <= seen.theta_deg < 180
     assert "attend" not in vars(next(part for part in model.network.modules() if hasattr(part, "attend")))

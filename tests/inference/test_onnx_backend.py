@@ -10,7 +10,6 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.inference import Predictor
 from mer_pipeline.inference import onnx_backend as module
 from mer_pipeline.inference.onnx_backend import OnnxNetwork, export
-from mer_pipeline.networks import feed
 from mer_pipeline.runs.card import Card, save_network
 
 
@@ -83,10 +82,12 @@ def test_every_kind_of_network_predicts_as_a_run_and_as_a_file(tmp_path, clip, n
     batch = {name: torch.rand(3, *shape[1:]) for name, shape in opened.shapes.items() if name != "aus_known"}
     batch |= {"aus_known": torch.tensor([True, False, True])} if "aus_known" in opened.inputs else {}
     assert opened(**batch).logits.shape == (3, 3), "any number of clips at once"
-    found = []
+    found, built = [], networks.build(name, classes=3, size=size, **options)
+    described = (built.view, built.inputs, built.size, built.frames)
     for model in (run, file):
         with Predictor(model, "cpu") as predictor:
-            assert feed.view(predictor.model.network) == predictor.model.view
+            network = predictor.model.network
+            assert (network.view, network.inputs, network.size, network.frames) == described
             result = predictor(clip, fps=200)
         assert result.warnings == []
         found.append(list(result.expressions[0].probabilities.values()))

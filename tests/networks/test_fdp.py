@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from scipy.stats import kendalltau
 from torch import Tensor, nn
 
-from mer_pipeline.networks import FDP
+from mer_pipeline.networks.fdp import FDP
 from mer_pipeline.networks.rank_pooling import dynamic_image, rank_loss, rank_pool, running_means
 from tests.networks.tiny import random_batch, tiny
 
@@ -89,7 +89,7 @@ def judge(options: dict, *, size: int, clips: int, steps: int) -> dict[str, floa
     sequence, labels = ordered_clips(200, size, seed=1)
     net = train(tiny("fdp", size=size, classes=2, **options), bag=False, clips=clips, steps=steps)
     bag = train(tiny("fdp", size=size, classes=2, **options), bag=True, clips=clips, steps=steps)
-    scores, built, target = net.explain(sequence)
+    scores, built, target = net.rank_clips(sequence)
     return {
         "accuracy": accuracy(net, sequence, labels),
         "bag of frames": accuracy(bag, sequence, labels),
@@ -162,7 +162,7 @@ def test_own_loss_is_the_weighted_sum_and_only_there_while_training() -> None:
 def test_explanation_has_a_score_a_frame_and_two_images() -> None:
     net = tiny("fdp").eval()
     (sequence,) = random_batch(net, 2).values()
-    scores, built, target = net.explain(sequence)
+    scores, built, target = net.rank_clips(sequence)
     assert scores.shape == (2, FRAMES)
     assert built.shape == target.shape == (2, 1, 32, 32)
     assert not scores.requires_grad

@@ -8,10 +8,11 @@ import torch
 
 from mer_pipeline import networks
 from mer_pipeline.errors import MerError
-from mer_pipeline.inference.looks import LineMap, load, look
+from mer_pipeline.inference.model import rebuild
 from mer_pipeline.inputs.cached import CachedClips
-from mer_pipeline.networks import feed
+from mer_pipeline.networks import LineMap
 from mer_pipeline.reports import write_report
+from mer_pipeline.runs.card import load_network
 from mer_pipeline.runs.run import read_run
 from tests.reports import pages
 
@@ -216,11 +217,12 @@ def test_a_network_is_shown_what_it_was_tested_on(run, cache):
     """The network of the fold that held a clip out gives, on the cached picture, the prediction that was recorded."""
     found, clips = read_run(run), CachedClips(cache)
     for fold in found.folds:
-        loaded = load(fold.folder)
+        state, card = load_network(fold.folder)
+        network = rebuild(state, card, fold.folder).eval()
         for prediction in (p for p in found.predictions if p.clip_id in fold.clips):
-            batch = clips.batch(prediction.clip_id, feed.view(loaded.network), loaded.card)
+            batch = clips.batch(prediction.clip_id, network.view, card)
             with torch.no_grad():
-                answer = feed.run(loaded.network, batch).logits.softmax(1)[0]
+                answer = network.run(batch).logits.softmax(1)[0]
             assert np.allclose(answer, prediction.probabilities, atol=1e-4)
 
 
@@ -235,7 +237,7 @@ def test_a_line_map_is_the_attention_at_every_pixel(theta_deg):
     passed = []
     flow = torch.randn(1, 3, 28, 28)
     network.motion.stages[0].register_forward_hook(lambda module, inputs, output: passed.append(output))
-    found = look(network, {"flow": flow, "aus": torch.zeros(1, 21), "aus_known": torch.zeros(1, dtype=torch.bool)})
+    found = network.explain({"flow": flow, "aus": torch.zeros(1, 21), "aus_known": torch.zeros(1, dtype=torch.bool)})
     line = found.maps[0]
     assert isinstance(line, LineMap)
     weighted = layer.attend(passed[0])[0]
@@ -262,7 +264,7 @@ def test_rank_scores_and_dynamic_images_of_fdp():
         stem=[4, 4, 4],
         image_widths=[4, 4, 4, 4],
     ).eval()
-    found = look(network, {"sequence": torch.rand(1, 8, 1, 32, 32)})
+    found = network.explain({"sequence": torch.rand(1, 8, 1, 32, 32)})
     assert len(found.ranks.scores) == 8
     assert found.ranks.built.shape == found.ranks.target.shape == (32, 32)
     assert 0 <= found.ranks.built.min() <= found.ranks.built.max() <= 1

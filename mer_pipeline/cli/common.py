@@ -23,11 +23,45 @@ from rich.table import Table
 
 from mer_pipeline import progress as reports
 from mer_pipeline.errors import MerError
+from mer_pipeline.faces.detectors import DETECTORS, Detector, choose_detector
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31, help="Of everything drawn at random.")]
+
+
+def _known_detector(name: str | None) -> str | None:
+    """Refuse a name that is not in the table, as a wrong command."""
+    if name is not None and name not in DETECTORS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(DETECTORS)}.")
+    return name
+
+
+DetectorName = Annotated[
+    str,
+    typer.Option(
+        callback=_known_detector,
+        metavar="|".join(DETECTORS),
+        help="What finds faces: " + "; ".join(f"{name}, {kind.words}" for name, kind in DETECTORS.items()) + ".",
+    ),
+]
+CardDetector = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        callback=_known_detector,
+        metavar="|".join(DETECTORS),
+        help="What finds faces, in the place of what found those of the training clips.",
+        show_default=False,
+    ),
+]
+PredictorFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--predictor", help="dlib's file of 68 points; MER_DLIB_PREDICTOR where not given.", show_default=False
+    ),
+]
 RawFolder = Annotated[Path, typer.Argument(help="The dataset's folder as it was handed out.")]
 Dataset = Annotated[str, typer.Option(help="Which dataset it is; auto recognises it from the layout.")]
 Corrected = Annotated[
@@ -37,6 +71,17 @@ Corrected = Annotated[
 # Wide enough for tables also where output goes to a file, whose width rich would take as 80.
 _out = Console(soft_wrap=True)
 _err = Console(stderr=True)
+
+
+def card_detector(name: str | None, predictor: Path | None) -> Detector | None:
+    """The detector that a user chose; None leaves the choice to the network's card.
+
+    Raises:
+        MerError: What it needs is absent.
+    """
+    if name is None and predictor is None:
+        return None
+    return choose_detector(name or "dlib", predictor)
 
 
 def say_error(error: MerError) -> None:

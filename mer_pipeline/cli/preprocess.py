@@ -10,7 +10,9 @@ import typer
 from mer_pipeline.cli.common import (
     Corrected,
     Dataset,
+    DetectorName,
     Json,
+    PredictorFile,
     Quiet,
     RawFolder,
     progress_bar,
@@ -23,16 +25,13 @@ from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.align import Registration
 from mer_pipeline.faces.crop import DEFAULT_SIZE
-from mer_pipeline.faces.detectors import Name, choose_detector
+from mer_pipeline.faces.detectors import choose_detector
 from mer_pipeline.stages.flow import Method
 
 if TYPE_CHECKING:
     from mer_pipeline.stages.preprocess import Summary
 
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores where not given.")]
-Predictor = Annotated[
-    Path | None, typer.Option(help="dlib's file of 68 points; MER_DLIB_PREDICTOR where not given.", show_default=False)
-]
 FlowImages = Annotated[
     Path | None, typer.Option(help="Also write the motion here as 28x28 flow images, like published ones.")
 ]
@@ -43,10 +42,8 @@ def preprocess(
     out: Annotated[Path, typer.Option(help="The cache folder; several datasets may share one.")],
     dataset: Dataset = "auto",
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the face crops in pixels.")] = DEFAULT_SIZE,
-    detector: Annotated[
-        Name, typer.Option(help="Who finds the face; none if pictures are already cropped to it.")
-    ] = "mediapipe",
-    predictor: Predictor = None,
+    detector: DetectorName = "mediapipe",
+    predictor: PredictorFile = None,
     registration: Annotated[
         Registration, typer.Option(help="Remove the head's drift since the onset, or not.")
     ] = "stable",

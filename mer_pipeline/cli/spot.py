@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Json, Quiet, progress_bar, say, say_error, say_json, say_table, say_warning
+from mer_pipeline.cli.common import (
+    DetectorName,
+    Json,
+    PredictorFile,
+    Quiet,
+    progress_bar,
+    say,
+    say_error,
+    say_json,
+    say_table,
+    say_warning,
+)
 from mer_pipeline.errors import MerError
+from mer_pipeline.faces.detectors import choose_detector
 
 if TYPE_CHECKING:
     from mer_pipeline.spotting.video import Spotting
@@ -30,6 +42,8 @@ def spot(
         ),
     ] = None,
     fps: Annotated[float | None, typer.Option(min=1, help="Frames a second, for folders of frames.")] = None,
+    detector: DetectorName = "mediapipe",
+    predictor: PredictorFile = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -39,7 +53,8 @@ def spot(
     from mer_pipeline.spotting.evaluate import spot_videos
 
     with progress_bar(quiet, resume="") as progress:
-        result = spot_videos(videos or [], fps=fps, truth=evaluate, progress=progress)
+        chosen = choose_detector(detector, predictor)
+        result = spot_videos(videos or [], fps=fps, truth=evaluate, detector=chosen, progress=progress)
     scores = None if result.scores is None else {kind: each.as_json() for kind, each in result.scores.items()}
     if as_json:
         entries = [spotting.as_json() for spotting in result.videos]

@@ -21,8 +21,6 @@ from mer_pipeline.arrays import FloatImage, Image, Matrix
 from mer_pipeline.faces.landmarks import EYES_UNIT_XY, Landmarks
 from mer_pipeline.faces.registration import CELLS, Template, similarity
 
-VERSION = 3
-
 Registration = Literal["stable", "none"]
 
 # Registration works on a grid of this many pixels: one is about one pixel of a 640x480 recording of a face.

@@ -10,7 +10,6 @@ import numpy as np
 from mer_pipeline.arrays import Image
 from mer_pipeline.faces.align import AlignedFace, warp
 
-VERSION = 2
 DEFAULT_SIZE = 224
 
 

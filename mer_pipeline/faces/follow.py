@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
 
@@ -50,13 +48,18 @@ class DetectionCounts:
     salience: float | None = None
     strength_px: float | None = None
 
-    def at(self, finder: FaceFinder, image: npt.NDArray[np.uint8]) -> Landmarks | None:
-        """Look at one frame; the largest face."""
+    def at(self, finder: FaceFinder, image: Image) -> Landmarks | None:
+        """The largest face of one frame."""
+        found = self.all(finder, image)
+        return found[0] if found else None
+
+    def all(self, finder: FaceFinder, image: Image) -> list[Landmarks]:
+        """Every face of one frame, largest first."""
         found = finder(image)
         self.frames += 1
         self.with_face += bool(found)
         self.faces = max(self.faces, len(found))
-        return found[0] if found else None
+        return found
 
 
 def follow(found: Mapping[int, Sequence[Landmarks]]) -> Followed | None:

@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-VERSION = 2
 POINTS = 478  # Face Mesh with refined irises
 
 Scheme = Literal["mesh", "dlib68", "picture"]

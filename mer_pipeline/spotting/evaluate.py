@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mer_pipeline.datasets.long_videos import KINDS, LongTruth, LongVideo, Span, read_long
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.score import SpotScore, pooled
 from mer_pipeline.spotting.video import Spotting, spot_video
@@ -30,7 +30,12 @@ class SpottingResults:
 
 
 def spot_videos(
-    videos: Sequence[Path], *, fps: float | None = None, truth: Path | None = None, progress: Progress = silent
+    videos: Sequence[Path],
+    *,
+    fps: float | None = None,
+    truth: Path | None = None,
+    detector: Detector | None = None,
+    progress: Progress = silent,
 ) -> SpottingResults:
     """Spot every expression of several videos.
 
@@ -38,18 +43,19 @@ def spot_videos(
         videos: Files or folders of frames; with a truth, none for all that it knows.
         fps: Overrides what the media say.
         truth: See `read_long`.
-        progress: Told after every second of video.
+        detector: Finds faces; None for MediaPipe Face Mesh.
+        progress: Called after every second of video.
 
     Raises:
         MerError: The truth cannot be read or does not know a video.
     """
     known = None if truth is None else read_long(truth)
     wanted = [LongVideo(video, None) for video in videos] if known is None else _chosen(videos, known)
-    with FaceMesh() as mesh:
+    with (detector or Detector()).open() as find_faces:
         found = []
         for each in wanted:
             try:
-                found.append(spot_video(each.video, fps=fps or each.fps, progress=progress, find_faces=mesh))
+                found.append(spot_video(each.video, fps=fps or each.fps, progress=progress, find_faces=find_faces))
             except MerError as error:
                 found.append(Spotting(str(each.video), fps or each.fps or 0.0, 0, error=str(error)))
     if known is None:

@@ -6,6 +6,7 @@ over. It keeps some seconds of tracks (2 kB a frame) and no pictures, so an hour
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,13 +19,13 @@ import numpy.typing as npt
 
 from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.faces.landmarks import FaceFinder
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.intervals import MARGIN_S, Candidate, NoiseFloor, energy, find_intervals, is_micro
 from mer_pipeline.spotting.tracking import FindFace, Tracked, Tracker
-from mer_pipeline.video import open_footage
+from mer_pipeline.video import Footage, open_footage
 
 Kind = Literal["micro", "macro"]
 TIMELINE_POINTS = 4000
@@ -224,54 +225,67 @@ class _Course:
 
 
 def spot_video(
-    video: Path, *, fps: float | None = None, progress: Progress = silent, find_faces: FaceFinder | None = None
+    video: Path,
+    *,
+    fps: float | None = None,
+    progress: Progress = silent,
+    detector: Detector | None = None,
+    find_faces: FaceFinder | None = None,
 ) -> Spotting:
     """Spot every expression of a video, in memory that does not grow with its length.
 
     Args:
         video: A video file or a folder of frames.
         fps: Overrides what the medium says.
-        progress: Told after every second of video.
-        find_faces: Finds faces; None loads Face Mesh.
+        progress: Called after every second of video.
+        detector: Finds faces; None for MediaPipe Face Mesh.
+        find_faces: A detector that is open already, in the place of `detector`.
 
     Raises:
         MerError: The video is unreadable, or a frame folder whose rate is not given.
     """
-    footage, looked = open_footage(video), DetectionCounts()
+    footage, counts = open_footage(video), DetectionCounts()
     rate = fps or footage.fps
     if rate is None:
         raise MerError("a folder of frames does not say its rate", where=video, fix="give --fps")
     shown_s = footage.times_s if fps is None else None
     times_s = np.arange(len(footage)) / rate if shown_s is None else shown_s
     course = _Course(len(footage), times_s)
-    intervals: list[Interval] = []
-    done, broken, started = 0, None, time.monotonic()
     with ExitStack() as stack:
-        finder = find_faces if find_faces is not None else stack.enter_context(FaceMesh())
-        spotter = LiveSpotter(rate, lambda image: looked.at(finder, image), on_energy=course.add)
-        try:
-            for index, image in footage.read(range(len(footage))):
-                intervals += spotter.push(index, image)
-                done = index + 1
-                if done % max(1, round(rate)) == 0 or done == len(footage):
-                    speed = done / max(1e-9, time.monotonic() - started)
-                    progress("spot", done, len(footage), f"{video.name}, {speed:.0f} frames a second")
-        except MerError as error:
-            if not done:
-                raise
-            broken = error
-        intervals += spotter.finish()
+        finder = find_faces or stack.enter_context((detector or Detector()).open())
+        spotter = LiveSpotter(rate, functools.partial(counts.at, finder), on_energy=course.add)
+        intervals, done, broken = _spot_frames(footage, spotter, progress)
     return Spotting(
         str(video),
         rate,
         done,
-        looked.faces,
-        looked.frames,
-        looked.with_face,
+        counts.faces,
+        counts.frames,
+        counts.with_face,
         [_timed(interval, times_s) for interval in sorted(intervals, key=lambda each: each.onset_frame)],
-        _warnings(rate, looked, done, len(footage), broken),
+        _warnings(rate, counts, done, len(footage), broken),
         course.timeline,
     )
+
+
+def _spot_frames(
+    footage: Footage, spotter: LiveSpotter, progress: Progress
+) -> tuple[list[Interval], int, MerError | None]:
+    """The intervals of a video, how many of its frames could be read, and why not all, where that is so."""
+    intervals: list[Interval] = []
+    done, broken, started = 0, None, time.monotonic()
+    try:
+        for index, image in footage.read(range(len(footage))):
+            intervals += spotter.push(index, image)
+            done = index + 1
+            if done % max(1, round(spotter.fps)) == 0 or done == len(footage):
+                speed = done / max(1e-9, time.monotonic() - started)
+                progress("spot", done, len(footage), f"{footage.path.name}, {speed:.0f} frames a second")
+    except MerError as error:
+        if not done:
+            raise
+        broken = error
+    return intervals + spotter.finish(), done, broken
 
 
 def _timed(interval: Interval, times_s: npt.NDArray[np.float64]) -> Interval:
@@ -282,7 +296,7 @@ def _timed(interval: Interval, times_s: npt.NDArray[np.float64]) -> Interval:
     return replace(interval, onset_s=onset_s, apex_s=apex_s, offset_s=offset_s)
 
 
-def _warnings(fps: float, looked: DetectionCounts, done: int, frames: int, broken: MerError | None) -> list[str]:
+def _warnings(fps: float, counts: DetectionCounts, done: int, frames: int, broken: MerError | None) -> list[str]:
     warnings = []
     if fps < FEW_FPS:
         warnings.append(
@@ -290,11 +304,11 @@ def _warnings(fps: float, looked: DetectionCounts, done: int, frames: int, broke
         )
     if broken is not None:
         warnings.append(f"only the first {done} of {frames} frames could be read: {broken.what}")
-    if not looked.with_face:
-        warnings.append(f"no face in any of the {looked.frames} frames that were looked at")
-    elif looked.with_face < looked.frames:
-        missing = looked.frames - looked.with_face
-        warnings.append(f"no face in {missing} of the {looked.frames} frames that were looked at")
-    if looked.faces > 1:
-        warnings.append(f"{looked.faces} faces: the largest is followed")
+    if not counts.with_face:
+        warnings.append(f"no face in any of the {counts.frames} frames that were looked at")
+    elif counts.with_face < counts.frames:
+        missing = counts.frames - counts.with_face
+        warnings.append(f"no face in {missing} of the {counts.frames} frames that were looked at")
+    if counts.faces > 1:
+        warnings.append(f"{counts.faces} faces: the largest is followed")
     return warnings

@@ -14,8 +14,6 @@ from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.video import read_image
 
-VERSION = 1
-
 Method = Literal["none", "tvl1", "dis"]
 METHODS: tuple[Method, ...] = get_args(Method)
 FLOW_IMAGE_SIZE = 28  # as in STSTNet

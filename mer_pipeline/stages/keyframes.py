@@ -15,8 +15,6 @@ from mer_pipeline.spotting.clip import ClipInterval, spot
 from mer_pipeline.spotting.tracking import Tracks, track
 from mer_pipeline.video import Footage
 
-VERSION = 3
-
 FrameSource = Literal["annotated", "spotted"]
 
 _FALLBACK_FPS = 200.0  # frame folders say nothing; the high-speed sets record at 100 to 200

@@ -1,25 +1,30 @@
-"""What the stages can be told."""
+"""What the stages are given."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import cast, get_args
 
+from mer_pipeline.cache.chain import Chain
 from mer_pipeline.datasets.clip import Kind
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.align import Registration
 from mer_pipeline.faces.crop import DEFAULT_SIZE
-from mer_pipeline.faces.detectors import Detector
+from mer_pipeline.faces.detectors import Detector, choose_detector
 from mer_pipeline.stages.flow import METHODS, Method
+
+# Of every stage, in their order: a new number makes a stage, and all after it, compute anew.
+VERSIONS: Mapping[str, int] = {"keyframes": 3, "detect": 2, "align": 3, "crop": 2, "motion": 1}
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the stages can be told.
+    """What the stages are given.
 
     Attributes:
         size: Side of the crops in pixels.
-        detector: Which face finder; see `choose_detector`.
+        detector: Which face detector; see `choose_detector`.
         registration: `stable` removes the head's drift since the onset; `none` leaves it in.
         motion: The method of optical flow; `none` computes none.
         frames: How many evenly spaced frames, onset to offset, are cropped for a model of sequences; 0 for none.
@@ -42,6 +47,26 @@ class Parameters:
         ):
             if value not in known:
                 raise MerError(f"no {name} is called {value!r}", fix=f"choose one of {', '.join(known)}")
+
+    @property
+    def chain(self) -> Chain:
+        """As the cache records it."""
+        return Chain(self.size, self.detector.identity, self.registration, self.motion, self.frames, dict(VERSIONS))
+
+    @classmethod
+    def of_chain(cls, chain: Chain, detector: Detector | None = None) -> Parameters:
+        """What the stages have to be given to do what a chain did.
+
+        Args:
+            chain: As it was recorded.
+            detector: Overrides the recorded one.
+
+        Raises:
+            MerError: The chain's detector is not available, or it names something that this version does not know.
+        """
+        detector = detector or choose_detector(chain.detector_name)
+        motion = cast(Method, chain.motion)
+        return cls(chain.size, detector, cast(Registration, chain.registration), motion, chain.frames)
 
     def stages(self, kind: Kind) -> tuple[str, ...]:
         """The stages of a kind of clip; a flow image enters the chain at the last of them."""

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.cache import Artefact, Store, key_of
 from mer_pipeline.datasets import Clip
 from mer_pipeline.errors import MerError, WriteError
-from mer_pipeline.faces import align as align_stage
-from mer_pipeline.faces import crop as crop_stage
-from mer_pipeline.faces import landmarks as detect_stage
-from mer_pipeline.faces.follow import follow, having, spans
-from mer_pipeline.stages import flow as motion_stage
-from mer_pipeline.stages import keyframes as keyframes_stage
+from mer_pipeline.faces.align import AlignedFace, align
+from mer_pipeline.faces.crop import crop
+from mer_pipeline.faces.follow import Followed, follow, having, spans
+from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
+from mer_pipeline.stages.flow import Method, motion, read_flow_image
+from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes
 from mer_pipeline.stages.outcome import ClipOutcome
-from mer_pipeline.stages.parameters import Parameters
+from mer_pipeline.stages.parameters import VERSIONS, Parameters
 from mer_pipeline.video import Footage, fingerprint, open_footage
 
 
-class Chain:
+class Pipeline:
     """The stages of one clip after another, with the face finder that they share; use it as a context manager."""
 
     def __init__(self, store: Store, parameters: Parameters) -> None:
         self._store, self._parameters = store, parameters
         self._stack = ExitStack()
-        self._finder: detect_stage.FaceFinder | None = None
+        self._finder: FaceFinder | None = None
         self._only_cached = False
 
-    def __enter__(self) -> Chain:
+    def __enter__(self) -> Pipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,7 +60,7 @@ class Chain:
         try:
             if clip.fault is not None:
                 raise MerError(clip.fault)
-            for facts in _Run(self, clip, outcome).stages():
+            for facts in _ClipStages(self, clip, outcome).stages():
                 outcome.row |= facts
             outcome.row["status"] = "ok"
         except WriteError:
@@ -81,14 +81,14 @@ class Chain:
 
     @property
     def parameters(self) -> Parameters:
-        """What the stages were told."""
+        """What the stages are given."""
         return self._parameters
 
     def take(
-        self, outcome: ClipOutcome, stage: str, version: int, inputs: Any, compute: Callable[[], Artefact]
+        self, outcome: ClipOutcome, stage: str, inputs: Any, compute: Callable[[], Artefact]
     ) -> tuple[str, Artefact]:
         """The key and the artefact of a stage, from the cache or computed and put there."""
-        key = key_of(stage, version, inputs, None)
+        key = key_of(stage, VERSIONS[stage], inputs, None)
         found = self._store.get(stage, key)
         if found is not None:
             outcome.stages[stage] = "cached"
@@ -109,20 +109,38 @@ class Chain:
         outcome.stages[stage] = "computed"
         return key, found
 
-    def finder(self) -> detect_stage.FaceFinder:
+    def finder(self) -> FaceFinder:
         """The face finder; a run that finds everything cached never loads the models."""
         if self._finder is None:
             self._finder = self._stack.enter_context(self._parameters.detector.open())
         return self._finder
 
 
-class _Run:
+def locate_face(
+    images: Mapping[int, Image], keyframes: KeyFrames, find_faces: Callable[[Image], Sequence[Landmarks]], where: object
+) -> Followed:
+    """The face of an expression: of all that its frames show, the one that persists.
+
+    Args:
+        images: RGB frames by index; holds all that are needed.
+        keyframes: Which frames these are.
+        find_faces: Finds the faces in a frame, largest first.
+        where: The clip's file, for the error.
+
+    Raises:
+        MerError: No frame shows a face, or it is lost in the onset or the apex.
+    """
+    face = follow({frame: find_faces(images[frame]) for frame in keyframes.needed})
+    return having(face, {"onset": keyframes.onset_frame, "apex": keyframes.apex_frame}, where)
+
+
+class _ClipStages:
     """The stages of one clip."""
 
-    def __init__(self, chain: Chain, clip: Clip, outcome: ClipOutcome) -> None:
-        self._chain, self._clip, self._outcome = chain, clip, outcome
-        self._parameters = chain.parameters
-        self._images: dict[int, npt.NDArray[np.uint8]] = {}
+    def __init__(self, pipeline: Pipeline, clip: Clip, outcome: ClipOutcome) -> None:
+        self._pipeline, self._clip, self._outcome = pipeline, clip, outcome
+        self._parameters = pipeline.parameters
+        self._images: dict[int, Image] = {}
 
     def stages(self) -> Iterator[dict[str, Any]]:
         """Run the stages in order; each yields what the manifest keeps of it."""
@@ -135,16 +153,15 @@ class _Run:
         finally:
             self._outcome.decoded_frames += footage.decoded
 
-    def _take(self, stage: str, version: int, inputs: Any, compute: Callable[[], Artefact]) -> tuple[str, Artefact]:
-        return self._chain.take(self._outcome, stage, version, inputs, compute)
+    def _take(self, stage: str, inputs: Any, compute: Callable[[], Artefact]) -> tuple[str, Artefact]:
+        return self._pipeline.take(self._outcome, stage, inputs, compute)
 
     def _flow_image(self) -> Iterator[dict[str, Any]]:
         source = self._clip.source
         key, found = self._take(
             "motion",
-            motion_stage.VERSION,
             {"image": fingerprint(source)},
-            lambda: Artefact({"flow": motion_stage.read_flow_image(source)}),
+            lambda: Artefact({"flow": read_flow_image(source)}),
         )
         yield {"motion_key": key, "size": found.arrays["flow"].shape[-1]}
 
@@ -154,7 +171,6 @@ class _Run:
         detector = self._parameters.detector
         key, found = self._take(
             "detect",
-            detect_stage.VERSION,
             {"keyframes": key, "frames": keyframes.needed, "detector": detector.identity},
             lambda: self._detect(footage, keyframes),
         )
@@ -164,11 +180,10 @@ class _Run:
         yield {"gap_frames": spans(gap_frames) or None}
 
         at_onset = keyframes.needed.index(keyframes.onset_frame)
-        landmarks = detect_stage.Landmarks(found.arrays["points_xy"][at_onset], found.facts["scheme"])
+        landmarks = Landmarks(found.arrays["points_xy"][at_onset], found.facts["scheme"])
         registration = self._parameters.registration
         key, found = self._take(
             "align",
-            align_stage.VERSION,
             {"detect": key, "registration": registration},
             lambda: self._align(footage, keyframes, landmarks),
         )
@@ -180,14 +195,13 @@ class _Run:
         }
         yield from self._pictures(footage, keyframes, key, found)
 
-    def _keyframes(self, footage: Footage) -> tuple[keyframes_stage.KeyFrames, str, dict[str, Any]]:
+    def _keyframes(self, footage: Footage) -> tuple[KeyFrames, str, dict[str, Any]]:
         clip = self._clip
         annotated = (clip.onset_frame, clip.apex_frame, clip.offset_frame)
         # Only a search for key frames looks for a face.
         spots = clip.onset_frame is None or clip.apex_frame is None
         key, found = self._take(
             "keyframes",
-            keyframes_stage.VERSION,
             {
                 "source": footage.fingerprint(),
                 "annotated": annotated,
@@ -196,9 +210,9 @@ class _Run:
             },
             lambda: Artefact(
                 facts=asdict(
-                    keyframes_stage.find_keyframes(
+                    find_keyframes(
                         footage,
-                        self._chain.finder,
+                        self._pipeline.finder,
                         onset_frame=clip.onset_frame,
                         apex_frame=clip.apex_frame,
                         offset_frame=clip.offset_frame,
@@ -207,20 +221,19 @@ class _Run:
                 )
             ),
         )
-        keyframes = replace(keyframes_stage.KeyFrames(**found.facts), sequence=self._parameters.frames)
+        keyframes = replace(KeyFrames(**found.facts), sequence=self._parameters.frames)
         return keyframes, key, {**found.facts, "frames": len(footage)}
 
     def _pictures(
-        self, footage: Footage, keyframes: keyframes_stage.KeyFrames, align_key: str, aligned: Artefact
+        self, footage: Footage, keyframes: KeyFrames, align_key: str, aligned: Artefact
     ) -> Iterator[dict[str, Any]]:
         """The last stages: crops, and the motion between two of them."""
         size, method = self._parameters.size, self._parameters.motion
         key, found = self._take(
             "crop",
-            crop_stage.VERSION,
             {"align": align_key, "size": size},
             lambda: Artefact(
-                {"crops": crop_stage.crop(self._decoded(footage, keyframes), _faces(keyframes, aligned), size)},
+                {"crops": crop(self._decoded(footage, keyframes), _faces(keyframes, aligned), size)},
                 {"frames": keyframes.needed},
             ),
         )
@@ -230,13 +243,12 @@ class _Run:
         crops = dict(zip(keyframes.needed, found.arrays["crops"], strict=True))
         key, _ = self._take(
             "motion",
-            motion_stage.VERSION,
             {"crop": key, "method": method, "sequence": keyframes.sequence},
             lambda: self._motion(keyframes, crops, method),
         )
         yield {"motion_key": key, "motion": method}
 
-    def _decoded(self, footage: Footage, keyframes: keyframes_stage.KeyFrames) -> dict[int, npt.NDArray[np.uint8]]:
+    def _decoded(self, footage: Footage, keyframes: KeyFrames) -> dict[int, Image]:
         """The needed frames, decoded once and only when a stage asks."""
         if not self._images:
             started = time.perf_counter()
@@ -246,10 +258,8 @@ class _Run:
                 self._outcome.spent("decode", time.perf_counter() - started)
         return self._images
 
-    def _detect(self, footage: Footage, keyframes: keyframes_stage.KeyFrames) -> Artefact:
-        images, finder = self._decoded(footage, keyframes), self._chain.finder()
-        face = follow({frame: finder(image) for frame, image in images.items()})
-        face = having(face, {"onset": keyframes.onset_frame, "apex": keyframes.apex_frame}, footage.path)
+    def _detect(self, footage: Footage, keyframes: KeyFrames) -> Artefact:
+        face = locate_face(self._decoded(footage, keyframes), keyframes, self._pipeline.finder(), footage.path)
         known = next(iter(face.landmarks.values()))
         nowhere = np.full_like(known.points_xy, np.nan)
         points_xy = [face.landmarks[f].points_xy if f in face.landmarks else nowhere for f in keyframes.needed]
@@ -263,10 +273,8 @@ class _Run:
             },
         )
 
-    def _align(
-        self, footage: Footage, keyframes: keyframes_stage.KeyFrames, landmarks: detect_stage.Landmarks
-    ) -> Artefact:
-        aligned = align_stage.align(
+    def _align(self, footage: Footage, keyframes: KeyFrames, landmarks: Landmarks) -> Artefact:
+        aligned = align(
             self._decoded(footage, keyframes),
             keyframes.onset_frame,
             landmarks,
@@ -277,13 +285,11 @@ class _Run:
             {"drift_px": [face.drift_px for face in aligned], "registered": [face.registered for face in aligned]},
         )
 
-    def _motion(
-        self, keyframes: keyframes_stage.KeyFrames, crops: dict[int, npt.NDArray[np.uint8]], method: motion_stage.Method
-    ) -> Artefact:
+    def _motion(self, keyframes: KeyFrames, crops: dict[int, Image], method: Method) -> Artefact:
         """Flow from the onset to the apex, and to every frame of the sequence where one was asked for."""
         onset = crops[keyframes.onset_frame]
         wanted = {keyframes.apex_frame, *keyframes.frames_of_sequence}
-        flows = {frame: motion_stage.motion(onset, crops[frame], method) for frame in sorted(wanted)}
+        flows = {frame: motion(onset, crops[frame], method) for frame in sorted(wanted)}
         arrays = {"flow": flows[keyframes.apex_frame]}
         if keyframes.sequence:
             arrays["flow_sequence"] = np.stack([flows[frame] for frame in keyframes.frames_of_sequence])
@@ -299,10 +305,10 @@ class _NotCachedError(Exception):
     """A stage would have to be computed."""
 
 
-def _faces(keyframes: keyframes_stage.KeyFrames, aligned: Artefact) -> list[align_stage.AlignedFace]:
+def _faces(keyframes: KeyFrames, aligned: Artefact) -> list[AlignedFace]:
     facts = aligned.facts
     fields = zip(keyframes.needed, aligned.arrays["to_unit"], facts["drift_px"], facts["registered"], strict=True)
-    return [align_stage.AlignedFace(*values) for values in fields]
+    return [AlignedFace(*values) for values in fields]
 
 
 def _facts_of(clip: Clip) -> dict[str, Any]:

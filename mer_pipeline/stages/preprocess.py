@@ -20,16 +20,11 @@ import mer_pipeline
 from mer_pipeline.cache import Store, private_folder, write_atomically
 from mer_pipeline.cache.manifest import write_manifest
 from mer_pipeline.datasets import Annotations, Clip
-from mer_pipeline.faces import align as align_stage
-from mer_pipeline.faces import crop as crop_stage
-from mer_pipeline.faces import landmarks as detect_stage
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.stages import flow as motion_stage
-from mer_pipeline.stages import keyframes as keyframes_stage
 from mer_pipeline.stages.flow_export import export_flow_images
 from mer_pipeline.stages.outcome import ClipOutcome
 from mer_pipeline.stages.parameters import Parameters
-from mer_pipeline.stages.pipeline import Chain
+from mer_pipeline.stages.pipeline import Pipeline
 from mer_pipeline.stages.workers import run_clips
 
 __all__ = ["Parameters", "Summary", "preprocess"]
@@ -120,7 +115,10 @@ def preprocess(
     folder = private_folder(cache / annotations.dataset)
     summary = Summary(annotations.dataset, len(annotations.clips), stages=_no_counts(annotations, parameters))
     outcomes: dict[str, ClipOutcome] = {}
-    with Chain(store, parameters) as chain, closing(_run(annotations.clips, chain, store, jobs, summary)) as running:
+    with (
+        Pipeline(store, parameters) as pipeline,
+        closing(_run(annotations.clips, pipeline, store, jobs, summary)) as running,
+    ):
         for outcome in running:
             clip_id = outcome.row["clip_id"]
             outcomes[clip_id] = outcome
@@ -140,24 +138,24 @@ def preprocess(
 
 
 def _run(
-    clips: tuple[Clip, ...], chain: Chain, store: Store, jobs: int, summary: Summary
+    clips: tuple[Clip, ...], pipeline: Pipeline, store: Store, jobs: int, summary: Summary
 ) -> Generator[ClipOutcome, None, None]:
     """The outcome of every clip, by one process or several."""
-    if min(jobs, _worth(clips, chain.parameters)) <= 1:
-        yield from map(chain.run, clips)
+    if min(jobs, _worth(clips, pipeline.parameters)) <= 1:
+        yield from map(pipeline.run, clips)
         return
     pending = []
     for clip in clips:
-        found = chain.cached(clip)
+        found = pipeline.cached(clip)
         if found is None:
             pending.append(clip)
         else:
             yield found
-    summary.jobs = max(1, min(jobs, len(pending), _worth(pending, chain.parameters)))
+    summary.jobs = max(1, min(jobs, len(pending), _worth(pending, pipeline.parameters)))
     if summary.jobs == 1:
-        yield from map(chain.run, pending)
+        yield from map(pipeline.run, pending)
     else:
-        with closing(run_clips(pending, store.root, chain.parameters, summary.jobs)) as running:
+        with closing(run_clips(pending, store.root, pipeline.parameters, summary.jobs)) as running:
             yield from running
 
 
@@ -175,22 +173,13 @@ def _no_counts(annotations: Annotations, parameters: Parameters) -> dict[str, di
 
 
 def _facts(annotations: Annotations, parameters: Parameters) -> dict[str, Any]:
+    """What `dataset.json` has."""
+    chain = parameters.chain.as_json()
     return {
         "dataset": annotations.dataset,
         "clips": len(annotations.clips),
-        "parameters": {
-            "size": parameters.size,
-            "detector": parameters.detector.identity,
-            "registration": parameters.registration,
-            "motion": parameters.motion,
-        },
-        "stages": {
-            "keyframes": keyframes_stage.VERSION,
-            "detect": detect_stage.VERSION,
-            "align": align_stage.VERSION,
-            "crop": crop_stage.VERSION,
-            "motion": motion_stage.VERSION,
-        },
+        "stages": chain.pop("stages"),
+        "parameters": chain,
         "versions": {
             "mer": mer_pipeline.__version__,
             "python": platform.python_version(),

@@ -21,7 +21,7 @@ from mer_pipeline.datasets import Clip
 from mer_pipeline.errors import MerError
 from mer_pipeline.stages.outcome import ClipOutcome
 from mer_pipeline.stages.parameters import Parameters
-from mer_pipeline.stages.pipeline import Chain
+from mer_pipeline.stages.pipeline import Pipeline
 
 _CLIPS_AHEAD = 2  # a worker: enough to keep it busy while the first clip in order is slow
 
@@ -85,23 +85,23 @@ def _sigint_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_chain: Chain | None = None  # of this worker process
+_pipeline: Pipeline | None = None  # of this worker process
 
 
 def _start(objects: Path, parameters: Parameters) -> None:
     """Make this process a worker; the models load with the first frame."""
-    global _chain
+    global _pipeline
     # A ctrl-C reaches every process of the terminal; only the main one acts on it, and lets started clips finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    _chain = Chain(Store(objects), parameters)
+    _pipeline = Pipeline(Store(objects), parameters)
 
 
 def _run(clip: Clip) -> ClipOutcome:
-    if _chain is None:
+    if _pipeline is None:
         raise RuntimeError("this process was not started as a worker")
-    return _chain.run(clip)
+    return _pipeline.run(clip)
 
 
 def _end_with_parent() -> None:

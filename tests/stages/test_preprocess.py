@@ -64,6 +64,7 @@ def test_the_manifest_holds_what_the_sheet_says(annotations, cache, raw):
         "detector": ["mediapipe"],
         "registration": "stable",
         "motion": "none",
+        "frames": 0,
     }
     assert set(table["registration"]) == {"stable"}
     assert table["gap_frames"].isna().all()

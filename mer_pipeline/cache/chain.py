@@ -1,0 +1,94 @@
+"""The chain that made a cache: what the stages were given, as `dataset.json` and the card of a network record it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mer_pipeline.errors import MerError
+
+PUBLISHED = "published"  # the motion of published flow images, which no stage computed
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What the stages were given, so that a new video can be given the same.
+
+    Attributes:
+        size: Side of the crops, in pixels.
+        detector: Its name, then what identifies the files that it needs; empty for published flow images.
+        registration: `stable` or `none`; empty for published flow images.
+        motion: `none`, `tvl1`, `dis`, or `published`.
+        frames: Length of the sequences that were cropped; 0 for none.
+        stages: Version of every stage; empty where that was not recorded.
+    """
+
+    size: int
+    detector: tuple[Any, ...] = ("mediapipe",)
+    registration: str = "stable"
+    motion: str = "none"
+    frames: int = 0
+    stages: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, kind in (("size", int), ("frames", int), ("registration", str), ("motion", str)):
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ValueError(f"{name} must be of type {kind.__name__}, got {value!r}")
+        if self.size < 1 or self.frames < 0:
+            raise ValueError(f"size and frames must not be negative, got {self.size} and {self.frames}")
+        if self.detector and not isinstance(self.detector[0], str):
+            raise ValueError(f"detector must begin with a name, got {self.detector!r}")
+
+    @property
+    def detector_name(self) -> str:
+        """The name alone; empty for published flow images."""
+        return str(self.detector[0]) if self.detector else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, as `dataset.json` has them under `parameters`, with the versions of the stages."""
+        return {**asdict(self), "detector": list(self.detector), "stages": dict(self.stages)}
+
+    @classmethod
+    def from_json(cls, values: Any) -> Chain:
+        """Read what `as_json` gives; entries that an older version did not write have their defaults.
+
+        Raises:
+            ValueError: The values do not describe a chain.
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"a chain must be an object, got {values!r}")
+        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
+        if "size" not in known:
+            raise ValueError("a chain must have a size")
+        if not isinstance(known.get("detector", []), list | tuple) or not isinstance(known.get("stages", {}), Mapping):
+            raise ValueError("a detector must be a list, and stages an object")
+        known["detector"] = tuple(_frozen(part) for part in known.get("detector", cls.detector))
+        return cls(**known)
+
+
+def read_chain(dataset: Path) -> Chain | None:
+    """The chain of a preprocessed dataset; None where none is recorded.
+
+    Args:
+        dataset: The dataset's folder in the cache.
+
+    Raises:
+        MerError: `dataset.json` is damaged.
+    """
+    path = dataset / "dataset.json"
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Chain.from_json({**values["parameters"], "stages": values["stages"]})
+    except (OSError, ValueError, KeyError, TypeError):
+        raise MerError("damaged or unreadable", where=path, fix="run mer preprocess again") from None
+
+
+def _frozen(value: Any) -> Any:
+    """Lists of JSON as tuples, which compare and hash."""
+    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value

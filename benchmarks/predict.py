@@ -30,6 +30,7 @@ import numpy as np
 import torch
 
 from mer_pipeline.apps.camera import PlayedFile, watch
+from mer_pipeline.cache.chain import Chain
 from mer_pipeline.device import hardware
 from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.inference import Predictor
@@ -76,7 +77,7 @@ def make_model(folder: Path) -> None:
     network = build(recipe.network, classes=5, size=CROP_PX, **recipe.options)
     card = Card(
         MODEL, recipe.network, {**known, **recipe.options}, CROP_PX, [0.5] * 3, [0.2] * 3, list("abcde"), "none", None,
-        0, 0, 0, 0, [], {},
+        0, 0, 0, 0, [], {}, chain=Chain(CROP_PX),
     )  # fmt: skip
     save_network(folder / "run" / "final", network.state_dict(), card)
 

@@ -258,7 +258,7 @@ class _Watch:
             self.live.told_s = time.monotonic() - self._began_s - interval.offset_s
 
     def _judged(self, interval: Interval) -> Expression | None:
-        """None where the frames are gone, or show no face."""
+        """None where the frames are gone, or the face is lost."""
         model = self._predictor.model
         wanted = model.wants(to_keyframes(interval))
         # Where a frame was dropped, the nearest one that was not stands for it.
@@ -267,12 +267,12 @@ class _Watch:
         kept = dict(self._past)
         known = np.array(list(kept))
         images = {index: _decoded(kept[int(known[np.abs(known - index).argmin()])]) for index in wanted.needed}
-        faces = self._predictor.find_faces(images[wanted.onset_frame])
-        if not faces:
+        try:
+            found = self._predictor.classify(images, wanted, where=self._camera.name)
+        except MerError:
             return None
-        answer, _aligned = self._predictor.classify(images, wanted, faces[0])
         fps = self._camera.fps
-        return self._predictor.expression(answer, wanted, fps, lambda frame: round(frame / fps, 4))
+        return self._predictor.expression(found.output, wanted, fps, lambda frame: round(frame / fps, 4))
 
     def _tell(self) -> None:
         delays = np.array(self._delays_s or [0.0]) * 1000

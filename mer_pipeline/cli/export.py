@@ -28,7 +28,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a trained network as one file for other programs, and check that it gives the same probabilities."""
-    from mer_pipeline.inference.onnx_backend import export as write
+    from mer_pipeline.inference.export import export as write
 
     folder = run if run.is_dir() else run.parent
     written = write(run, out or folder / f"model.{kind.value}", cache)

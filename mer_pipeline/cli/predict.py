@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mer_pipeline.cli.common import (
+    CardDetector,
     Device,
     Json,
+    PredictorFile,
     Quiet,
+    card_detector,
     progress_bar,
     say,
     say_error,
@@ -32,7 +35,7 @@ Model = Annotated[
     ),
 ]
 Aus = Annotated[
-    str, typer.Option(help="Action Units that the network is told: predicted (its own), none, or yours: 4+R14.")
+    str, typer.Option(help="Action Units that the network is given: predicted (its own), none, or yours: 4+R14.")
 ]
 Confidence = Annotated[
     float, typer.Option(min=0, max=1, help="Emotions less probable than this are marked as uncertain.")
@@ -70,13 +73,15 @@ def predict(
             help="Watch a camera (0, 1, ...), or a file that is played like one, instead.", show_default=False
         ),
     ] = None,
+    detector: CardDetector = None,
+    predictor: PredictorFile = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find face, onset, apex and offset in clips, and tell their Action Units and emotions.
+    """Find face, onset, apex and offset in clips, and their Action Units and emotions.
 
-    Exit code 0: every clip has a result; 1: at least one has none, each told in one line; 2: wrong usage.
+    Exit code 0: every clip has a result; 1: at least one has none, each reported in one line; 2: wrong usage.
     """
     from mer_pipeline.figures.prediction_files import PredictionFiles
     from mer_pipeline.inference import ClipResult, Predictor, write_csv
@@ -86,17 +91,18 @@ def predict(
     if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
         raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
     pictures, results = PredictionFiles(overlay, image, len(clips or ())), []
-    with Predictor(model, device, aus=aus, confidence=confidence) as predictor:
+    chosen = card_detector(detector, predictor)
+    with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         if camera is not None:
-            results = [_watch(predictor, camera, fps, macro, quiet)]
+            results = [_watch(loaded, camera, fps, macro, quiet)]
         with progress_bar(quiet, "") as progress:
             for done, clip in enumerate(clips or (), 1):
                 try:
-                    result = predictor(
+                    result = loaded(
                         clip, onset_frame=onset, apex_frame=apex, fps=fps, every=every, macro=macro,
                         progress=progress, on_expression=pictures.on_expression,
                     )  # fmt: skip
-                    pictures.finish(result, predictor, progress)
+                    pictures.finish(result, loaded, progress)
                 except WriteError:
                     raise
                 except MerError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Device, say, say_warning
+from mer_pipeline.cli.common import CardDetector, Device, PredictorFile, card_detector, say, say_warning
 from mer_pipeline.cli.predict import Aus, Confidence, Model
 
 
@@ -23,16 +23,21 @@ def serve(
     ] = None,
     aus: Aus = "predicted",
     confidence: Confidence = 0.4,
+    detector: CardDetector = None,
+    predictor: PredictorFile = None,
     device: Device = "auto",
 ) -> None:
     """Serve a page on this machine: drop a clip, see timeline, pictures and table, download the JSON."""
     from mer_pipeline.apps.web import serve as run
     from mer_pipeline.inference import Predictor
 
-    predictor = Predictor(model, device, aus=aus, confidence=confidence)
+    chosen = card_detector(detector, predictor)
+    loaded = Predictor(model, device, aus=aus, confidence=confidence, detector=chosen)
     if host not in ("127.0.0.1", "localhost", "::1"):
-        say_warning(f"{host}: whoever reaches this address can send clips and see results; there is no password")
+        say_warning(
+            f"{host}: every machine that reaches this address can send clips and see results; there is no password"
+        )
     run(
-        lambda: predictor, host=host, port=port, most_mib=limit, keep=keep,
+        lambda: loaded, host=host, port=port, most_mib=limit, keep=keep,
         on_ready=lambda address: say(f"{address}   (Ctrl-C ends it)"),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A trained network, from a run or an ONNX file, and how crops of a face become what it looks at."""
+"""A trained network, from a run or an ONNX file, and how crops of a face become what it is given."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import torch
 
 from mer_pipeline import networks
 from mer_pipeline.arrays import Image
+from mer_pipeline.cache.chain import PUBLISHED, Chain
 from mer_pipeline.device import choose_device
 from mer_pipeline.errors import MerError
+from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.facs import AU_NUMBERS
-from mer_pipeline.inputs.normalise import normalise
-from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
+from mer_pipeline.inputs.views import VIEWS, CroppedClip, View
 from mer_pipeline.networks import Explanation, Network, named_tensors
 from mer_pipeline.runs.card import Card, load_network
-from mer_pipeline.stages.flow import METHODS, Method, motion
 from mer_pipeline.stages.keyframes import KeyFrames
+from mer_pipeline.stages.parameters import VERSIONS, Parameters
 
 RUNS = Path("runs")
-_FRAMES = 8  # of a sequence, where the card does not say
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class NetworkOutput:
     Attributes:
         probabilities: (classes,) in the order of the card, after its temperature.
         aus: (21,) the network's own estimate; None where it makes none.
-        pictures: What it looked at.
+        pictures: What it was given.
     """
 
     probabilities: npt.NDArray[np.float32]
@@ -47,48 +47,60 @@ class Model:
     Attributes:
         card: How it was trained.
         network: The module, on `device`.
-        view: What it looks at.
+        view: What it is shown.
         takes_aus: Whether Action Units enter its decision.
+        parameters: What the stages are given, so that a new video is seen as the training clips were.
         notes: What the reader of its answers should know.
     """
 
-    def __init__(self, network: Network, card: Card, device: torch.device, source: Path) -> None:
+    def __init__(
+        self,
+        network: Network,
+        card: Card,
+        device: torch.device,
+        source: Path,
+        detector: Detector | None = None,
+    ) -> None:
         """Check that video can feed it.
 
+        Args:
+            network: With its weights, on `device`.
+            card: Of the network.
+            device: Where it runs.
+            source: The file that it was read from, for errors.
+            detector: Finds faces; None for the one that the training clips were made with.
+
         Raises:
-            MerError: It was trained on published flow images.
+            MerError: It was trained on published flow images, or its face detector is not available.
         """
         network.eval()
         self.network, self.card, self.device = network, card, device
-        self.view, self.takes_aus = network.view, network.takes_aus
-        self.notes: list[str] = []
-        self._method: Method = "tvl1"
-        if not self.view.startswith("flow"):
-            return
-        if card.flow == "published":
+        self.view, self.takes_aus = VIEWS[network.view], network.takes_aus
+        if self.view.name.startswith("flow") and card.flow == PUBLISHED:
             raise MerError(
                 f"{card.model} was trained on published flow images, which are scaled one by one; video is not",
                 where=source,
                 fix="train it on a cache of mer preprocess --motion tvl1",
             )
-        if card.flow in METHODS and card.flow != "none":
-            self._method = card.flow
-        else:
-            self.notes.append("the network's card does not say how its flow was computed: TV-L1 is taken")
+        self.parameters, self.notes = _parameters(card, self.view, detector)
 
     @property
     def crop_size(self) -> int:
-        """Side of the crops that it wants, in pixels."""
-        return self.card.crop_size or self.card.size
+        """Side of the crops that it is given, in pixels."""
+        return self.parameters.size
 
     def wants(self, keyframes: KeyFrames) -> KeyFrames:
-        """The key frames together with the frames between them that the network looks at."""
-        if not self.view.endswith("sequence"):
-            return keyframes
-        return replace(keyframes, sequence=int(self.card.options.get("frames", _FRAMES)))
+        """The key frames together with the frames between them that the stages are given.
+
+        These are as many as for the training clips, also where the network is not shown them: the registration of a
+        frame begins at the place of the head in the frame before.
+        """
+        if self.parameters.frames:
+            return replace(keyframes, sequence=self.parameters.frames)
+        return self.view.key_frames(keyframes, self.card.frames)
 
     def make_input(self, keyframes: KeyFrames, crops: Mapping[int, Image]) -> torch.Tensor:
-        """What the network looks at.
+        """What the network is given.
 
         Args:
             keyframes: As `wants` gives them.
@@ -97,36 +109,26 @@ class Model:
         Returns:
             (1, F, C, size, size) float32, the pictures of the network's view.
         """
-        onset, frames = crops[keyframes.onset_frame], keyframes.frames_of_sequence
-        size = self.card.size
-        if self.view == "pair":
-            pair = np.stack([onset, crops[keyframes.apex_frame]]).transpose(0, 3, 1, 2)
-            pictures = torch.from_numpy(np.ascontiguousarray(resized(pair, size))).to(self.device)
-            return normalise(pictures, self.card.mean, self.card.std)[None]
-        if self.view == "sequence":
-            grey = resized(to_grey(np.stack([crops[frame] for frame in frames])), size)
-            return torch.from_numpy(grey).to(self.device)[None].float() / 255
-        wanted = (keyframes.apex_frame,) if self.view == "flow" else frames
-        flows = {frame: motion(onset, crops[frame], self._method) for frame in sorted(set(wanted))}
-        flow = scale_flow(np.stack([flows[frame] for frame in wanted]).astype(np.float32))
-        return torch.from_numpy(resized(flow, size)).to(self.device)[None]
+        clip = CroppedClip(self.view.key_frames(keyframes, self.card.frames), crops, self.parameters.motion)
+        pictures = torch.from_numpy(np.ascontiguousarray(self.view.array(clip, self.card.size)))
+        return self.view.tensor(pictures.to(self.device), self.card.mean, self.card.std)[None]
 
     @torch.no_grad()
     def run(self, pictures: torch.Tensor, aus: Sequence[int] | None = None) -> NetworkOutput:
         """Run the network on one expression.
 
         Args:
-            pictures: As `look` gives them.
+            pictures: As `make_input` gives them.
             aus: (21,) 0/1, the Action Units that are known; None for the network's own estimate.
         """
-        output = self.network.run({**named_tensors(self.view, pictures), **self._aus(aus)})
+        output = self.network.run({**named_tensors(self.view.name, pictures), **self._aus(aus)})
         logits = output.logits.float() / self.card.temperature
         estimate = None if output.au_logits is None else output.au_logits.float().sigmoid()[0].cpu().numpy()
         return NetworkOutput(logits.softmax(1)[0].cpu().numpy(), estimate, pictures)
 
     def explain(self, pictures: torch.Tensor) -> Explanation:
         """What the network has to show of one expression, whose pictures are as `make_input` gives them."""
-        return self.network.explain({**named_tensors(self.view, pictures), **self._aus(None)})
+        return self.network.explain({**named_tensors(self.view.name, pictures), **self._aus(None)})
 
     def _aus(self, aus: Sequence[int] | None) -> dict[str, torch.Tensor]:
         values = torch.zeros(1, len(AU_NUMBERS)) if aus is None else torch.tensor([list(aus)], dtype=torch.float32)
@@ -134,11 +136,42 @@ class Model:
         return {"aus": values.to(self.device), "aus_known": known.to(self.device)}
 
 
-def load_model(path: Path | None = None, device: str = "auto") -> Model:
+def _parameters(card: Card, view: View, detector: Detector | None) -> tuple[Parameters, list[str]]:
+    """What the stages are given for a network, and what its reader should know of that."""
+    chain, notes = card.chain or Chain(card.size, (), "", "none"), []
+    if not chain.detector:
+        asked = detector or Detector()
+        notes.append(
+            f"the network's card does not say how its faces were found and registered: {asked.name} and registration "
+            "stable are taken"
+        )
+        chain = replace(chain, detector=asked.identity, registration="stable")
+    elif detector is not None and detector.identity != chain.detector:
+        notes.append(
+            f"the network was trained on faces found by {chain.detector_name}, and {detector.name} was asked for: its "
+            "answers may differ"
+        )
+    if view.name.startswith("flow") and chain.motion == "none":
+        notes.append("the network's card does not say how its flow was computed: TV-L1 is taken")
+        chain = replace(chain, motion="tvl1")
+    parameters = Parameters.of_chain(chain, detector)
+    if detector is None and parameters.detector.identity != chain.detector:
+        notes.append(f"the network was trained with another file of {chain.detector_name}: its answers may differ")
+    if chain.stages and dict(chain.stages) != dict(VERSIONS):
+        notes.append("the network was trained on what other versions of the stages made: its answers may differ")
+    return parameters, notes
+
+
+def load_model(path: Path | None = None, device: str = "auto", detector: Detector | None = None) -> Model:
     """Load a run folder, a fold folder, a weights file or an ONNX file; the newest finished run where None is given.
 
+    Args:
+        path: The model.
+        device: Where it runs.
+        detector: Overrides the face detector that its card names.
+
     Raises:
-        MerError: There is none, it cannot be used, or the device is absent.
+        MerError: There is none, it cannot be used, or the device or its face detector is not available.
     """
     path = newest_run() if path is None else path
     if path.suffix == ".onnx":
@@ -146,10 +179,10 @@ def load_model(path: Path | None = None, device: str = "auto") -> Model:
         from mer_pipeline.inference.onnx_backend import OnnxNetwork
 
         network = OnnxNetwork(path, device)
-        return Model(network, network.card, torch.device("cpu"), path)
+        return Model(network, network.card, torch.device("cpu"), path, detector)
     chosen = choose_device(device)
     state, card = load_network(path)
-    return Model(rebuild(state, card, path).to(chosen), card, chosen, path)
+    return Model(rebuild(state, card, path).to(chosen), card, chosen, path, detector)
 
 
 def newest_run(folder: Path = RUNS) -> Path:

@@ -6,6 +6,7 @@ expression is spotted, and the micro-expressions are judged.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.arrays import Image
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.align import AlignedFace, align
 from mer_pipeline.faces.crop import crop
-from mer_pipeline.faces.face_mesh import FaceMesh
+from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.faces.follow import DetectionCounts
-from mer_pipeline.faces.landmarks import Landmarks
+from mer_pipeline.faces.landmarks import FaceFinder
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inference.model import Model, NetworkOutput, load_model
 from mer_pipeline.inference.result import (
@@ -37,6 +38,7 @@ from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.intervals import is_micro
 from mer_pipeline.spotting.video import Interval, spot_video
 from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes
+from mer_pipeline.stages.pipeline import locate_face
 from mer_pipeline.video import Footage, open_footage
 
 # The clips of the public sets last up to about two seconds and hold one expression each.
@@ -49,7 +51,7 @@ CONFIDENCE = 0.4
 LEAST_SALIENCE, LEAST_STRENGTH_PX = 75.0, 0.4
 # Below this rate a micro-expression (1/25 to 1/5 s) spans too few frames to be seen rising and falling.
 _FEW_FPS = 60.0
-_SIGHT_PX = 448
+_SHOWN_PX = 448
 
 
 @dataclass(frozen=True)
@@ -73,37 +75,63 @@ class ExpressionImages:
     dynamic: Ranks | None = None
 
 
+@dataclass(frozen=True)
+class Classified:
+    """One expression that the network was run on.
+
+    Attributes:
+        output: Of the network.
+        aligned: Where the face is in every frame that the network was given.
+        warnings: What the reader of the result should know of the face.
+    """
+
+    output: NetworkOutput
+    aligned: tuple[AlignedFace, ...]
+    warnings: tuple[str, ...]
+
+
 class Predictor:
     """A trained network together with the stages that feed it; use it as a context manager.
 
     Attributes:
         model: The network.
         card: How it was trained.
+        find_faces: The face detector, once the context is entered.
     """
 
+    find_faces: FaceFinder
+
     def __init__(
-        self, model: Path | None = None, device: str = "auto", *, aus: str = "predicted", confidence: float = CONFIDENCE
+        self,
+        model: Path | None = None,
+        device: str = "auto",
+        *,
+        aus: str = "predicted",
+        confidence: float = CONFIDENCE,
+        detector: Detector | None = None,
     ) -> None:
         """Load a network.
 
         Args:
             model: A run folder, a fold folder, a weights file or an ONNX file; None for the newest run in `runs/`.
             device: Where it runs.
-            aus: The Action Units that it is told: `predicted` (its own estimate), `none`, or the clips' own in the
+            aus: The Action Units that it is given: `predicted` (its own estimate), `none`, or the clips' own in the
                 notation of annotation sheets, such as "4+R14".
             confidence: Expressions whose emotion is less probable are `uncertain`.
+            detector: Finds faces; None for the detector that the training clips were made with.
 
         Raises:
-            MerError: It cannot be used, the device is absent, or it takes no Action Units and is given some.
+            MerError: It cannot be used, the device or the face detector is not available, or it takes no Action Units
+                and is given some.
         """
-        self.model = load_model(model, device)
+        self.model = load_model(model, device, detector)
         self.card = self.model.card
         self._aus_source, self._aus = _read_aus(aus, self.model)
         self._confidence = confidence
         self._stack = ExitStack()
 
     def __enter__(self) -> Predictor:
-        self.find_faces = self._stack.enter_context(FaceMesh())
+        self.find_faces = self._stack.enter_context(self.model.parameters.detector.open())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -147,23 +175,32 @@ class Predictor:
         return job.strongest(onset_frame, apex_frame)
 
     def classify(
-        self, images: Mapping[int, Image], keyframes: KeyFrames, face: Landmarks
-    ) -> tuple[NetworkOutput, list[AlignedFace]]:
-        """Ask the network about one expression.
+        self,
+        images: Mapping[int, Image],
+        keyframes: KeyFrames,
+        counts: DetectionCounts | None = None,
+        where: object = None,
+    ) -> Classified:
+        """Run the network on one expression, whose face is found, aligned and cropped as those of the training clips.
 
         Args:
             images: RGB frames by index; holds all that `model.wants(keyframes)` needs.
-            keyframes: As `model.wants` gives them.
-            face: Where it is in the onset.
+            keyframes: Onset, apex and offset.
+            counts: Counts the frames in which a face was looked for.
+            where: The clip's file, for errors.
 
-        Returns:
-            What it says, and where the face is in every frame that it looked at.
+        Raises:
+            MerError: No frame shows a face, or it is lost in the onset or the apex.
         """
+        keyframes, parameters = self.model.wants(keyframes), self.model.parameters
+        counts = DetectionCounts() if counts is None else counts
+        face = locate_face(images, keyframes, functools.partial(counts.all, self.find_faces), where)
         shown = {index: images[index] for index in keyframes.needed}
-        aligned = align(shown, keyframes.onset_frame, face)
-        crops = crop(shown, aligned, self.model.crop_size)
+        landmarks = face.landmarks[keyframes.onset_frame]
+        aligned = align(shown, keyframes.onset_frame, landmarks, registration=parameters.registration)
+        crops = crop(shown, aligned, parameters.size)
         pictures = self.model.make_input(keyframes, {at.frame: image for at, image in zip(aligned, crops, strict=True)})
-        return self.model.run(pictures, self._aus), aligned
+        return Classified(self.model.run(pictures, self._aus), tuple(aligned), face.warnings)
 
     def expression(
         self,
@@ -173,7 +210,7 @@ class Predictor:
         seconds: Callable[[int], float | None],
         stands_out: bool = True,
     ) -> Expression:
-        """What the network said, told in the words of the result."""
+        """The network's output in the words of the result."""
         onset, apex, offset = keyframes.onset_frame, keyframes.apex_frame, keyframes.offset_frame
         best = int(np.argmax(answer.probabilities))
         verdict: Verdict = "expression" if answer.probabilities[best] >= self._confidence else "uncertain"
@@ -208,31 +245,26 @@ class _Job:
 
     def strongest(self, onset_frame: int | None, apex_frame: int | None) -> ClipResult:
         """The expression that stands out most, or the one whose frames are given."""
-        looked, mesh = DetectionCounts(), self.predictor.find_faces
+        counts, find_faces = DetectionCounts(), self.predictor.find_faces
         keyframes = find_keyframes(
-            self.footage, lambda: mesh, onset_frame=onset_frame, apex_frame=apex_frame, fps=self.rate, looked=looked
-        )
-        # Whoever names a frame has seen something.
+            self.footage, lambda: find_faces, onset_frame=onset_frame, apex_frame=apex_frame, fps=self.rate,
+            looked=counts,
+        )  # fmt: skip
+        # A frame that is given was chosen by a person who has seen something.
         given = onset_frame is not None or apex_frame is not None
         images = next(self._read([keyframes]))
-        expression = self._judged(keyframes, images, looked, given or _stands_out(looked))
-        if expression is None:
-            raise MerError(
-                f"no face found in frame {keyframes.onset_frame}",
-                where=str(self.footage.path),
-                fix="check that it is visible and upright",
-            )
-        still = keyframes.onset_frame == keyframes.apex_frame
-        warnings = ["onset and apex are one frame: there is no motion to judge"] if still else []
+        expression, warnings = self._classified(keyframes, images, counts, given or _stands_out(counts))
+        if keyframes.onset_frame == keyframes.apex_frame:
+            warnings = (*warnings, "onset and apex are one frame: there is no motion to classify")
         return ClipResult(
             clip=str(self.footage.path),
             fps=self.rate,
             frames=len(self.footage),
-            faces=looked.faces,
-            looked_at=looked.frames,
-            with_face=looked.with_face,
+            faces=counts.faces,
+            looked_at=counts.frames,
+            with_face=counts.with_face,
             expressions=[expression],
-            warnings=[*self.predictor.model.notes, *_warnings(self.rate, looked), *warnings],
+            warnings=[*self.predictor.model.notes, *_warnings(self.rate, counts), *warnings],
         )
 
     def every(self, macro: bool, progress: Progress) -> ClipResult:
@@ -243,16 +275,20 @@ class _Job:
             raise _faceless(found.looked_at, self.footage.path)
         chosen = [interval for interval in found.intervals if macro or interval.kind == "micro"]
         rest = [to_unclassified(interval) for interval in found.intervals if interval not in chosen]
-        expressions, lost = [], []
+        expressions: list[Expression] = []
+        warnings: list[str] = []
         wanted = [to_keyframes(interval) for interval in chosen]
         for interval, keyframes, images in zip(chosen, wanted, self._read(wanted), strict=True):
-            judged = self._judged(keyframes, images, DetectionCounts())
-            if judged is None:
+            try:
+                expression, said = self._classified(keyframes, images, DetectionCounts())
+            except WriteError:
+                raise
+            except MerError as error:
                 rest.append(to_unclassified(interval))
-                lost.append(interval.onset_frame)
+                warnings.append(f"{error.what}: not classified")
             else:
-                expressions.append(judged)
-        warnings = [f"no face found in frame {frame}: not judged" for frame in lost]
+                expressions.append(expression)
+                warnings += said
         return ClipResult(
             clip=str(self.footage.path),
             fps=found.fps,
@@ -280,26 +316,25 @@ class _Job:
             later = min((after[0] for after in wanted[at + 1 :]), default=len(self.footage))
             held = {index: image for index, image in held.items() if index >= later}
 
-    def _judged(
-        self, keyframes: KeyFrames, images: Mapping[int, Image], looked: DetectionCounts, stands_out: bool = True
-    ) -> Expression | None:
-        """None where the onset shows no face."""
+    def _classified(
+        self, keyframes: KeyFrames, images: Mapping[int, Image], counts: DetectionCounts, stands_out: bool = True
+    ) -> tuple[Expression, tuple[str, ...]]:
+        """The expression of some key frames, and what the reader should know of its face.
+
+        Raises:
+            MerError: The face is not found, or lost in the onset or the apex.
+        """
         predictor = self.predictor
+        found = predictor.classify(images, keyframes, counts, self.footage.path)
         keyframes = predictor.model.wants(keyframes)
-        face = looked.at(predictor.find_faces, images[keyframes.onset_frame])
-        if keyframes.apex_frame != keyframes.onset_frame:
-            looked.at(predictor.find_faces, images[keyframes.apex_frame])  # so that a face that comes or goes is told
-        if face is None:
-            return None
-        answer, aligned = predictor.classify(images, keyframes, face)
-        expression = predictor.expression(answer, keyframes, self.rate, self._seconds, stands_out)
+        expression = predictor.expression(found.output, keyframes, self.rate, self._seconds, stands_out)
         if self.on_expression is not None:
-            large = dict(zip((at.frame for at in aligned), crop(images, aligned, _SIGHT_PX), strict=True))
-            seen = predictor.model.explain(answer.pictures)
-            saw = _enlarged(seen.attention, predictor.card.size), seen.ranks
+            large = dict(zip((at.frame for at in found.aligned), crop(images, found.aligned, _SHOWN_PX), strict=True))
             onset, apex = large[keyframes.onset_frame], large[keyframes.apex_frame]
+            seen = predictor.model.explain(found.output.pictures)
+            saw = _enlarged(seen.attention, predictor.card.size), seen.ranks
             self.on_expression(ExpressionImages(str(self.footage.path), expression, onset, apex, *saw))
-        return expression
+        return expression, found.warnings
 
     def _seconds(self, frame: int) -> float | None:
         if self.times_s is not None and frame < len(self.times_s):
@@ -331,8 +366,8 @@ def _enlarged(attention: LineMap | None, size: int) -> LineMap | None:
     return replace(attention, weights=np.asarray(weights, np.float32))
 
 
-def _stands_out(looked: DetectionCounts) -> bool:
-    return (looked.salience or 0.0) >= LEAST_SALIENCE and (looked.strength_px or 0.0) >= LEAST_STRENGTH_PX
+def _stands_out(counts: DetectionCounts) -> bool:
+    return (counts.salience or 0.0) >= LEAST_SALIENCE and (counts.strength_px or 0.0) >= LEAST_STRENGTH_PX
 
 
 def _faceless(looked_at: int, where: Path) -> MerError:
@@ -354,16 +389,16 @@ def to_unclassified(interval: Interval) -> Unclassified:
     return Unclassified(*frames, interval.onset_s, interval.apex_s, interval.offset_s, interval.kind)
 
 
-def _warnings(fps: float | None, looked: DetectionCounts) -> list[str]:
+def _warnings(fps: float | None, counts: DetectionCounts) -> list[str]:
     warnings = []
     if fps is not None and fps < _FEW_FPS:
         warnings.append(
             f"{fps:.3g} fps: a micro-expression (1/25 to 1/5 s) spans only {fps / 25:.1f} to {fps / 5:.1f} frames"
         )
-    if looked.with_face < looked.frames:
+    if counts.with_face < counts.frames:
         warnings.append(
-            f"no face in {looked.frames - looked.with_face} of the {looked.frames} frames that were looked at"
+            f"no face in {counts.frames - counts.with_face} of the {counts.frames} frames that were looked at"
         )
-    if looked.faces > 1:
-        warnings.append(f"{looked.faces} faces: the largest is used")
+    if counts.faces > 1:
+        warnings.append(f"{counts.faces} faces: the one that persists, and of several the largest, is used")
     return warnings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mer_pipeline.cache.chain import PUBLISHED, Chain, read_chain
 from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
-from mer_pipeline.inputs.views import of_view, pictures
+from mer_pipeline.inputs.views import VIEWS, View, has_view, read_pictures
 from mer_pipeline.labels import LabelSet, compare_with_published, default_label_set, label_set, label_set_from_file
-from mer_pipeline.networks import View
+from mer_pipeline.networks import View as ViewName
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,13 @@ class ClipSet:
         clip_ids: (n,) `dataset/subject/clip`.
         groups: (n,) `dataset/subject`.
         labels: (n,) int64 class indices.
-        images: What networks look at, (n, F, C, size, size); see `views.pictures`.
+        images: What networks are shown, (n, F, C, size, size); see `View.array`.
         aus: (n, 21) float32, 1 where an Action Unit is annotated.
         aus_known: (n,) bool, False where the clip has no AU annotation.
         classes: Class names.
         protocol: Name of the label protocol.
         view: `pair`, `sequence`, `flow` or `flow_sequence`.
-        crop_size: Side of the crops in the cache, in pixels.
-        flow: How flow was computed: `tvl1`, `dis`, `published`, or empty where it is not looked at.
+        chain: How the stages made them.
         cache: The folder that they were read from, if any.
         notes: What was left out and why, for the user.
     """
@@ -48,9 +48,8 @@ class ClipSet:
     aus_known: torch.Tensor
     classes: tuple[str, ...]
     protocol: str
-    view: View = "pair"
-    crop_size: int = 0
-    flow: str = ""
+    view: ViewName = "pair"
+    chain: Chain | None = None
     cache: str | None = None
     notes: tuple[str, ...] = field(default=())
 
@@ -75,6 +74,15 @@ class ClipSet:
         return int(self.images.shape[-1])
 
     @property
+    def flow(self) -> str:
+        """How flow was computed: `tvl1`, `dis`, `published`, or empty where the view has none."""
+        return self.chain.motion if self.chain is not None and self.view.startswith("flow") else ""
+
+    def tensor(self, rows: torch.Tensor, device: torch.device) -> torch.Tensor:
+        """What networks are given of some clips: (rows, F, C, size, size) float32 on a device."""
+        return VIEWS[self.view].tensor(self.images[rows].to(device))
+
+    @property
     def class_counts(self) -> dict[str, int]:
         """Clips a class."""
         counts = Counter(self.labels.tolist())
@@ -95,22 +103,22 @@ class ClipSet:
 
 
 def load_clips(
-    cache: Path, labels: str | None = None, view: View = "pair", *, size: int = 0, frames: int = 8
+    cache: Path, labels: str | None = None, view: ViewName = "pair", *, size: int = 0, frames: int = 8
 ) -> ClipSet:
     """Read every usable clip of a cache.
 
     Args:
         cache: What `mer preprocess` wrote; may hold several datasets.
         labels: Name of a label protocol, or a .toml file with one of your own; None for the default of the datasets.
-        view: What the network looks at; clips that do not have it are left out.
+        view: What the network is shown; clips that do not have it are left out.
         size: Pictures are resized to this side; 0 leaves them as they are.
         frames: Length of a sequence.
 
     Raises:
-        MerError: Nothing usable, crops of several sizes, or a crop that is absent or damaged.
+        MerError: Nothing usable, clips of several chains, or a crop that is absent or damaged.
     """
-    everything = read_manifests(cache)
-    has = of_view(everything, view, cache)
+    everything, shown = read_manifests(cache), VIEWS[view]
+    has = has_view(everything, shown, cache)
     table, others = everything[has], everything[~has]
     usable = table[(table["status"] == "ok") & table["emotion"].notna()]
     if usable.empty:
@@ -122,24 +130,20 @@ def load_clips(
     notes = _notes(table, others, usable, kept, chosen)
     if kept.empty:
         raise MerError(f"no clip has a label of {chosen.name}", where=cache, fix="choose another label protocol")
-    if kept["size"].nunique() != 1:
-        sizes = ", ".join(str(size) for size in sorted(kept["size"].unique()))
-        raise MerError(f"crops of several sizes ({sizes})", where=cache, fix="preprocess all sets with one --size")
-    crop_size = int(kept["size"].iloc[0])
+    chain = _one_chain(kept, shown, cache)
     known = kept["aus"].notna().to_numpy(dtype=bool)
     vectors = [parse_aus(text).vector() if isinstance(text, str) else (0,) * len(AU_NUMBERS) for text in kept["aus"]]
     return ClipSet(
         clip_ids=kept["clip_id"].tolist(),
         groups=(kept["dataset"] + "/" + kept["subject"]).tolist(),
         labels=torch.tensor(kept["label"].to_numpy(dtype=np.int64)),
-        images=torch.from_numpy(pictures(cache, kept, view, size or crop_size, frames)),
+        images=torch.from_numpy(read_pictures(cache, kept, shown, size or chain.size, frames)),
         aus=torch.tensor(vectors, dtype=torch.float32),
         aus_known=torch.tensor(known),
         classes=chosen.classes,
         protocol=chosen.name,
         view=view,
-        crop_size=crop_size,
-        flow=_flow_of(kept, cache) if view.startswith("flow") else "",
+        chain=chain,
         cache=str(cache.absolute()),
         notes=notes,
     )
@@ -149,14 +153,55 @@ def _protocol(labels: str) -> LabelSet:
     return label_set_from_file(Path(labels)) if labels.endswith(".toml") else label_set(labels)
 
 
-def _flow_of(kept: pd.DataFrame, cache: Path) -> str:
-    """How the flow of all clips was computed."""
-    found = sorted(kept["motion"].fillna("published").unique())
-    if len(found) > 1:
-        raise MerError(
-            f"flow of several kinds ({', '.join(found)})", where=cache, fix="preprocess all sets with one --motion"
-        )
-    return str(found[0])
+# What may not differ between the clips of one training: how it is called, and what to do.
+_ALIKE = {
+    "size": ("crops of several sizes", "--size"),
+    "detector": ("faces found by several detectors", "--detector"),
+    "registration": ("faces registered in several ways", "--registration"),
+    "motion": ("flow of several kinds", "--motion"),
+    "stages": ("crops by several versions of the stages", None),
+}
+
+
+def _one_chain(kept: pd.DataFrame, view: View, cache: Path) -> Chain:
+    """The chain that made all clips.
+
+    Raises:
+        MerError: There are several, and a network would be trained on two kinds of pictures.
+    """
+    chains = [_chain_of(str(dataset), rows, cache) for dataset, rows in kept.groupby("dataset")]
+    for name, (what, option) in _ALIKE.items():
+        if name == "motion" and not view.name.startswith("flow"):
+            continue
+        found = [value for value in (getattr(chain, name) for chain in chains) if value]
+        if any(value != found[0] for value in found):
+            listed = ", ".join(sorted({_in_words(value) for value in found}))
+            fix = f"preprocess all sets with one {option}" if option else "preprocess all sets anew"
+            raise MerError(f"{what} ({listed})", where=cache, fix=fix)
+    return chains[0]
+
+
+def _chain_of(dataset: str, rows: pd.DataFrame, cache: Path) -> Chain:
+    """What made the clips of one dataset: what it recorded, or what its manifest says of every clip."""
+    sizes = sorted(int(size) for size in rows["size"].unique())
+    if len(sizes) > 1:
+        raise MerError(f"crops of several sizes ({', '.join(map(str, sizes))})", where=cache,
+                       fix="preprocess all sets with one --size")  # fmt: skip
+    if (rows["kind"] == "flow").all():
+        return Chain(sizes[0], (), "", PUBLISHED)
+    first = rows[rows["kind"] == "frames"].iloc[0]
+    recorded = read_chain(cache / dataset)
+    if recorded is not None and (recorded.size, recorded.detector_name) == (sizes[0], first["detector"]):
+        return recorded
+    motion = "none" if pd.isna(first["motion"]) else str(first["motion"])
+    return Chain(sizes[0], (str(first["detector"]),), str(first["registration"]), motion)
+
+
+def _in_words(value: object) -> str:
+    """A part of a chain for people: a detector with its file, versions as `crop 2`."""
+    if isinstance(value, tuple):
+        return " with ".join([str(value[0]), *(str(file) for file in value[1:])])
+    return ", ".join(f"{name} {n}" for name, n in value.items()) if isinstance(value, Mapping) else str(value)
 
 
 def _default(usable: pd.DataFrame) -> LabelSet:

@@ -24,9 +24,11 @@ import safetensors.torch
 import torch
 
 from mer_pipeline.cache import private_folder, write_atomically
+from mer_pipeline.cache.chain import Chain
 from mer_pipeline.errors import MerError
 
 FORMAT = 1
+_FRAMES = 8  # of a sequence, where an old card does not say
 WEIGHTS = "weights.safetensors"
 
 
@@ -46,8 +48,7 @@ class Card:
         clips, subjects: How many it was trained on.
         datasets: Which sets they come from.
         versions: Of mer, torch and Python.
-        crop_size: Side of the crops that are resized to `size`; flow is measured on them.
-        flow: How flow was computed: `tvl1`, `dis`, `published` for published flow images, or empty.
+        chain: How the stages made its training clips: the same is done to a new video.
         temperature: What logits are divided by before they become probabilities; 1 where it was not fitted.
         format: Version of this card.
     """
@@ -67,10 +68,29 @@ class Card:
     subjects: int
     datasets: list[str]
     versions: dict[str, str]
-    crop_size: int = 0
-    flow: str = ""
+    chain: Chain | None = None
     temperature: float = 1.0
     format: int = FORMAT
+
+    @property
+    def crop_size(self) -> int:
+        """Side of the crops that are resized to `size`, in pixels; flow is measured on them."""
+        return self.size if self.chain is None else self.chain.size
+
+    @property
+    def flow(self) -> str:
+        """How flow was computed: `tvl1`, `dis`, `published` for published flow images, or `none`."""
+        return "none" if self.chain is None else self.chain.motion
+
+    @property
+    def frames(self) -> int:
+        """Length of the sequences that the network was trained on."""
+        return int(self.options.get("frames", _FRAMES))
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values; `read_card` reads them."""
+        chain = None if self.chain is None else self.chain.as_json()
+        return {**asdict(self), "crop_size": self.crop_size, "flow": self.flow, "chain": chain}
 
 
 @dataclass(frozen=True)
@@ -98,7 +118,7 @@ class Prediction:
 def save_network(folder: Path, state: dict[str, torch.Tensor], card: Card) -> None:
     """Write weights and card."""
     private_folder(folder)
-    text = json.dumps(asdict(card), indent=2, sort_keys=True)
+    text = json.dumps(card.as_json(), indent=2, sort_keys=True)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     write_atomically(folder / WEIGHTS, safetensors.torch.save(tensors, metadata={"card": text}))
     write_atomically(folder / "card.json", text.encode())
@@ -128,17 +148,25 @@ def read_card(text: str, file: Path) -> Card:
     Raises:
         MerError: It is of another version, or lacks entries.
     """
-    values = json.loads(text)
-    if values.get("format") != FORMAT:
-        raise MerError(
-            f"written by another version (format {values.get('format')}, this is {FORMAT})",
-            where=file,
-            fix="train again",
-        )
     try:
-        return Card(**values)
-    except TypeError:
+        values = json.loads(text)
+        written = values.get("format")
+    except (ValueError, AttributeError):
+        raise MerError("the card of the weights is damaged", where=file, fix="train again") from None
+    if written != FORMAT:
+        raise MerError(
+            f"written by another version (format {written}, this is {FORMAT})", where=file, fix="train again"
+        )
+    crop_size, flow, chain = (values.pop(name, None) for name in ("crop_size", "flow", "chain"))
+    try:
+        # A card of a version that did not record the chain names the crops and the flow alone.
+        old = Chain(crop_size or values["size"], (), "", flow or "none")
+        known = old if chain is None else Chain.from_json(chain)
+        return Card(**values, chain=known)
+    except (TypeError, KeyError):
         raise MerError("the card of the weights lacks entries", where=file, fix="train again") from None
+    except ValueError as error:
+        raise MerError(f"the card of the weights is damaged ({error})", where=file, fix="train again") from None
 
 
 def _weights_file(path: Path) -> Path:

@@ -15,7 +15,6 @@ from torch import Tensor
 from mer_pipeline import networks
 from mer_pipeline.evaluation.metrics import uf1
 from mer_pipeline.inputs.clip_set import ClipSet
-from mer_pipeline.inputs.normalise import normalise
 from mer_pipeline.networks import Network, named_tensors
 from mer_pipeline.training.augment import augment
 from mer_pipeline.training.checkpoint import TrainingState
@@ -239,17 +238,9 @@ def predict(network: Network, clips: ClipSet, rows: Sequence[int], aus: str, dev
         known = clips.aus_known[chosen] if aus == "annotated" else torch.full(chosen.shape, aus == "none")
         values = torch.zeros_like(clips.aus[chosen]) if aus == "none" else clips.aus[chosen]
         with _autocast(device):
-            output = network.run(_inputs(clips, _images(clips, chosen, device), values, known))
+            output = network.run(_inputs(clips, clips.tensor(chosen, device), values, known))
         parts.append(output.logits.float().softmax(1).cpu())
     return torch.cat(parts)
-
-
-def _images(clips: ClipSet, chosen: Tensor, device: torch.device) -> Tensor:
-    """Pictures (B, F, C, size, size) float32, as networks take them."""
-    images = clips.images[chosen].to(device)
-    if clips.view == "pair":
-        return normalise(images)
-    return images.float() / 255 if clips.view == "sequence" else images.float()
 
 
 def _inputs(clips: ClipSet, images: Tensor, aus: Tensor, known: Tensor) -> dict[str, Tensor]:
@@ -266,7 +257,7 @@ def _loss(
     device: torch.device,
 ) -> Tensor:
     images = augment(
-        _images(clips, chosen, device),
+        clips.tensor(chosen, device),
         vectors=clips.view.startswith("flow"),
         flip=recipe.flip,
         rotation_deg=recipe.rotation_deg,

@@ -137,8 +137,7 @@ class Trainer:
             subjects=len({clips.groups[row] for row in rows}),
             datasets=clips.datasets,
             versions=versions(),
-            crop_size=clips.crop_size,
-            flow=clips.flow,
+            chain=clips.chain,
         )
 
     def _predictions(self, fold: Fold, trained: Trained) -> list[Prediction]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mer_pipeline.inference import Predictor
-from mer_pipeline.inference.onnx_backend import export
+from mer_pipeline.inference.export import export
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -90,7 +90,7 @@ def test_action_units_that_are_given_reach_the_classifier(run, clip, row):
     images = dict(open_footage(clip).read([row["onset_frame"], row["apex_frame"]]))
     with Predictor(run, "cpu") as predictor:
         keyframes = KeyFrames(row["onset_frame"], row["apex_frame"], None)
-        answer, _ = predictor.classify(images, keyframes, predictor.find_faces(images[row["onset_frame"]])[0])
+        answer = predictor.classify(images, keyframes).output
     assert list(given.probabilities.values()) == pytest.approx(
         model.run(answer.pictures, vector).probabilities.tolist(), abs=1e-4
     )
@@ -187,7 +187,12 @@ def test_the_newest_finished_run_is_found(run, tmp_path):
         pytest.param(200, DetectionCounts(9, 9, 1), [], id="nothing to say"),
         pytest.param(25, DetectionCounts(9, 9, 1), ["25 fps: .* spans only 1.0 to 5.0 frames"], id="slow"),
         pytest.param(None, DetectionCounts(9, 4, 1), ["no face in 5 of the 9 frames"], id="face lost"),
-        pytest.param(200, DetectionCounts(9, 9, 2), ["2 faces: the largest is used"], id="two faces"),
+        pytest.param(
+            200,
+            DetectionCounts(9, 9, 2),
+            ["2 faces: the one that persists, and of several the largest, is used"],
+            id="two faces",
+        ),
     ],
 )
 def test_warnings(fps, looked, expected):
@@ -199,7 +204,7 @@ def test_warnings(fps, looked, expected):
 def test_onset_and_apex_in_one_frame_are_told(run, clip):
     with Predictor(run, "cpu") as predictor:
         result = predictor(clip, onset_frame=5, apex_frame=5)
-    assert result.warnings == ["onset and apex are one frame: there is no motion to judge"]
+    assert result.warnings == ["onset and apex are one frame: there is no motion to classify"]
 
 
 def test_json_is_json(run, clip):

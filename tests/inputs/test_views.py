@@ -39,7 +39,7 @@ def test_every_view_has_its_shape_and_type(full_cache):
     for view, (shape, kind) in expected.items():
         clips = load_clips(full_cache, view=view, size=32, frames=FRAMES)
         assert tuple(clips.images.shape) == (15, *shape, 32, 32)
-        assert (clips.images.dtype, clips.view, clips.crop_size) == (kind, view, SIZE)
+        assert (clips.images.dtype, clips.view, clips.chain.size) == (kind, view, SIZE)
         assert clips.flow == ("dis" if view.startswith("flow") else "")
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from mer_pipeline.cache.chain import Chain
 from mer_pipeline.training import ClipSet
 
 CLASSES = ("negative", "positive", "surprise")
@@ -36,8 +37,7 @@ def flow_clips(subjects: int = 4, clips: int = 6, datasets=("casme2", "smic"), n
         classes=CLASSES,
         protocol="megc3",
         view="flow",
-        crop_size=28,
-        flow="published",
+        chain=Chain(28, (), "", "published"),
     )
 
 

@@ -1,0 +1,102 @@
+"""A cache and runs of the version before cards named their chain: read as they are, with the same numbers."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mer_pipeline.datasets import read_dataset
+from mer_pipeline.evaluation.compare import compare
+from mer_pipeline.inference import Predictor
+from mer_pipeline.reports import write_report
+from mer_pipeline.runs.card import load_network
+from mer_pipeline.stages.preprocess import Parameters, preprocess
+from mer_pipeline.training import Plan, load_clips, load_recipe, train
+
+HERE = Path(__file__).parent / "data" / "before"
+WRITTEN_S = 1_700_000_000  # the frames' modification time, which belongs to the keys of the cache
+SMALL = {"epochs": 2, "options.channels": [8, 8, 8, 8], "options.stem": [4, 4], "options.position": False}
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("before")
+    for part in ("raw", "cache", "runs"):
+        shutil.copytree(HERE / part, folder / part)
+    frames = list((folder / "raw").rglob("*.jpg"))
+    assert len(frames) == 20
+    for frame in frames:
+        os.utime(frame, (WRITTEN_S, WRITTEN_S))
+    return folder
+
+
+def test_a_second_preprocess_on_the_old_cache_computes_nothing(before):
+    summary = preprocess(
+        read_dataset(before / "raw" / "small"), before / "cache", Parameters(32, motion="tvl1", frames=3)
+    )
+    stages = ("keyframes", "detect", "align", "crop", "motion")
+    assert summary.stages == {stage: {"computed": 0, "cached": 4, "failed": 0} for stage in stages}
+    assert summary.decoded_frames == 0
+
+
+@pytest.mark.parametrize("view", ["pair", "sequence", "flow", "flow_sequence"])
+def test_the_old_cache_is_shown_in_every_view(before, view):
+    clips = load_clips(before / "cache", view=view, frames=3)
+    assert (len(clips.clip_ids), clips.chain.detector, clips.chain.size) == (4, ("mediapipe",), 32)
+
+
+@pytest.mark.parametrize(("run", "expected"), [("tiny", "predicted"), ("flow/seed-0", "predicted-flow")])
+def test_an_old_run_predicts_what_it_predicted(before, run, expected):
+    with Predictor(before / "runs" / run, "cpu") as predictor:
+        for told in json.loads((HERE / f"{expected}.json").read_text()):
+            found = predictor(before / told["clip"], onset_frame=1, apex_frame=3, fps=200).as_json()
+            (was,), (now,) = told["expressions"], found["expressions"]
+            assert now["probabilities"] == pytest.approx(was["probabilities"], abs=1e-3)
+            assert now["aus"] == pytest.approx(was["aus"], abs=1e-3)
+            assert {key: now[key] for key in was if key not in ("probabilities", "aus")} == {
+                key: was[key] for key in was if key not in ("probabilities", "aus")
+            }
+            (note,) = set(found["warnings"]) - set(told["warnings"])
+            assert note.startswith("the network's card does not say how its faces were found")
+
+
+def test_old_runs_are_compared_and_reported(before, tmp_path):
+    found = compare([before / "runs" / "tiny", before / "runs" / "flow"])
+    page = write_report(before / "runs" / "tiny", tmp_path / "tiny.html", cache=before / "cache").read_text()
+    values = found if isinstance(found, dict) else found.as_json()
+    assert [run["uf1"] for run in values["runs"]] == pytest.approx(
+        [json.loads((HERE / "runs" / run / "metrics.json").read_text())["uf1"] for run in ("tiny", "flow")]
+    )
+    assert "facesleuth-tiny was trained in 2 folds" in page
+
+
+@pytest.mark.parametrize(
+    ("run", "model", "settings", "seeds"),
+    [("tiny", "facesleuth-tiny", SMALL, 1), ("flow", "ststnet", {"epochs": 2}, 2)],
+)
+def test_an_old_run_goes_on_with_the_same_numbers(before, tmp_path, run, model, settings, seeds):
+    """One fold and the final network are trained anew, the other fold is taken as it is."""
+    shutil.copytree(before / "runs" / run, tmp_path / run)
+    parts = [tmp_path / run] if seeds == 1 else sorted((tmp_path / run).glob("seed-*"))
+    weights = {part: load_network(part)[0] for part in parts}
+    for part in parts:
+        shutil.rmtree(part / "folds" / "small-p2")
+        shutil.rmtree(part / "final")
+    recipe = load_recipe(model, settings)
+    clips = load_clips(before / "cache", view=recipe.view, size=recipe.size, frames=recipe.frames)
+    train(clips, recipe, tmp_path / run, Plan(seeds=seeds), device="cpu")
+    was, now = (json.loads((folder / run / "metrics.json").read_text()) for folder in (HERE / "runs", tmp_path))
+    for values in (was, now):
+        for timed in ("seconds", "run", "runs"):
+            values.pop(timed, None)
+    assert set(now) >= set(was)
+    assert now["confusion"] == was["confusion"]
+    for score in ("uf1", "uar", "accuracy", "folds", "clips", "theta_deg"):
+        assert now[score] == pytest.approx(was[score], abs=1e-3), score
+    for part in parts:
+        again, card = load_network(part)
+        assert card.chain.detector == ("mediapipe",)
+        for name, tensor in weights[part].items():
+            assert again[name].float().numpy() == pytest.approx(tensor.float().numpy(), abs=1e-4), name

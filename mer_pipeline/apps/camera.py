@@ -23,7 +23,8 @@ import numpy.typing as npt
 from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.follow import DetectionCounts
-from mer_pipeline.inference.predictor import Predictor, to_keyframes, to_unclassified
+from mer_pipeline.inference.classifier import to_keyframes, to_unclassified
+from mer_pipeline.inference.predictor import Predictor
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.spotting.intervals import LONGEST_S, MARGIN_S
 from mer_pipeline.spotting.video import Interval, LiveSpotter
@@ -149,7 +150,7 @@ def watch(
     Args:
         camera: Gives the frames.
         predictor: Judges them.
-        on_state: Told a few times a second, and at the end.
+        on_state: Called a few times a second, and at the end.
         macro: Judge macro-expressions as well.
         stop: Ends it when set.
 
@@ -220,7 +221,7 @@ class _Watch:
             self._end(stop)
 
     def _end(self, stop: threading.Event) -> None:
-        """Say that no frame follows; where nobody listens any more, in the place of a frame."""
+        """Say that no frame follows; where no consumer is left, in the place of a frame."""
         while True:
             try:
                 self._waiting.put(None, timeout=0.1)

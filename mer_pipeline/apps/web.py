@@ -16,7 +16,7 @@ import socket
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -187,69 +187,78 @@ def _points(timeline: Timeline) -> dict[str, list[float | None]]:
     return {"seconds": list(seconds), "motion": motion}
 
 
-def make_app(desk: JobQueue, *, host: str, most_mib: int) -> Starlette:
+class _Page:
+    """What the routes answer."""
+
+    def __init__(self, jobs: JobQueue, most_mib: int) -> None:
+        page = (files("mer_pipeline.apps") / "page.html").read_text("utf-8")
+        self._jobs, self._most_mib = jobs, most_mib
+        self._html = page.replace("{{most_mib}}", str(most_mib))
+
+    def show(self, request: Request) -> Response:
+        from starlette.responses import HTMLResponse
+
+        del request
+        return HTMLResponse(self._html, headers=_HEADERS)
+
+    async def upload(self, request: Request) -> Response:
+        # A page from elsewhere cannot send this type without asking first, and is never allowed to.
+        if request.headers.get("content-type") != "application/octet-stream":
+            return _json({"error": "send the file itself, as application/octet-stream"}, 415)
+        name = request.query_params.get("name", "clip")
+        file = self._jobs.place(name)
+        try:
+            size = 0
+            with file.open("wb") as target:
+                async for part in request.stream():
+                    size += len(part)
+                    if size > self._most_mib << 20:
+                        larger = f"larger than {self._most_mib} MiB"
+                        raise MerError(larger, where=name, fix="start mer serve with a higher --limit")
+                    target.write(part)
+            return _json({"key": self._jobs.take(name, file)}, 202)
+        except (MerError, OSError) as error:
+            file.unlink(missing_ok=True)
+            return _json({"error": str(error)}, 413 if isinstance(error, MerError) else 507)
+
+    def state(self, request: Request) -> Response:
+        job = self._jobs.job(request.path_params["key"])
+        return _json({"error": "no such clip, or it is forgotten"}, 404) if job is None else _json(job.as_json(), 200)
+
+    def sheet(self, request: Request) -> Response:
+        from starlette.responses import Response
+
+        job, number = self._jobs.job(request.path_params["key"]), request.path_params["number"]
+        if job is None or not 0 <= number < len(job.sheets):
+            return _json({"error": "no such picture"}, 404)
+        return Response(job.sheets[number], headers=_HEADERS, media_type="image/png")
+
+
+def _json(values: Mapping[str, Any], status: int) -> Response:
+    from starlette.responses import JSONResponse
+
+    return JSONResponse(values, status, _HEADERS)
+
+
+def make_app(jobs: JobQueue, *, host: str, most_mib: int) -> Starlette:
     """The web application.
 
     Args:
-        desk: Does the work.
+        jobs: Does the work.
         host: What the server listens on.
         most_mib: Larger uploads are refused.
     """
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import HTMLResponse, JSONResponse, Response
     from starlette.routing import Route
 
-    page = (files("mer_pipeline.apps") / "page.html").read_text("utf-8").replace("{{most_mib}}", str(most_mib))
-
-    def refused(text: str, status: int) -> Response:
-        return JSONResponse({"error": text}, status, _HEADERS)
-
-    def show(request: Request) -> Response:
-        del request
-        return HTMLResponse(page, headers=_HEADERS)
-
-    async def upload(request: Request) -> Response:
-        # A page from elsewhere cannot send this type without asking first, and is never allowed to.
-        if request.headers.get("content-type") != "application/octet-stream":
-            return refused("send the file itself, as application/octet-stream", 415)
-        name = request.query_params.get("name", "clip")
-        file = desk.place(name)
-        try:
-            size = 0
-            with file.open("wb") as target:
-                async for part in request.stream():
-                    size += len(part)
-                    if size > most_mib << 20:
-                        raise MerError(
-                            f"larger than {most_mib} MiB", where=name, fix="start mer serve with a higher --limit"
-                        )
-                    target.write(part)
-            return JSONResponse({"key": desk.take(name, file)}, 202, _HEADERS)
-        except (MerError, OSError) as error:
-            file.unlink(missing_ok=True)
-            return refused(str(error), 413 if isinstance(error, MerError) else 507)
-
-    def state(request: Request) -> Response:
-        job = desk.job(request.path_params["key"])
-        return (
-            refused("no such clip, or it is forgotten", 404)
-            if job is None
-            else JSONResponse(job.as_json(), headers=_HEADERS)
-        )
-
-    def sheet(request: Request) -> Response:
-        job, number = desk.job(request.path_params["key"]), request.path_params["number"]
-        if job is None or not 0 <= number < len(job.sheets):
-            return refused("no such picture", 404)
-        return Response(job.sheets[number], headers=_HEADERS, media_type="image/png")
-
+    page = _Page(jobs, most_mib)
     routes = [
-        Route("/", show),
-        Route("/clips", upload, methods=["POST"]),
-        Route("/clips/{key}", state),
-        Route("/clips/{key}/sheets/{number:int}.png", sheet),
+        Route("/", page.show),
+        Route("/clips", page.upload, methods=["POST"]),
+        Route("/clips/{key}", page.state),
+        Route("/clips/{key}/sheets/{number:int}.png", page.sheet),
     ]
     # Other names may be pointed at this machine by pages from elsewhere.
     allowed = [*_LOOPBACK, host] if host in _LOOPBACK else ["*"]
@@ -272,7 +281,7 @@ def serve(
         host, port: Where to listen; port 0 takes a free one.
         most_mib: Larger uploads are refused.
         keep: A folder for what is uploaded; None deletes it when it is done.
-        on_ready: Told the address.
+        on_ready: Called with the address.
 
     Raises:
         MerError: The extra is absent, or the address cannot be listened on.
@@ -287,8 +296,8 @@ def serve(
         raise MerError(
             f"cannot listen ({os.strerror(error.errno or 0)})", where=f"{host}:{port}", fix="choose another --port"
         ) from None
-    with listening, JobQueue(make_predictor, keep) as desk:
+    with listening, JobQueue(make_predictor, keep) as jobs:
         name = f"[{host}]" if ":" in host else host
         on_ready(f"http://{name}:{listening.getsockname()[1]}/")
-        app = make_app(desk, host=host, most_mib=most_mib)
+        app = make_app(jobs, host=host, most_mib=most_mib)
         uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listening])

@@ -51,7 +51,7 @@ class Store:
 
     Attributes:
         root: The folder; created with mode 0700.
-        damaged: The files that were found damaged, set aside and reported by whoever owns the store.
+        damaged: The files that were found damaged, set aside; the owner of the store reports them.
     """
 
     def __init__(self, root: Path) -> None:

@@ -65,7 +65,7 @@ PredictorFile = Annotated[
 RawFolder = Annotated[Path, typer.Argument(help="The dataset's folder as it was handed out.")]
 Dataset = Annotated[str, typer.Option(help="Which dataset it is; auto recognises it from the layout.")]
 Corrected = Annotated[
-    bool, typer.Option("--corrections/--no-corrections", help="Correct known mistakes of the sheet; each is told.")
+    bool, typer.Option("--corrections/--no-corrections", help="Correct known mistakes of the sheet; each is reported.")
 ]
 
 # Wide enough for tables also where output goes to a file, whose width rich would take as 80.

@@ -45,11 +45,11 @@ def run_camera(
 def speed_line(state: Live) -> str:
     """How fast it was, in one line."""
     median, slow = state.frame_ms
-    told = "" if state.told_s is None else f"; the last expression was told {state.told_s:.1f} s after its end"
+    said = "" if state.told_s is None else f"; the last expression was reported {state.told_s:.1f} s after its end"
     rate = state.frames / state.seconds if state.seconds else 0.0
     return (
         f"{state.frames} frames in {state.seconds:.1f} s ({rate:.0f} a second, {state.dropped} left out); "
-        f"a frame is done {median:.0f} ms after it is taken (95 %: {slow:.0f} ms){told}"
+        f"a frame is done {median:.0f} ms after it is taken (95 %: {slow:.0f} ms){said}"
     )
 
 

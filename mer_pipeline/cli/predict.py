@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,31 +86,23 @@ def predict(
     Exit code 0: every clip has a result; 1: at least one has none, each reported in one line; 2: wrong usage.
     """
     from mer_pipeline.figures.prediction_files import PredictionFiles
-    from mer_pipeline.inference import ClipResult, Predictor, write_csv
+    from mer_pipeline.inference import Predictor, write_csv
 
     if bool(clips) == (camera is not None):
         raise typer.BadParameter("give clips, or --camera")
     if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
         raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
-    pictures, results = PredictionFiles(overlay, image, len(clips or ())), []
+    pictures = PredictionFiles(overlay, image, len(clips or ()))
     chosen = card_detector(detector, predictor)
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         if camera is not None:
             results = [_watch(loaded, camera, fps, macro, quiet)]
-        with progress_bar(quiet, "") as progress:
-            for done, clip in enumerate(clips or (), 1):
-                try:
-                    result = loaded(
-                        clip, onset_frame=onset, apex_frame=apex, fps=fps, every=every, macro=macro,
-                        progress=progress, on_expression=pictures.on_expression,
-                    )  # fmt: skip
-                    pictures.finish(result, loaded, progress)
-                except WriteError:
-                    raise
-                except MerError as error:
-                    result = ClipResult(str(clip), error=str(error))
-                results.append(result)
-                progress("predict", done, len(clips or ()), clip.name)
+        else:
+            wanted = functools.partial(
+                loaded, onset_frame=onset, apex_frame=apex, fps=fps, every=every, macro=macro,
+                on_expression=pictures.on_expression,
+            )  # fmt: skip
+            results = _predict_clips(clips or [], wanted, functools.partial(pictures.finish, predictor=loaded), quiet)
     if table is not None:
         write_csv(table, results)
     if as_json:
@@ -120,6 +114,27 @@ def predict(
         say_error(MerError(result.error or ""))
     if failed:
         raise typer.Exit(1)
+
+
+def _predict_clips(
+    clips: list[Path], predict_clip: Callable[..., ClipResult], finish: Callable[..., None], quiet: bool
+) -> list[ClipResult]:
+    """One result a clip; that of a clip that cannot be read says why."""
+    from mer_pipeline.inference import ClipResult
+
+    results = []
+    with progress_bar(quiet, "") as progress:
+        for done, clip in enumerate(clips, 1):
+            try:
+                result = predict_clip(clip, progress=progress)
+                finish(result, progress=progress)
+            except WriteError:
+                raise
+            except MerError as error:
+                result = ClipResult(str(clip), error=str(error))
+            results.append(result)
+            progress("predict", done, len(clips), clip.name)
+    return results
 
 
 def _watch(predictor: Predictor, camera: str, fps: float | None, macro: bool, quiet: bool) -> ClipResult:

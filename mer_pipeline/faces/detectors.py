@@ -86,7 +86,7 @@ class Detector:
 
     @property
     def identity(self) -> tuple[Any, ...]:
-        """What tells the results of two choices apart, as JSON values."""
+        """What distinguishes the results of two choices, as JSON values."""
         if self.predictor is None:
             return (self.name,)
         # Imported here because it loads what decodes videos.

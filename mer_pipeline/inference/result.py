@@ -32,7 +32,7 @@ class Expression:
             micro-expression` where nothing stood out of the noise when it was spotted.
         probabilities: By class name; calibrated as far as the network's card has a temperature.
         aus: Probability of each Action Unit by its number, the network's own estimate; empty where it makes none.
-        aus_source: Where the Action Units came from that the emotion was told with: `predicted` is that estimate,
+        aus_source: Where the Action Units came from that the emotion was classified with: `predicted` is that estimate,
             `none` also where the network takes no Action Units.
     """
 

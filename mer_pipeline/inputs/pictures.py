@@ -1,4 +1,4 @@
-"""From crops and flow to what networks look at; the same for training and for a new video."""
+"""From crops and flow to what networks are shown; the same for training and for a new video."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def to_grey(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def scale_flow(flow: Pictures) -> npt.NDArray[np.float32]:
-    """Flow (F, 3, size, size), u and v in pixels and strain, told in hundredths: of the side, and of 1.
+    """Flow (F, 3, size, size), u and v in pixels and strain, in hundredths: of the side, and of 1.
 
     So the numbers mean the same at every size of the crop.
     """
@@ -24,7 +24,7 @@ def scale_flow(flow: Pictures) -> npt.NDArray[np.float32]:
 
 
 def resized(pictures: Pictures, size: int) -> Pictures:
-    """Pictures (F, C, S, S) of any type -> (F, C, size, size) of the same; flow must be told in hundredths."""
+    """Pictures (F, C, S, S) of any type -> (F, C, size, size) of the same; flow must be in hundredths."""
     if pictures.shape[-1] == size:
         return pictures
     method = cv2.INTER_AREA if size < pictures.shape[-1] else cv2.INTER_LINEAR

@@ -39,7 +39,7 @@ class Card:
     Attributes:
         model: Name in the zoo.
         network, options: What `networks.build` takes.
-        size: Side of what the network looks at, in pixels.
+        size: Side of what the network is shown, in pixels.
         mean, std: Normalisation of RGB in 0..1.
         classes: Names in the order of the logits.
         labels: The label protocol that the classes come from.
@@ -95,11 +95,11 @@ class Card:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network said of one clip.
+    """What a network answered for one clip.
 
     Attributes:
         clip_id: `dataset/subject/clip`.
-        fold: Who was held out.
+        fold: The group that was held out.
         selection: `last` or `oracle` (optimistic: epoch chosen on the test fold).
         aus: Where the Action Unit input came from: `annotated`, `predicted`, `none`, or `unused`.
         truth, predicted: Class names.

@@ -2,8 +2,8 @@
 
 At each moment the skin is compared with where it is a little earlier and later (second difference in time), on scales
 from a tenth of a second to two seconds: what drifts slowly cancels, what comes and goes stands out. The difference is
-told in units of what each cell usually shows on that scale, so that a mouth that talks all the time counts little, and
-the region of the face (brows, eyes, nose, mouth, chin) that stands out most speaks for the frame. Each peak gives a
+in units of what each cell usually shows on that scale, so that a mouth that talks all the time counts little, and the
+region of the face (brows, eyes, nose, mouth, chin) that stands out most speaks for the frame. Each peak gives a
 pattern; the course of that pattern in time (a matched filter, as for single clips) gives onset, apex and offset.
 
 Rejected are courses that do not come back (a step, a drift), patterns as smooth over the whole face as a turn of the
@@ -174,7 +174,7 @@ def _low_pass(moves: Matrix, sigma: float) -> Matrix:
 
 
 def _lags(fps: float) -> list[int]:
-    """The scales in frames; those that the frame rate tells apart."""
+    """The scales in frames; those that the frame rate can distinguish."""
     return sorted({max(_FEW_FRAMES, round(scale * fps)) for scale in SCALES_S})
 
 

@@ -21,7 +21,7 @@ from mer_pipeline.faces.registration import CELLS, Template, similarity
 
 # The picture that motion is measured on; a cell is 8 pixels wide.
 _SIZE = 128
-# Motion is told in pixels of a crop of this size, whatever it is measured on.
+# Motion is expressed in pixels of a crop of this size, whatever it is measured on.
 _TOLD_SIZE = 224
 _TO_GRID = np.vstack([unit_to_grid(_SIZE), [0, 0, 1]])
 _RENEWED_S = 1.0

@@ -77,7 +77,7 @@ class Spotting:
 
     Attributes:
         video: The path that was given.
-        fps: Frames a second that times are told by.
+        fps: Frames a second that times are counted by.
         frames: How many were seen.
         faces: The largest number of faces seen in one frame.
         looked_at, with_face: In how many frames a face was looked for, and found.
@@ -113,7 +113,7 @@ class LiveSpotter:
     Args:
         fps: Frames a second.
         look: Finds the face in a frame.
-        on_energy: Told the index of a first frame and, (frames,) from there, how far the skin is from rest.
+        on_energy: Called with the index of a first frame and, (frames,) from there, how far the skin is from rest.
         hop_s: How often what has gathered is judged; often costs time, seldom delays.
     """
 
@@ -263,7 +263,7 @@ def spot_video(
         counts.frames,
         counts.with_face,
         [_timed(interval, times_s) for interval in sorted(intervals, key=lambda each: each.onset_frame)],
-        _warnings(rate, counts, done, len(footage), broken),
+        [*face_warnings(rate, counts), *([] if broken is None else [_cut_short(done, len(footage), broken)])],
         course.timeline,
     )
 
@@ -296,19 +296,20 @@ def _timed(interval: Interval, times_s: npt.NDArray[np.float64]) -> Interval:
     return replace(interval, onset_s=onset_s, apex_s=apex_s, offset_s=offset_s)
 
 
-def _warnings(fps: float, counts: DetectionCounts, done: int, frames: int, broken: MerError | None) -> list[str]:
+def _cut_short(done: int, frames: int, error: MerError) -> str:
+    return f"only the first {done} of {frames} frames could be read: {error.what}"
+
+
+def face_warnings(fps: float | None, counts: DetectionCounts) -> list[str]:
+    """What the reader of a result should know of a clip's frame rate and of the faces in it."""
     warnings = []
-    if fps < FEW_FPS:
+    if fps is not None and fps < FEW_FPS:
         warnings.append(
             f"{fps:.3g} fps: a micro-expression (1/25 to 1/5 s) spans only {fps / 25:.1f} to {fps / 5:.1f} frames"
         )
-    if broken is not None:
-        warnings.append(f"only the first {done} of {frames} frames could be read: {broken.what}")
-    if not counts.with_face:
-        warnings.append(f"no face in any of the {counts.frames} frames that were looked at")
-    elif counts.with_face < counts.frames:
-        missing = counts.frames - counts.with_face
-        warnings.append(f"no face in {missing} of the {counts.frames} frames that were looked at")
+    if counts.with_face < counts.frames:
+        missing = f"{counts.frames - counts.with_face} of the" if counts.with_face else "any of the"
+        warnings.append(f"no face in {missing} {counts.frames} frames that were looked at")
     if counts.faces > 1:
-        warnings.append(f"{counts.faces} faces: the largest is followed")
+        warnings.append(f"{counts.faces} faces: the one that persists, and of several the largest, is followed")
     return warnings

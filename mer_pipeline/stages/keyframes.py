@@ -89,7 +89,7 @@ def find_keyframes(
     apex = spotted.apex_frame if apex_frame is None else apex_frame
     onset = min(spotted.onset_frame, apex) if onset_frame is None else onset_frame
     apex = max(apex, onset)
-    # With the onset known, an offset that nobody has annotated stays unknown.
+    # With the onset known, an offset that is not annotated stays unknown.
     end = offset_frame if onset_frame is not None else max(spotted.offset_frame, apex)
     end = end if offset_frame is None else max(offset_frame, apex)
     return KeyFrames(

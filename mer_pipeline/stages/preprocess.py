@@ -92,15 +92,15 @@ def preprocess(
     flow_images: Path | None = None,
     progress: Progress = silent,
 ) -> Summary:
-    """Run the stages over every clip of a dataset; a clip that fails is listed and stops nobody.
+    """Run the stages over every clip of a dataset; a clip that fails is listed and stops no other.
 
     Args:
         annotations: What a reader found.
         cache: The cache folder; created with mode 0700.
-        parameters: What the stages can be told.
+        parameters: What the stages are given.
         jobs: How many processes may work. Few clips are done by this one alone, and so is looking at what is cached.
         flow_images: A folder for the motion of every clip as published flow images show it; needs a method of motion.
-        progress: Told after every clip: those that are cached first, then the others in order.
+        progress: Called after every clip: those that are cached first, then the others in order.
 
     Raises:
         WriteError: The cache cannot be written.

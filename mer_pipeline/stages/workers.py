@@ -42,7 +42,7 @@ def run_clips(
     Args:
         clips: What to run.
         objects: Root of the store.
-        parameters: What the stages are told.
+        parameters: What the stages are given.
         jobs: How many processes.
 
     Yields:

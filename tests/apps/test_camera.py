@@ -109,7 +109,7 @@ def test_the_command(mer, run, film):
     assert result["clip"] == str(film[0])
     assert len(result["expressions"]) == 1
     assert "a frame is done" in called.err
-    assert "the last expression was told" in called.err
+    assert "the last expression was reported" in called.err
     for wrong in (["--camera", "0", film[0]], [], ["--camera", "0", "--overlay", "o.mp4"]):
         assert mer("predict", *wrong, "--model", run).code == 2
 

@@ -13,8 +13,8 @@ from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inference import Predictor
 from mer_pipeline.inference.model import load_model, newest_run
-from mer_pipeline.inference.predictor import _warnings
 from mer_pipeline.runs.card import load_network, save_network
+from mer_pipeline.spotting.video import face_warnings
 from mer_pipeline.stages.keyframes import KeyFrames
 from mer_pipeline.video import VideoWriter, open_footage
 
@@ -190,13 +190,13 @@ def test_the_newest_finished_run_is_found(run, tmp_path):
         pytest.param(
             200,
             DetectionCounts(9, 9, 2),
-            ["2 faces: the one that persists, and of several the largest, is used"],
+            ["2 faces: the one that persists, and of several the largest, is followed"],
             id="two faces",
         ),
     ],
 )
 def test_warnings(fps, looked, expected):
-    found = _warnings(fps, looked)
+    found = face_warnings(fps, looked)
     assert len(found) == len(expected)
     assert all(re.search(pattern, text) for pattern, text in zip(expected, found, strict=True))
 

@@ -1,0 +1,181 @@
+"""One expression whose frames are in memory: its face is cropped like the training clips and given to the network."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mer_pipeline.arrays import Image
+from mer_pipeline.errors import MerError
+from mer_pipeline.faces.align import AlignedFace, align
+from mer_pipeline.faces.crop import crop
+from mer_pipeline.faces.detectors import Detector
+from mer_pipeline.faces.follow import DetectionCounts
+from mer_pipeline.faces.landmarks import FaceFinder
+from mer_pipeline.facs import AU_NUMBERS, parse_aus
+from mer_pipeline.inference.model import Model, NetworkOutput, load_model
+from mer_pipeline.inference.result import AuSource, Expression, Kind, Unclassified, Verdict
+from mer_pipeline.spotting.intervals import is_micro
+from mer_pipeline.spotting.video import Interval
+from mer_pipeline.stages.keyframes import KeyFrames
+from mer_pipeline.stages.pipeline import locate_face
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+CONFIDENCE = 0.4
+
+
+@dataclass(frozen=True)
+class Classified:
+    """One expression that the network was run on.
+
+    Attributes:
+        output: Of the network.
+        aligned: Where the face is in every frame that the network was given.
+        warnings: What the reader of the result should know of the face.
+    """
+
+    output: NetworkOutput
+    aligned: tuple[AlignedFace, ...]
+    warnings: tuple[str, ...]
+
+
+class Classifier:
+    """A trained network together with the stages that feed it; use it as a context manager.
+
+    Attributes:
+        model: The network.
+        card: How it was trained.
+        find_faces: The face detector, once the context is entered.
+    """
+
+    find_faces: FaceFinder
+
+    def __init__(
+        self,
+        model: Path | None = None,
+        device: str = "auto",
+        *,
+        aus: str = "predicted",
+        confidence: float = CONFIDENCE,
+        detector: Detector | None = None,
+    ) -> None:
+        """Load a network.
+
+        Args:
+            model: A run folder, a fold folder, a weights file or an ONNX file; None for the newest run in `runs/`.
+            device: Where it runs.
+            aus: The Action Units that it is given: `predicted` (its own estimate), `none`, or the clips' own in the
+                notation of annotation sheets, such as "4+R14".
+            confidence: Expressions whose emotion is less probable are `uncertain`.
+            detector: Finds faces; None for the detector that the training clips were made with.
+
+        Raises:
+            MerError: It cannot be used, the device or the face detector is not available, or it takes no Action Units
+                and is given some.
+        """
+        self.model = load_model(model, device, detector)
+        self.card = self.model.card
+        self._aus_source, self._aus = _read_aus(aus, self.model)
+        self._confidence = confidence
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.find_faces = self._stack.enter_context(self.model.parameters.detector.open())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def classify(
+        self,
+        images: Mapping[int, Image],
+        keyframes: KeyFrames,
+        counts: DetectionCounts | None = None,
+        where: object = None,
+    ) -> Classified:
+        """Run the network on one expression, whose face is found, aligned and cropped as those of the training clips.
+
+        Args:
+            images: RGB frames by index; holds all that `model.wants(keyframes)` needs.
+            keyframes: Onset, apex and offset.
+            counts: Counts the frames in which a face was looked for.
+            where: The clip's file, for errors.
+
+        Raises:
+            MerError: No frame shows a face, or it is lost in the onset or the apex.
+        """
+        keyframes, parameters = self.model.wants(keyframes), self.model.parameters
+        counts = DetectionCounts() if counts is None else counts
+        face = locate_face(images, keyframes, functools.partial(counts.all, self.find_faces), where)
+        shown = {index: images[index] for index in keyframes.needed}
+        landmarks = face.landmarks[keyframes.onset_frame]
+        aligned = align(shown, keyframes.onset_frame, landmarks, registration=parameters.registration)
+        crops = crop(shown, aligned, parameters.size)
+        pictures = self.model.make_input(keyframes, {at.frame: image for at, image in zip(aligned, crops, strict=True)})
+        return Classified(self.model.run(pictures, self._aus), tuple(aligned), face.warnings)
+
+    def expression(
+        self,
+        answer: NetworkOutput,
+        keyframes: KeyFrames,
+        fps: float | None,
+        seconds: Callable[[int], float | None],
+        stands_out: bool = True,
+    ) -> Expression:
+        """The network's output in the words of the result."""
+        onset, apex, offset = keyframes.onset_frame, keyframes.apex_frame, keyframes.offset_frame
+        best = int(np.argmax(answer.probabilities))
+        verdict: Verdict = "expression" if answer.probabilities[best] >= self._confidence else "uncertain"
+        if not stands_out:
+            verdict = "no micro-expression"
+        kind: Kind | None = None
+        if fps is not None and offset is not None:
+            kind = "micro" if is_micro(offset - onset, fps) else "macro"
+        estimate = {} if answer.aus is None else dict(zip(AU_NUMBERS, answer.aus.tolist(), strict=True))
+        named = zip(self.card.classes, answer.probabilities.tolist(), strict=True)
+        return Expression(
+            onset_frame=onset, apex_frame=apex, offset_frame=offset,
+            onset_s=seconds(onset), apex_s=seconds(apex), offset_s=None if offset is None else seconds(offset),
+            kind=kind,
+            emotion=self.card.classes[best],
+            verdict=verdict,
+            probabilities={name: round(p, 4) for name, p in named},
+            aus={str(number): round(p, 4) for number, p in estimate.items()},
+            aus_source=self._aus_source,
+        )  # fmt: skip
+
+
+def to_keyframes(interval: Interval) -> KeyFrames:
+    """The frames of an interval that was spotted."""
+    return KeyFrames(interval.onset_frame, interval.apex_frame, interval.offset_frame, "spotted", "spotted")
+
+
+def to_unclassified(interval: Interval) -> Unclassified:
+    """An interval that was spotted and is not judged."""
+    frames = interval.onset_frame, interval.apex_frame, interval.offset_frame
+    return Unclassified(*frames, interval.onset_s, interval.apex_s, interval.offset_s, interval.kind)
+
+
+def _read_aus(text: str, model: Model) -> tuple[AuSource, tuple[int, ...] | None]:
+    """Where the Action Units come from, and which are known."""
+    if text == "predicted":
+        return "predicted" if model.takes_aus else "none", None
+    if text == "annotated":
+        raise MerError("a new clip has no annotation", fix='write its Action Units, such as --aus "4+R14"')
+    if text == "none":
+        return "none", (0,) * len(AU_NUMBERS)
+    if not model.takes_aus:
+        raise MerError(f"{model.card.model} takes no Action Units", fix="leave --aus out")
+    vector = tuple(parse_aus(text).vector())
+    if not any(vector):
+        numbers = ", ".join(map(str, AU_NUMBERS))
+        raise MerError(f"{text!r} has none of the Action Units that networks know", fix=f"they are {numbers}")
+    return "given", vector

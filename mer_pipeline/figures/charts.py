@@ -21,7 +21,7 @@ Values = npt.NDArray[np.float64]
 _WIDTH, _HEIGHT = 340.0, 210.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38.0, 10.0, 12.0, 34.0
 BINS = 10
-# A path over many epochs needs no more points than can be told apart.
+# A path over many epochs needs no more points than the eye can separate.
 _PATH_POINTS = 60
 _START_RADIUS = 0.32  # of the half circle, where a path over epochs begins; it ends on the rim
 
@@ -113,10 +113,12 @@ def reliability(predictions: Sequence[Prediction]) -> Markup:
         inside = bins == number
         share, count = float(right[inside].mean()), int(inside.sum())
         (x0, y0), (x1, y1) = axes.at(number / BINS, share), axes.at((number + 1) / BINS, 0)
-        told = f"confidence {number / BINS:.1f} to {(number + 1) / BINS:.1f}: {share:.0%} of {count} clips right"
-        bar = element("rect", element("title", told), x=x0 + 1.5, y=y0, width=x1 - x0 - 3, height=y1 - y0, class_="bar")
+        title = f"confidence {number / BINS:.1f} to {(number + 1) / BINS:.1f}: {share:.0%} of {count} clips right"
+        bar = element(
+            "rect", element("title", title), x=x0 + 1.5, y=y0, width=x1 - x0 - 3, height=y1 - y0, class_="bar"
+        )
         mean = axes.at(float(confidence[inside].mean()), share)
-        parts += [bar, dot(mean, 2.6, "fill honest", told), text(((x0 + x1) / 2, y0 - 6), str(count), "count")]
+        parts += [bar, dot(mean, 2.6, "fill honest", title), text(((x0 + x1) / 2, y0 - 6), str(count), "count")]
     parts.append(line(axes.at(0, 0), axes.at(1, 1), "diagonal"))
     return drawing(_WIDTH, _HEIGHT, *parts, label="Reliability diagram: share of right answers by confidence")
 

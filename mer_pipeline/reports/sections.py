@@ -20,12 +20,12 @@ _FOLDS = {
 }
 _AUS = {
     "predicted": "at test time the Action Units are the network's own estimate",
-    "annotated": "at test time it is given annotated Action Units, which nobody has for a new clip",
+    "annotated": "at test time it is given annotated Action Units, which are not available for a new clip",
     "none": "at test time it is given no Action Units",
     "unused": "it takes no Action Units",
 }
 _SOURCES = {
-    "annotated": "annotated (nobody has these for a new clip)",
+    "annotated": "annotated (not available for a new clip)",
     "predicted": "predicted by the network",
     "none": "none",
     "unused": "not an input",
@@ -34,7 +34,7 @@ _FIXED = {"cva": 90, "horizontal": 0}
 
 
 def of_run(run: Run) -> dict[str, Any]:
-    """Everything of the page of a run but what looks at single clips."""
+    """Everything of the page of a run but its single clips."""
     return {
         "run": run,
         "measures": MEASURES,
@@ -176,13 +176,13 @@ def curves(run: Run) -> list[tuple[str, Markup, str]]:
     """Title, drawing and remark."""
     folds = f"mean and 10th to 90th percentile of {len(run.folds)} folds"
     chosen = [fold.chosen_epoch for fold in run.folds if fold.chosen_epoch is not None]
-    told = "never used to choose" if run.selection != "oracle" else run.optimistic[1]
+    use = "never used to choose" if run.selection != "oracle" else run.optimistic[1]
     marks = "; ticks below: the epochs chosen inside the training folds" if chosen else ""
     loss = curve([f.loss for f in run.folds], "Training loss over epochs", "control", share=False, chosen=chosen)
     tested = curve(
         [f.test_accuracy for f in run.folds], "Accuracy on held-out clips over epochs", "honest", share=True
     )  # fmt: skip
-    return [("Training loss", loss, folds + marks), (f"Accuracy on held-out clips, {told}", tested, folds)]
+    return [("Training loss", loss, folds + marks), (f"Accuracy on held-out clips, {use}", tested, folds)]
 
 
 def angles(run: Run) -> list[tuple[str, Markup]]:
@@ -217,30 +217,30 @@ def recipe_rows(run: Run) -> list[tuple[str, str, str | None]]:
     with well_formed(run.folder / "run.json"):
         known = networks.option_defaults(run.recipe["network"])
         rows += [(f"options.{key}", value, known.get(key)) for key, value in run.recipe["options"].items()]
-    told = [(key, _told(value), _told(default) if value != default else None) for key, value, default in rows]
-    return sorted(told, key=lambda row: row[2] is None)
+    shown = [(key, _text(value), _text(default) if value != default else None) for key, value, default in rows]
+    return sorted(shown, key=lambda row: row[2] is None)
 
 
 def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Data, versions and hardware."""
     data = facts.get("data", {})
-    names = {"view": "looks at", "size": "picture size, px", "flow": "optical flow", "fingerprint": "data fingerprint"}
-    rows = [(label, _told(data[key])) for key, label in names.items() if data.get(key)]
-    rows += [(name, _told(value)) for part in ("versions", "hardware") for name, value in facts.get(part, {}).items()]
+    names = {"view": "input", "size": "picture size, px", "flow": "optical flow", "fingerprint": "data fingerprint"}
+    rows = [(label, _text(data[key])) for key, label in names.items() if data.get(key)]
+    rows += [(name, _text(value)) for part in ("versions", "hardware") for name, value in facts.get(part, {}).items()]
     return rows
 
 
-def _told(value: Any) -> str:
-    """A JSON value for people."""
+def _text(value: Any) -> str:
+    """A JSON value as text."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "not set"}[value]
     if isinstance(value, float):
         return f"{value:g}"
-    return ", ".join(map(_told, value)) if isinstance(value, list | tuple) else str(value)
+    return ", ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _told_all(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {_told(value)}" for key, value in settings.items())
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {_text(value)}" for key, value in settings.items())
 
 
 def of_ablation(ablation: Ablation) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def of_ablation(ablation: Ablation) -> dict[str, Any]:
         "parts": [
             (
                 row,
-                _told_all(row.settings),
+                _settings(row.settings),
                 run,
                 score_chart(run),
                 confusion(run),
@@ -287,13 +287,13 @@ def ablation_sentence(ablation: Ablation) -> str:
 
 def _scores_of_row(row: Row) -> RangeRow:
     value = row.honest.uf1
-    told = f"{value:.3f}" + (f" ± {row.deviation.uf1:.3f}" if row.deviation else "")
+    note = f"{value:.3f}" + (f" ± {row.deviation.uf1:.3f}" if row.deviation else "")
     if row.run is None:
-        return RangeRow(row.label, told, [Mark(value, "control", row.what)])
-    optimistic, note = row.run.optimistic
+        return RangeRow(row.label, note, [Mark(value, "control", row.what)])
+    optimistic, how = row.run.optimistic
     marks = [Mark(seed.scores.uf1, "seed", f"seed {seed.name}: {seed.scores.uf1:.3f}") for seed in row.run.seeds]
-    marks += [Mark(optimistic.uf1, "optimistic", f"{optimistic.uf1:.3f}, {note}"), Mark(value, "honest", told)]
-    return RangeRow(row.label, told, marks, interval=row.run.intervals["uf1"], anchor=f"row-{row.name}")
+    marks += [Mark(optimistic.uf1, "optimistic", f"{optimistic.uf1:.3f}, {how}"), Mark(value, "honest", note)]
+    return RangeRow(row.label, note, marks, interval=row.run.intervals["uf1"], anchor=f"row-{row.name}")
 
 
 def _difference_of_row(row: Row) -> RangeRow:

@@ -10,13 +10,12 @@ from markupsafe import Markup
 from mer_pipeline.arrays import Image
 from mer_pipeline.figures import panels
 from mer_pipeline.figures.panels import Panel
-from mer_pipeline.figures.style import png
 from mer_pipeline.figures.svg import drawing, element
 from mer_pipeline.networks import CellMap, LineMap
 
 _SIDE = 100.0
 _MAP_PX = 84  # of a map without a face: a multiple of the sides of the networks' maps, 14 and 28
-_JPEG_QUALITY = 88
+_QUALITY, _LOSSLESS = 88, 101  # of WebP, as OpenCV counts
 
 # A face as `faces.align` places it: the eyes on the row 0.37, 0.34 apart. Drawn by hand after the mean of Face Mesh's
 # points on synthetic faces; it shows no person.
@@ -46,17 +45,17 @@ def attention_map(seen: LineMap | CellMap, caption: str, face: Image | None, out
     panel = panels.attention(panels.weights(seen, side), caption, face)
     if face is not None:
         return img(panel)
-    parts = [element("image", href=_uri("png", png(panel.image)), width=_SIDE, height=_SIDE, class_="heat")]
+    parts = [element("image", href=_uri(panel, _LOSSLESS), width=_SIDE, height=_SIDE, class_="heat")]
     if outline:
         parts += [element("path", d=d, class_=kind) for kind in ("casing", "outline") for d in _OUTLINE]
     return drawing(_SIDE, _SIDE, *parts, label=caption, class_="map")
 
 
 def img(panel: Panel) -> Markup:
-    """A panel as an `img` element that holds it as JPEG."""
-    _, encoded = cv2.imencode(".jpg", panel.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return Markup('<img class="map" src="{}" alt="{}">').format(_uri("jpeg", encoded.tobytes()), panel.caption)
+    """A panel as an `img` element that holds it."""
+    return Markup('<img class="map" src="{}" alt="{}">').format(_uri(panel, _QUALITY), panel.caption)
 
 
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+def _uri(panel: Panel, quality: int) -> str:
+    _, encoded = cv2.imencode(".webp", panel.image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
+    return "data:image/webp;base64," + base64.b64encode(encoded.tobytes()).decode()

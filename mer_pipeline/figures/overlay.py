@@ -10,11 +10,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from mer_pipeline.arrays import Image
+from mer_pipeline.arrays import Image, Matrix
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
 from mer_pipeline.facs import AU_NAMES
@@ -26,7 +25,6 @@ from mer_pipeline.spotting.tracking import Tracker
 from mer_pipeline.spotting.video import Timeline, spot_video
 from mer_pipeline.video import Footage, VideoWriter, open_footage
 
-Outline = npt.NDArray[np.float64]
 Found = Expression | Unclassified
 
 # Of the picture's width, in pixels: smaller ones are enlarged for the text's sake, larger ones have no use here.
@@ -84,7 +82,7 @@ def _resized(image: Image, size_wh: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8)
 
 
-def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Outline | None]]:
+def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Matrix | None]]:
     """Every frame and the face's outline in it, (points, 2) pixels: found once a second and tracked in between."""
     seen: list[Landmarks] = []
 
@@ -105,7 +103,7 @@ def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[
         yield index, image, np.asarray((unit - face.to_unit[:, 2]) @ np.linalg.inv(face.to_unit[:, :2]).T, np.float64)
 
 
-def _draw_outline(image: Image, outline: Outline, found: Found | None) -> None:
+def _draw_outline(image: Image, outline: Matrix, found: Found | None) -> None:
     """Thin and white at rest, thick and in its colour during an expression; drawn in place."""
     points = np.rint(outline * 8).astype(np.int32)
     unit = max(1, round(image.shape[1] / 640))
@@ -146,7 +144,7 @@ class Panel:
         """The expression that frame `index` belongs to."""
         return next((each for each in self._found if each.onset_frame <= index <= _end(each)), None)
 
-    def below(self, image: Image, index: int, seconds: float, outline: Outline | None) -> Image:
+    def below(self, image: Image, index: int, seconds: float, outline: Matrix | None) -> Image:
         """A frame with the face's outline, in pixels of the frame, and the strip below it; (height, width, 3)."""
         shown = _resized(image, self._size_wh)
         if outline is not None:

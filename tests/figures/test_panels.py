@@ -85,7 +85,7 @@ def test_lines_and_cells_at_every_pixel():
 def test_a_map_stands_on_the_face_or_below_a_drawn_one():
     seen = CellMap("position", np.arange(4, dtype=np.float32).reshape(2, 2))
     drawn = attention_map(seen, "position", None, outline=True)
-    assert drawn.count("data:image/png") == 1
+    assert drawn.count("data:image/webp") == 1
     assert 'class="outline"' in drawn
     assert 'aria-label="position"' in drawn
     assert 'class="outline"' not in attention_map(seen, "position", None, outline=False)

@@ -1,6 +1,7 @@
 """The drawings of a run's report as SVG: curves over epochs, calibration, learned angles, rank scores.
 
-Colours come from the page's style sheet by class, so that they follow light and dark.
+Colours come from the page's style sheet by class, so that they follow light and dark. Written by hand because
+matplotlib 3.11's SVG has inline colours, no class and no tooltip, at 16.0 kB against 2.9 kB (`reliability`, 200 clips).
 """
 
 from __future__ import annotations
@@ -10,18 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 
+from mer_pipeline.arrays import Matrix
 from mer_pipeline.figures.svg import Point, dot, drawing, element, line, path, text, tick_label, ticks
 from mer_pipeline.runs.card import Prediction
-
-Values = npt.NDArray[np.float64]
 
 _WIDTH, _HEIGHT = 340.0, 210.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38.0, 10.0, 12.0, 34.0
 BINS = 10
-# A path over many epochs needs no more points than can be told apart.
+# A path over many epochs needs no more points than the eye can separate.
 _PATH_POINTS = 60
 _START_RADIUS = 0.32  # of the half circle, where a path over epochs begins; it ends on the rim
 
@@ -76,20 +75,17 @@ def curve(runs: Sequence[Sequence[float]], label: str, kind: str, *, share: bool
     at = [axes.at(epoch, value) for epoch, value in enumerate(mean, 1)]
     band = [axes.at(epoch, value) for epoch, value in enumerate(high, 1)]
     band += [axes.at(epoch, value) for epoch, value in reversed(list(enumerate(low, 1)))]
-    marks = [
-        element("g", *[line(axes.at(e, 0), axes.at(e, 0.035 * top), "chosen") for e in sorted(set(chosen))])
-    ] if chosen else []  # fmt: skip
     parts = [
         *axes.frame(_epoch_ticks(epochs), "epoch"),
         path([p for p in band if all(map(math.isfinite, p))], f"band {kind}", closed=True),
         path(at, f"line {kind}"),
         *([dot(at[0], 3, f"fill {kind}")] if epochs == 1 and math.isfinite(mean[0]) else []),
-        *marks,
+        *(line(axes.at(e, 0), axes.at(e, 0.035 * top), "chosen") for e in sorted(set(chosen))),
     ]
     return drawing(_WIDTH, _HEIGHT, *parts, label=label)
 
 
-def _spread(table: Values) -> tuple[Values, Values, Values]:
+def _spread(table: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     """Mean, 10th and 90th percentile over folds of what is finite; not a number where nothing is."""
     columns = [column[np.isfinite(column)] for column in table.T]
     found = [(c.mean(), *np.quantile(c, [0.1, 0.9])) if len(c) else (math.nan,) * 3 for c in columns]
@@ -113,10 +109,12 @@ def reliability(predictions: Sequence[Prediction]) -> Markup:
         inside = bins == number
         share, count = float(right[inside].mean()), int(inside.sum())
         (x0, y0), (x1, y1) = axes.at(number / BINS, share), axes.at((number + 1) / BINS, 0)
-        told = f"confidence {number / BINS:.1f} to {(number + 1) / BINS:.1f}: {share:.0%} of {count} clips right"
-        bar = element("rect", element("title", told), x=x0 + 1.5, y=y0, width=x1 - x0 - 3, height=y1 - y0, class_="bar")
+        title = f"confidence {number / BINS:.1f} to {(number + 1) / BINS:.1f}: {share:.0%} of {count} clips right"
+        bar = element(
+            "rect", element("title", title), x=x0 + 1.5, y=y0, width=x1 - x0 - 3, height=y1 - y0, class_="bar"
+        )
         mean = axes.at(float(confidence[inside].mean()), share)
-        parts += [bar, dot(mean, 2.6, "fill honest", told), text(((x0 + x1) / 2, y0 - 6), str(count), "count")]
+        parts += [bar, dot(mean, 2.6, "fill honest", title), text(((x0 + x1) / 2, y0 - 6), str(count), "count")]
     parts.append(line(axes.at(0, 0), axes.at(1, 1), "diagonal"))
     return drawing(_WIDTH, _HEIGHT, *parts, label="Reliability diagram: share of right answers by confidence")
 

@@ -1,4 +1,4 @@
-"""One expression on one page: what moved, where the network looked, and what it said.
+"""One predicted expression on one page: what moved, where the network attended, and its probabilities.
 
 The page is 1200 pixels wide: as wide as a phone's screen in its own pixels, where its letters are as large as the
 phone's, and no wider than a window on a desk.
@@ -6,24 +6,19 @@ phone's, and no wider than a window on a desk.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import cv2
 import numpy as np
-import numpy.typing as npt
-from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from mer_pipeline.arrays import Image
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.facs import AU_NAMES
-from mer_pipeline.figures import style as drawing
-from mer_pipeline.figures.flow_colours import colour_flow, colour_wheel, round_up
+from mer_pipeline.figures import panels, style
+from mer_pipeline.figures.panels import Panel
 from mer_pipeline.figures.style import ACCENT, INK, PAPER, SOFT_INK, TRACK, font
 from mer_pipeline.inference.predictor import ExpressionImages
 from mer_pipeline.inference.result import Expression
-from mer_pipeline.networks import LineMap
 from mer_pipeline.stages.flow import motion
 
 WIDTH = 1200
@@ -32,7 +27,6 @@ _SIDE = (WIDTH - 2 * _MARGIN - _GAP) // 2
 _LABEL, _BAR = 64, 80  # heights of a picture's label and of a bar with its text
 _TEXT = 38  # height of letters: 12 pixels where a phone shows the page
 _FLOW_PX = 224
-_WHEEL = 120
 _MOST_AUS = 8
 _MOST_BESIDE = 6  # bars beside a picture
 
@@ -43,18 +37,12 @@ def write_sheet(sight: ExpressionImages, path: Path) -> None:
     Raises:
         WriteError: The file cannot be written.
     """
-    buffer = io.BytesIO()
-    Pillow.fromarray(draw_sheet(sight)).save(buffer, "PNG")
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, style.png(draw_sheet(sight)))
 
 
 def draw_sheet(sight: ExpressionImages) -> Image:
     """The page, (height, 1200, 3) uint8 RGB."""
-    pictures = [("onset", sight.onset), ("apex", sight.apex), _difference(sight), _flow(sight)]
-    if sight.attention is not None:
-        pictures.append(_attention(sight.onset, sight.attention))
-    if sight.dynamic is not None:
-        pictures += [("dynamic image, built", _grey(sight.dynamic.built)), ("its target", _grey(sight.dynamic.target))]
+    pictures = _panels(sight)
     emotions = [(name, p) for name, p in sorted(sight.expression.probabilities.items(), key=lambda each: -each[1])]
     # The likeliest Action Units: a list of 21 bars would be mostly nothing.
     aus = [(f"{number} {AU_NAMES[int(number)]}", p) for number, p in sight.expression.likely_aus(0.0)[:_MOST_AUS]]
@@ -64,12 +52,11 @@ def draw_sheet(sight: ExpressionImages) -> Image:
     below = [(title, bars) for title, bars in below if bars]
     top = 2 * _MARGIN + 150
     height = top + rows * (_LABEL + _SIDE + _GAP) + sum(_bars_height(len(bars)) for _, bars in below) + _MARGIN
-    page, pen = drawing.canvas((WIDTH, height), PAPER)
+    page, pen = style.canvas((WIDTH, height), PAPER)
     _heading(pen, sight)
-    for at, (label, picture) in enumerate(pictures):
+    for at, panel in enumerate(pictures):
         x, y = _MARGIN + at % 2 * (_SIDE + _GAP), top + at // 2 * (_LABEL + _SIDE + _GAP)
-        pen.text((x, y), label, INK, font(_TEXT))
-        page.paste(Pillow.fromarray(_square(picture)), (x, y + _LABEL))
+        style.place(page, panel, (x, y), _LABEL, _TEXT)
     if beside:
         x, y = _MARGIN + _SIDE + _GAP, top + (rows - 1) * (_LABEL + _SIDE + _GAP)
         _bars(pen, (x, y), _SIDE, "emotion", emotions)
@@ -82,10 +69,10 @@ def draw_sheet(sight: ExpressionImages) -> Image:
 
 def _heading(pen: ImageDraw.ImageDraw, sight: ExpressionImages) -> None:
     found = sight.expression
-    text, _colour = drawing.headline(found)
-    pen.text((_MARGIN, _MARGIN), drawing.fitted(text, WIDTH - 2 * _MARGIN, font(64, True)), INK, font(64, True))
+    text, _colour = style.headline(found)
+    pen.text((_MARGIN, _MARGIN), style.fitted(text, WIDTH - 2 * _MARGIN, font(64, True)), INK, font(64, True))
     facts = [Path(sight.clip).name, _when(found), *([f"AUs {found.aus_source}"] if found.aus_source == "given" else [])]
-    line = drawing.fitted("   ".join(facts), WIDTH - 2 * _MARGIN, font(_TEXT))
+    line = style.fitted("   ".join(facts), WIDTH - 2 * _MARGIN, font(_TEXT))
     pen.text((_MARGIN, _MARGIN + 100), line, SOFT_INK, font(_TEXT))
 
 
@@ -97,51 +84,28 @@ def _when(found: Expression) -> str:
     return f"{frames}   at {found.onset_s:.2f} s for {found.offset_s - found.onset_s:.2f} s"
 
 
-def _square(picture: Image) -> Image:
-    how = cv2.INTER_AREA if picture.shape[0] > _SIDE else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (_SIDE, _SIDE), interpolation=how), np.uint8)
+def _panels(sight: ExpressionImages) -> list[Panel]:
+    """What there is to show of an expression, in the order of the page."""
+    onset, apex = sight.onset, sight.apex
+    shown = [
+        panels.picture(onset, "onset", _SIDE),
+        panels.picture(apex, "apex", _SIDE),
+        panels.difference(onset, apex, _SIDE),
+        _flow(onset, apex),
+    ]
+    if sight.attention is not None:
+        caption = f"attention, axis at {sight.attention.theta_deg % 180:.0f}°"
+        shown.append(panels.attention(panels.weights(sight.attention, _SIDE), caption, onset, _SIDE))
+    if sight.dynamic is not None:
+        shown.append(panels.dynamic_image(sight.dynamic.built, "dynamic image, built", _SIDE))
+        shown.append(panels.dynamic_image(sight.dynamic.target, "its target", _SIDE))
+    return shown
 
 
-def _difference(sight: ExpressionImages) -> tuple[str, Image]:
-    """Apex less onset in grey, amplified as far as most of it fits."""
-    onset, apex = (image.astype(np.float32).mean(-1) for image in (sight.onset, sight.apex))
-    difference = cv2.GaussianBlur(apex - onset, (0, 0), 1.0)
-    factor = max(1, int(110 / max(float(np.percentile(np.abs(difference), 99.5)), 1.0)))
-    shown = np.clip(128 + factor * difference, 0, 255).astype(np.uint8)
-    return f"difference × {factor}", np.repeat(shown[..., None], 3, -1)
-
-
-def _flow(sight: ExpressionImages) -> tuple[str, Image]:
-    size = (_FLOW_PX, _FLOW_PX)
-    onset, apex = (
-        np.asarray(cv2.resize(i, size, interpolation=cv2.INTER_AREA), np.uint8) for i in (sight.onset, sight.apex)
-    )
-    flow = motion(onset, apex, "tvl1")[:2].astype(np.float32)
-    full_px = round_up(float(np.percentile(np.hypot(*flow), 99)))
-    picture = _square(colour_flow(flow, full_px))
-    wheel = colour_wheel(_WHEEL)
-    y, x = np.mgrid[:_WHEEL, :_WHEEL] - (_WHEEL - 1) / 2
-    inside = np.hypot(x, y) < _WHEEL / 2
-    corner = picture[-_WHEEL - 12 : -12, 12 : _WHEEL + 12]
-    corner[inside] = wheel[inside]
-    return f"motion, rim {full_px:g} px", picture
-
-
-def _grey(values: npt.NDArray[np.float32]) -> Image:
-    """(size, size) in 0..1 -> (size, size, 3) uint8."""
-    return np.repeat((255 * values.clip(0, 1)).round().astype(np.uint8)[..., None], 3, -1)
-
-
-def _attention(onset: Image, seen: LineMap) -> tuple[str, Image]:
-    """The attention over the face: dark where less was let through."""
-    side = onset.shape[0]
-    weights = cv2.resize(seen.weights, (side, side), interpolation=cv2.INTER_CUBIC)
-    low, high = float(weights.min()), float(weights.max())
-    share = (weights - low) / max(high - low, 1e-6)
-    heat = cv2.cvtColor(cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-    grey = onset.astype(np.float32).mean(-1, keepdims=True)
-    mixed = 0.5 * grey + 0.5 * heat.astype(np.float32)
-    return f"attention, axis at {seen.theta_deg % 180:.0f}°", mixed.astype(np.uint8)
+def _flow(onset: Image, apex: Image) -> Panel:
+    first, second = (panels.picture(crop, "", _FLOW_PX).image for crop in (onset, apex))
+    flow = motion(first, second, "tvl1").astype(np.float32)
+    return panels.flow_colours(flow, panels.full_scale(flow), _SIDE)
 
 
 def _bars_height(count: int) -> int:
@@ -156,7 +120,7 @@ def _bars(pen: ImageDraw.ImageDraw, at: tuple[int, int], width: int, title: str,
         top = y + _LABEL + row * _BAR
         number = f"{100 * p:.0f} %"
         room = width - font(_TEXT).getlength(number) - 12
-        pen.text((x, top), drawing.fitted(name, room, font(_TEXT)), INK, font(_TEXT))
+        pen.text((x, top), style.fitted(name, room, font(_TEXT)), INK, font(_TEXT))
         pen.text((x + width, top), number, INK, font(_TEXT), anchor="ra")
         pen.rounded_rectangle((x, top + 50, x + width, top + 62), 6, TRACK)
         if p * width >= 12:

@@ -10,34 +10,28 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from mer_pipeline.arrays import Image
+from mer_pipeline.arrays import Image, Matrix
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
 from mer_pipeline.facs import AU_NAMES
-from mer_pipeline.figures import style as drawing
-from mer_pipeline.figures.style import MACRO, Colour, font
+from mer_pipeline.figures import style
+from mer_pipeline.figures.style import DIM, FIELD, GROUND, LIGHT, MACRO, REST, Colour, font
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.tracking import Tracker
 from mer_pipeline.spotting.video import Timeline, spot_video
 from mer_pipeline.video import Footage, VideoWriter, open_footage
 
-Outline = npt.NDArray[np.float64]
 Found = Expression | Unclassified
 
 # Of the picture's width, in pixels: smaller ones are enlarged for the text's sake, larger ones have no use here.
 _LEAST, _MOST = 640, 1920
 _LETTERS = 0.031  # of the width
 _FALLBACK_FPS = 200.0
-_LEAST_PX = 0.5  # of motion at the top of the timeline: a still face shall look still
-_BACK: Colour = (17, 20, 26)
-_LIGHT: Colour = (240, 243, 248)
-_DIM: Colour = (140, 148, 162)
-_REST: Colour = (255, 255, 255)
+_LEAST_PX = 0.5  # of motion at the top of the timeline: a still face shall have a flat curve
 
 
 def write_overlay(result: ClipResult, path: Path, find_faces: FaceFinder, progress: Progress = silent) -> None:
@@ -47,7 +41,7 @@ def write_overlay(result: ClipResult, path: Path, find_faces: FaceFinder, progre
         result: What was found.
         path: The file.
         find_faces: Finds faces.
-        progress: Told while frames are drawn.
+        progress: Is given every frame drawn.
 
     Raises:
         MerError: The clip cannot be read any more.
@@ -88,16 +82,16 @@ def _resized(image: Image, size_wh: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8)
 
 
-def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Outline | None]]:
+def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Matrix | None]]:
     """Every frame and the face's outline in it, (points, 2) pixels: found once a second and tracked in between."""
     seen: list[Landmarks] = []
 
-    def look(image: Image) -> Landmarks | None:
+    def find(image: Image) -> Landmarks | None:
         found = find_faces(image)
         seen[:] = found[:1]
         return found[0] if found else None
 
-    tracker, unit = Tracker(fps, look), np.empty((0, 2))
+    tracker, unit = Tracker(fps, find), np.empty((0, 2))
     for index, image in footage.read(range(len(footage))):
         face = tracker.push(index, image)
         if face is None:
@@ -109,18 +103,18 @@ def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[
         yield index, image, np.asarray((unit - face.to_unit[:, 2]) @ np.linalg.inv(face.to_unit[:, :2]).T, np.float64)
 
 
-def _draw_outline(image: Image, outline: Outline, found: Found | None) -> None:
+def _draw_outline(image: Image, outline: Matrix, found: Found | None) -> None:
     """Thin and white at rest, thick and in its colour during an expression; drawn in place."""
     points = np.rint(outline * 8).astype(np.int32)
     unit = max(1, round(image.shape[1] / 640))
-    colour, thickness = (_REST, unit) if found is None else (_colour(found), 3 * unit)
+    colour, thickness = (REST, unit) if found is None else (_colour(found), 3 * unit)
     # On a dark rim, so that it shows on light skin and background.
     cv2.polylines(image, [points], True, (0, 0, 0), thickness + 2 * unit, cv2.LINE_AA, 3)
     cv2.polylines(image, [points], True, colour, thickness, cv2.LINE_AA, 3)
 
 
 def _colour(found: Found) -> Colour:
-    return drawing.headline(found)[1] if isinstance(found, Expression) else MACRO
+    return style.headline(found)[1] if isinstance(found, Expression) else MACRO
 
 
 class Panel:
@@ -150,7 +144,7 @@ class Panel:
         """The expression that frame `index` belongs to."""
         return next((each for each in self._found if each.onset_frame <= index <= _end(each)), None)
 
-    def below(self, image: Image, index: int, seconds: float, outline: Outline | None) -> Image:
+    def below(self, image: Image, index: int, seconds: float, outline: Matrix | None) -> Image:
         """A frame with the face's outline, in pixels of the frame, and the strip below it; (height, width, 3)."""
         shown = _resized(image, self._size_wh)
         if outline is not None:
@@ -169,7 +163,7 @@ class Panel:
         self._clock(picture, seconds)
         x = self._x(seconds)
         bottom = self.height - round(1.9 * self._letters)
-        cv2.line(picture, (x, self._top), (x, bottom), _LIGHT, max(2, self._letters // 10))
+        cv2.line(picture, (x, self._top), (x, bottom), LIGHT, max(2, self._letters // 10))
         return picture
 
     def _x(self, seconds: float) -> int:
@@ -177,21 +171,21 @@ class Panel:
 
     def _drawn(self, timeline: Timeline) -> Image:
         """What does not change: the curve, the expressions and the axis."""
-        page, pen = drawing.canvas((self.width, self.height), _BACK)
+        page, pen = style.canvas((self.width, self.height), GROUND)
         letters, bottom = self._letters, self.height - round(1.9 * self._letters)
-        pen.rectangle((self._pad, self._top, self.width - self._pad, bottom), (26, 31, 40))
+        pen.rectangle((self._pad, self._top, self.width - self._pad, bottom), FIELD)
         for each in self._found:
             left, right = (self._x(self._seconds(each, at)) for at in ("onset", "offset"))
             middle = (left + right) / 2
             half = max((right - left) / 2, self.width / 300)
-            tint = tuple(round(0.45 * a + 0.55 * b) for a, b in zip(_colour(each), _BACK, strict=True))
+            tint = tuple(round(0.45 * a + 0.55 * b) for a, b in zip(_colour(each), GROUND, strict=True))
             pen.rectangle((middle - half, self._top, middle + half, bottom), tint)
             pen.rectangle((middle - half, self._top, middle + half, self._top + letters // 4), _colour(each))
         small = font(round(0.8 * letters))
         ends = (0.0, "la", _clock(0, self._length_s)), (1.0, "ra", _clock(self._length_s, self._length_s))
         for share, anchor, text in (*ends, (0.5, "ma", "motion of the skin")):
             x = self._pad + share * (self.width - 2 * self._pad)
-            pen.text((x, bottom + letters // 3), text, _DIM, small, anchor=anchor)
+            pen.text((x, bottom + letters // 3), text, DIM, small, anchor=anchor)
         drawn = np.array(page)
         self._curve(drawn, timeline, bottom)
         return drawn
@@ -211,7 +205,7 @@ class Panel:
         for part, has_face in zip(np.split(points, edges), np.split(known, edges), strict=True):
             if has_face[0]:
                 line = np.rint(part * 8).astype(np.int32)
-                cv2.polylines(page, [line], False, _LIGHT, max(1, self._letters // 12), cv2.LINE_AA, 3)
+                cv2.polylines(page, [line], False, LIGHT, max(1, self._letters // 12), cv2.LINE_AA, 3)
 
     def _said(self, last: Found | None, now: bool, has_face: bool) -> Image:
         """The lines of text: the expression of the moment, or in grey the last one."""
@@ -220,25 +214,25 @@ class Panel:
         letters, room = self._letters, self.width - 2 * self._pad
         big, normal = font(round(1.5 * letters), True), font(letters)
         first, second = ("no face", "") if not has_face and not now else ("no expression so far", "")
-        colour: Colour = _DIM
+        colour: Colour = DIM
         if isinstance(last, Expression):
-            first, colour = drawing.headline(last)
+            first, colour = style.headline(last)
             aus = [f"AU {number} {AU_NAMES[int(number)].lower()} {100 * p:.0f} %" for number, p in last.likely_aus()]
             second = ", ".join(aus) or ("no Action Unit above 50 %" if last.aus else "")
         elif last is not None:
             first, second, colour = f"{last.kind}-expression", "found, not judged", MACRO
         if last is not None and not now:
-            colour = _DIM
-        pen.text((self._pad, 0.8 * letters), drawing.fitted(first, 0.7 * room, big), colour, big)
-        pen.text((self._pad, 2.9 * letters), drawing.fitted(second, room, normal), _LIGHT if now else _DIM, normal)
+            colour = DIM
+        pen.text((self._pad, 0.8 * letters), style.fitted(first, 0.7 * room, big), colour, big)
+        pen.text((self._pad, 2.9 * letters), style.fitted(second, room, normal), LIGHT if now else DIM, normal)
         return np.asarray(page)
 
     def _clock(self, picture: Image, seconds: float) -> None:
         """Draw the time into the upper right corner."""
         letters = self._letters
         width, height = round(6 * letters), round(1.4 * letters)
-        page, pen = drawing.canvas((width, height), _BACK)
-        pen.text((width, height / 2), _clock(seconds, self._length_s), _LIGHT, font(letters), anchor="rm")
+        page, pen = style.canvas((width, height), GROUND)
+        pen.text((width, height / 2), _clock(seconds, self._length_s), LIGHT, font(letters), anchor="rm")
         x, y = self.width - self._pad - width, round(0.9 * letters)
         picture[y : y + height, x : x + width] = np.asarray(page)
 

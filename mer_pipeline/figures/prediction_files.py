@@ -34,7 +34,6 @@ class PredictionFiles:
             if path is not None and path.suffix.lower() != suffix:
                 raise MerError(f"the name must end in {suffix}", where=path, fix=f"try {path.with_suffix(suffix)}")
         self._overlay, self._image, self._clips = overlay, image, clips
-        self._overlays = self._images = 0
         self.written: list[Path] = []
 
     def on_expression(self, sight: ExpressionImages) -> None:
@@ -43,8 +42,7 @@ class PredictionFiles:
             return
         from mer_pipeline.figures.expression_sheet import write_sheet
 
-        self._images += 1
-        path = _numbered(self._image, self._images)
+        path = self._next(self._image)
         write_sheet(sight, path)
         self.written.append(path)
 
@@ -54,12 +52,11 @@ class PredictionFiles:
             return
         from mer_pipeline.figures.overlay import write_overlay
 
-        self._overlays += 1
-        path = _numbered(self._overlay, self._overlays)
+        path = self._next(self._overlay)
         write_overlay(result, path, predictor.find_faces, progress)
         self.written.append(path)
 
-
-def _numbered(path: Path, number: int) -> Path:
-    """`out.png`, `out-2.png`, `out-3.png`."""
-    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+    def _next(self, first: Path) -> Path:
+        """`out.png`, `out-2.png`, `out-3.png`."""
+        number = 1 + sum(path.suffix == first.suffix for path in self.written)
+        return first if number == 1 else first.with_name(f"{first.stem}-{number}{first.suffix}")

@@ -14,7 +14,7 @@ class Mark:
 
     Attributes:
         value: Where on the axis.
-        kind: `honest`, `optimistic`, `control`, `seed` or `second`: its look.
+        kind: `honest`, `optimistic`, `control`, `seed` or `second`: a class of the style sheet.
         title: What it is, as a tooltip.
     """
 

@@ -1,4 +1,4 @@
-"""What people look at: pictures of what the stages and the networks did, and the page of a run."""
+"""Pages for readers: the report of a run or an ablation, and the contact sheet of a clip."""
 
 from mer_pipeline.figures.clip_sheet import write_contact_sheet
 from mer_pipeline.reports.page import write_report

@@ -1,6 +1,6 @@
-"""Clips to look at: some of every class with what their network attended to, and those it was most surely wrong about.
+"""Single clips of a run: one of every class with the explanation of its network, and the most surely wrong ones.
 
-Every clip is shown to the network of the fold that held it out.
+The network of a clip is that of the fold that held it out.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import torch
@@ -16,7 +15,8 @@ from markupsafe import Markup
 
 from mer_pipeline import networks
 from mer_pipeline.arrays import Image
-from mer_pipeline.figures.attention_map import data_uri, difference, heat, unit_image
+from mer_pipeline.figures import panels
+from mer_pipeline.figures.attention_map import attention_map, img
 from mer_pipeline.figures.charts import rank_scores
 from mer_pipeline.inference.model import rebuild
 from mer_pipeline.inputs.cached import CachedClips
@@ -40,7 +40,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Example:
-    """A clip with what is shown of it; `faced` where it was recorded as frames and so has an aligned face."""
+    """A clip with its figures; `faced` where it was recorded as frames and so has an aligned face."""
 
     prediction: Prediction
     figures: Sequence[Figure]
@@ -69,7 +69,7 @@ def surely_wrong(run: Run) -> list[Prediction]:
 
 
 def explained(run: Run) -> bool:
-    """Whether the network of a run has anything to show of a clip."""
+    """Whether the network of a run has attention maps or rank scores."""
     recipe = run.recipe
     with well_formed(run.folder / "run.json"), torch.device("meta"):
         size = int(run.facts["data"]["size"])
@@ -77,7 +77,7 @@ def explained(run: Run) -> bool:
     return outline.explains
 
 
-def looked_at(run: Run, clips: CachedClips, with_faces: bool) -> list[Example]:
+def explanations(run: Run, clips: CachedClips, with_faces: bool) -> list[Example]:
     """Attention maps, or rank scores and dynamic images, of one clip of each class.
 
     Raises:
@@ -85,14 +85,13 @@ def looked_at(run: Run, clips: CachedClips, with_faces: bool) -> list[Example]:
     """
     folders = {clip: fold.folder for fold in run.folds for clip in fold.clips}
     loaded: dict[Path, tuple[Network, Card]] = {}
-    numbers, found = count(), []
+    found = []
     for prediction in one_of_each_class(run):
         folder = folders[prediction.clip_id]
         if folder not in loaded:
             state, card = load_network(folder)
-            loaded = {
-                folder: (rebuild(state, card, folder).eval(), card)
-            }  # one at a time: a large network has hundreds of megabytes
+            # One at a time: a large network has hundreds of megabytes.
+            loaded = {folder: (rebuild(state, card, folder).eval(), card)}
         network, card = loaded[folder]
         seen = network.explain(clips.batch(prediction.clip_id, network.view, card))
         faced = clips.shows_face(prediction.clip_id)
@@ -100,13 +99,13 @@ def looked_at(run: Run, clips: CachedClips, with_faces: bool) -> list[Example]:
         if seen.ranks is not None:
             figures, note = _of_ranks(seen.ranks, with_faces)
         else:
-            figures, note = [_of_map(one, next(numbers), face, faced) for one in seen.maps], ""
+            figures, note = [_of_map(one, face, faced) for one in seen.maps], ""
         found.append(Example(prediction, figures, note, faced))
     return found
 
 
 def description(shown: Sequence[Example], with_faces: bool) -> str:
-    """How to read what `looked_at` found."""
+    """How to read what `explanations` found."""
     titles = {figure.title.split(" ")[0] for example in shown for figure in example.figures}
     words = []
     if titles & {"layer", "position"}:
@@ -134,19 +133,19 @@ def pictures(clips: CachedClips, clip_id: str) -> list[Figure]:
     if not clips.shows_face(clip_id):
         return []
     onset, apex = clips.pair(clip_id)
-    change, factor = difference(onset, apex)
-    named = ((onset, "onset"), (apex, "apex"), (change, f"apex - onset, {factor}x"))
-    return [Figure(_picture(image, name), name) for image, name in named]
+    shown = (panels.picture(onset, "onset"), panels.picture(apex, "apex"), panels.difference(onset, apex))
+    return [Figure(img(panel), panel.caption) for panel in shown]
 
 
-def _of_map(seen: LineMap | CellMap, number: int, face: Image | None, faced: bool) -> Figure:
+def _of_map(seen: LineMap | CellMap, face: Image | None, faced: bool) -> Figure:
     values = seen.values if isinstance(seen, LineMap) else seen.values.ravel().tolist()
     angle = f", {seen.theta_deg % 180:.0f}°" if isinstance(seen, LineMap) else ""
-    return Figure(heat(seen, number, face, outline=faced), _extent(min(values), max(values)), seen.title + angle)
+    drawing = attention_map(seen, seen.title + angle, face, outline=faced)
+    return Figure(drawing, _extent(min(values), max(values)), seen.title + angle)
 
 
 def _extent(low: float, high: float) -> str:
-    """From where to where a map goes, with digits enough to tell them apart; colours alone would make much of little.
+    """From where to where a map goes, with enough digits that both ends differ: colours alone would exaggerate.
 
     >>> _extent(0.49712, 0.49781), _extent(-0.1, 2.0)
     ('0.49712 to 0.49781, nearly even', '-0.1 to 2.0')
@@ -164,9 +163,5 @@ def _of_ranks(ranks: Ranks, with_faces: bool) -> tuple[list[Figure], str]:
     if not with_faces:
         return figures, note
     for image, name in ((ranks.target, "target dynamic image"), (ranks.built, "built by the network")):
-        figures.append(Figure(_picture(unit_image(image), name), name))
+        figures.append(Figure(img(panels.dynamic_image(image, name)), name))
     return figures, note
-
-
-def _picture(image: Image, name: str) -> Markup:
-    return Markup('<img class="map" src="{}" alt="{}">').format(data_uri(image), name)

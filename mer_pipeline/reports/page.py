@@ -12,7 +12,7 @@ from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.reports import sections
-from mer_pipeline.reports.examples import Example, description, explained, looked_at, wrongly_answered
+from mer_pipeline.reports.examples import Example, description, explained, explanations, wrongly_answered
 from mer_pipeline.runs.ablation import FILE, read_ablation
 from mer_pipeline.runs.run import Run, read_run
 
@@ -58,7 +58,7 @@ def write_report(folder: Path, out: Path | None = None, *, with_faces: bool = Fa
 
 
 def _clips(run: Run, with_faces: bool, cache: Path | None) -> dict[str, Any]:
-    """The parts of the page that look at single clips."""
+    """The parts of the page that show single clips."""
     clips, why_not = _open(run, cache)
     if clips is None and with_faces:
         raise MerError(f"there are no faces to show: {why_not}", where=run.folder, fix="add --cache CACHE")
@@ -67,15 +67,15 @@ def _clips(run: Run, with_faces: bool, cache: Path | None) -> dict[str, Any]:
         why_not = ""
     elif clips is not None:
         try:
-            shown = looked_at(run, clips, with_faces)
+            shown = explanations(run, clips, with_faces)
         except MerError as error:
             if cache is not None:
                 raise
             why_not = str(error)
     return {
-        "looked": shown,
-        "looked_words": description(shown, with_faces),
-        "not_looked": why_not,
+        "explained": shown,
+        "explained_words": description(shown, with_faces),
+        "not_explained": why_not,
         "wrong": wrongly_answered(run, clips if with_faces else None),
     }
 

@@ -12,7 +12,7 @@ from mer_pipeline import networks
 from mer_pipeline.figures.charts import curve, half_circle, reliability
 from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow, around_zero
 from mer_pipeline.runs.ablation import Ablation, Row
-from mer_pipeline.runs.run import AUS_ONLY, MEASURES, Run, well_formed
+from mer_pipeline.runs.run import AUS_ONLY, MEASURES, Run, Span, well_formed
 
 _FOLDS = {
     "loso": "each holding out one subject (LOSO)",
@@ -20,21 +20,22 @@ _FOLDS = {
 }
 _AUS = {
     "predicted": "at test time the Action Units are the network's own estimate",
-    "annotated": "at test time it is given annotated Action Units, which nobody has for a new clip",
+    "annotated": "at test time it is given annotated Action Units, which are not available for a new clip",
     "none": "at test time it is given no Action Units",
     "unused": "it takes no Action Units",
 }
 _SOURCES = {
-    "annotated": "annotated (nobody has these for a new clip)",
+    "annotated": "annotated (not available for a new clip)",
     "predicted": "predicted by the network",
     "none": "none",
     "unused": "not an input",
 }
+_INNER = "epoch chosen by subjects inside the training fold"
 _FIXED = {"cva": 90, "horizontal": 0}
 
 
 def of_run(run: Run) -> dict[str, Any]:
-    """Everything of the page of a run but what looks at single clips."""
+    """Everything of the page of a run but its single clips."""
     return {
         "run": run,
         "measures": MEASURES,
@@ -76,50 +77,46 @@ def sentence(run: Run) -> str:
 
 def score_chart(run: Run) -> RangeChart:
     """Every measure: the honest value with its interval, and the optimistic one."""
-    optimistic, note = run.optimistic
     rows = []
     for name, label in MEASURES.items():
-        honest = run.honest[name]
-        deviation = f" ± {run.deviation[name]:.3f}" if run.deviation else ""
-        seeds = [Mark(seed.scores[name], "seed", f"seed {seed.name}: {seed.scores[name]:.3f}") for seed in run.seeds]
+        honest, optimistic = run.honest[name], run.optimistic[0][name]
         rows.append(
             RangeRow(
                 label,
-                f"{honest:.3f}{deviation}",
-                [
-                    *seeds,
-                    Mark(optimistic[name], "optimistic", f"{optimistic[name]:.3f}, {note}"),
-                    Mark(honest, "honest", f"{honest:.3f}"),
-                ],
+                _score(run, name),
+                _marks(run, name),
                 interval=None if run.selection == "oracle" else run.intervals[name],
-                joined=(min(honest, optimistic[name]), max(honest, optimistic[name])),
-                aside=f"{optimistic[name]:.3f}",
+                joined=(min(honest, optimistic), max(honest, optimistic)),
+                aside=f"{optimistic:.3f}",
             )
         )
     return RangeChart(rows)
 
 
+def _marks(run: Run, measure: str) -> list[Mark]:
+    """The score of every seed, the optimistic and the honest one."""
+    scores, how = run.optimistic
+    seeds = [Mark(seed.scores[measure], "seed", f"seed {seed.name}: {seed.scores[measure]:.3f}") for seed in run.seeds]
+    optimistic = Mark(scores[measure], "optimistic", f"{scores[measure]:.3f}, {how}")
+    return [*seeds, optimistic, Mark(run.honest[measure], "honest", _score(run, measure))]
+
+
+def _score(of: Run | Row, measure: str) -> str:
+    return f"{of.honest[measure]:.3f}" + (f" ± {of.deviation[measure]:.3f}" if of.deviation else "")
+
+
 def way_rows(run: Run) -> list[tuple[str, Any, bool]]:
     """Every way of choosing the epoch that was recorded: its name, its scores, and whether it is optimistic."""
-    names = {
-        "last": "last epoch",
-        "inner": "epoch chosen by subjects inside the training fold",
-        "oracle": run.optimistic[1],
-    }
-    return [(names.get(name, name), run.selections[name], name == "oracle") for name in names if name in run.selections]
+    names = {"last": "last epoch", "inner": _INNER, "oracle": run.optimistic[1]}
+    return [(names[name], run.selections[name], name == "oracle") for name in names if name in run.selections]
 
 
 def control_chart(run: Run) -> RangeChart:
     """UF1 of the network less that of each control."""
-    rows = [
-        RangeRow(
-            control.name,
-            f"{control.difference.value:+.3f}",
-            [Mark(control.difference.value, "honest", control.verdict)],
-            interval=(control.difference.low, control.difference.high),
-        )
-        for control in run.controls
-    ]
+    rows = []
+    for control in run.controls:
+        found, mark = control.difference, Mark(control.difference.value, "honest", control.verdict)
+        rows.append(RangeRow(control.name, f"{found.value:+.3f}", [mark], (found.low, found.high)))
     return around_zero(rows)
 
 
@@ -147,16 +144,11 @@ def confusion(run: Run) -> list[tuple[str, list[tuple[int, float]]]]:
 
 def class_chart(run: Run) -> RangeChart:
     """F1 and recall of every class that occurs."""
-    return RangeChart(
-        [
-            RangeRow(
-                name,
-                f"{f1:.2f} | {recall:.2f}",
-                [Mark(recall, "second", f"recall {recall:.3f}"), Mark(f1, "honest", f"F1 {f1:.3f}")],
-            )
-            for name, (f1, recall) in run.per_class.items()
-        ]
-    )
+    rows = []
+    for name, (f1, recall) in run.per_class.items():
+        marks = [Mark(recall, "second", f"recall {recall:.3f}"), Mark(f1, "honest", f"F1 {f1:.3f}")]
+        rows.append(RangeRow(name, f"{f1:.2f} | {recall:.2f}", marks))
+    return RangeChart(rows)
 
 
 def subjects(run: Run) -> list[tuple[str, int, int]]:
@@ -176,13 +168,11 @@ def curves(run: Run) -> list[tuple[str, Markup, str]]:
     """Title, drawing and remark."""
     folds = f"mean and 10th to 90th percentile of {len(run.folds)} folds"
     chosen = [fold.chosen_epoch for fold in run.folds if fold.chosen_epoch is not None]
-    told = "never used to choose" if run.selection != "oracle" else run.optimistic[1]
+    use = "never used to choose" if run.selection != "oracle" else run.optimistic[1]
     marks = "; ticks below: the epochs chosen inside the training folds" if chosen else ""
     loss = curve([f.loss for f in run.folds], "Training loss over epochs", "control", share=False, chosen=chosen)
-    tested = curve(
-        [f.test_accuracy for f in run.folds], "Accuracy on held-out clips over epochs", "honest", share=True
-    )  # fmt: skip
-    return [("Training loss", loss, folds + marks), (f"Accuracy on held-out clips, {told}", tested, folds)]
+    tested = curve([f.test_accuracy for f in run.folds], "Held-out accuracy over epochs", "honest", share=True)
+    return [("Training loss", loss, folds + marks), (f"Accuracy on held-out clips, {use}", tested, folds)]
 
 
 def angles(run: Run) -> list[tuple[str, Markup]]:
@@ -217,30 +207,30 @@ def recipe_rows(run: Run) -> list[tuple[str, str, str | None]]:
     with well_formed(run.folder / "run.json"):
         known = networks.option_defaults(run.recipe["network"])
         rows += [(f"options.{key}", value, known.get(key)) for key, value in run.recipe["options"].items()]
-    told = [(key, _told(value), _told(default) if value != default else None) for key, value, default in rows]
-    return sorted(told, key=lambda row: row[2] is None)
+    shown = [(key, _text(value), _text(default) if value != default else None) for key, value, default in rows]
+    return sorted(shown, key=lambda row: row[2] is None)
 
 
 def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Data, versions and hardware."""
     data = facts.get("data", {})
-    names = {"view": "looks at", "size": "picture size, px", "flow": "optical flow", "fingerprint": "data fingerprint"}
-    rows = [(label, _told(data[key])) for key, label in names.items() if data.get(key)]
-    rows += [(name, _told(value)) for part in ("versions", "hardware") for name, value in facts.get(part, {}).items()]
+    names = {"view": "input", "size": "picture size, px", "flow": "optical flow", "fingerprint": "data fingerprint"}
+    rows = [(label, _text(data[key])) for key, label in names.items() if data.get(key)]
+    rows += [(name, _text(value)) for part in ("versions", "hardware") for name, value in facts.get(part, {}).items()]
     return rows
 
 
-def _told(value: Any) -> str:
-    """A JSON value for people."""
+def _text(value: Any) -> str:
+    """A JSON value as text."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "not set"}[value]
     if isinstance(value, float):
         return f"{value:g}"
-    return ", ".join(map(_told, value)) if isinstance(value, list | tuple) else str(value)
+    return ", ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _told_all(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {_told(value)}" for key, value in settings.items())
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {_text(value)}" for key, value in settings.items())
 
 
 def of_ablation(ablation: Ablation) -> dict[str, Any]:
@@ -255,22 +245,16 @@ def of_ablation(ablation: Ablation) -> dict[str, Any]:
         "first_row": runs[0][0],
         "sentence": ablation_sentence(ablation),
         "scores": RangeChart([_scores_of_row(row) for row in ablation.rows]),
-        "differences": around_zero([_difference_of_row(row) for row in ablation.rows if row.difference]),
-        "parts": [
-            (
-                row,
-                _told_all(row.settings),
-                run,
-                score_chart(run),
-                confusion(run),
-                class_chart(run),
-                angles(run),
-                angle_words(run),
-            )
-            for row, run in runs
-        ],
+        "differences": around_zero(
+            [_difference_of_row(row, row.difference) for row in ablation.rows if row.difference]
+        ),
+        "parts": [(row, run, _settings(row.settings), *_of_row(run)) for row, run in runs],
         "facts": fact_rows(ablation.facts),
     }
+
+
+def _of_row(run: Run) -> tuple[object, ...]:
+    return score_chart(run), confusion(run), class_chart(run), angles(run), angle_words(run)
 
 
 def ablation_sentence(ablation: Ablation) -> str:
@@ -286,23 +270,13 @@ def ablation_sentence(ablation: Ablation) -> str:
 
 
 def _scores_of_row(row: Row) -> RangeRow:
-    value = row.honest.uf1
-    told = f"{value:.3f}" + (f" ± {row.deviation.uf1:.3f}" if row.deviation else "")
     if row.run is None:
-        return RangeRow(row.label, told, [Mark(value, "control", row.what)])
-    optimistic, note = row.run.optimistic
-    marks = [Mark(seed.scores.uf1, "seed", f"seed {seed.name}: {seed.scores.uf1:.3f}") for seed in row.run.seeds]
-    marks += [Mark(optimistic.uf1, "optimistic", f"{optimistic.uf1:.3f}, {note}"), Mark(value, "honest", told)]
-    return RangeRow(row.label, told, marks, interval=row.run.intervals["uf1"], anchor=f"row-{row.name}")
+        return RangeRow(row.label, _score(row, "uf1"), [Mark(row.honest.uf1, "control", row.what)])
+    interval = row.run.intervals["uf1"]
+    return RangeRow(row.label, _score(row, "uf1"), _marks(row.run, "uf1"), interval, anchor=f"row-{row.name}")
 
 
-def _difference_of_row(row: Row) -> RangeRow:
-    assert row.difference is not None
-    found = row.difference
-    return RangeRow(
-        row.label,
-        f"{found.value:+.3f}" + ("" if row.p_seeds is None else f", p = {row.p_seeds:.3f}"),
-        [Mark(found.value, "honest", row.verdict)],
-        interval=(found.low, found.high),
-        anchor=f"row-{row.name}",
-    )
+def _difference_of_row(row: Row, found: Span) -> RangeRow:
+    note = f"{found.value:+.3f}" + ("" if row.p_seeds is None else f", p = {row.p_seeds:.3f}")
+    mark = Mark(found.value, "honest", row.verdict)
+    return RangeRow(row.label, note, [mark], (found.low, found.high), anchor=f"row-{row.name}")

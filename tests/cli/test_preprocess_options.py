@@ -60,11 +60,19 @@ BAD_SHEETS = [
     pytest.param(["--clip", "casme2/01/EP02_01f"], "belong together; add --image OUT.png", id="no file"),
     pytest.param(["--image", "s.png"], "belong together; add --clip ID", id="no clip"),
     pytest.param(["--clip", "EP99_99", "--image", "s.png"], "did you mean casme2/", id="unknown clip"),
+    pytest.param(["--clip", "EP02_01f", "--image", "s.jpg"], "s.jpg: a contact sheet is a PNG file", id="not PNG"),
+    pytest.param(["--clip", "EP02_01f", "--image", "file/s.png"], "file: cannot be written (a file", id="no folder"),
+    pytest.param(["--clip", "EP02_01f", "--image", "a.png"], "a.png: cannot be written (Is a dir", id="a folder"),
 ]
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_SHEETS)
-def test_a_sheet_that_cannot_be_drawn_is_one_line(mer, cache, options, message):
-    called = mer("inspect", cache, *options)
+def test_a_sheet_that_cannot_be_drawn_is_one_line(mer, raw, cache, tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "a.png").mkdir()
+    first = read_dataset(raw).clips[0].clip_id
+    called = mer("inspect", cache, *(first if option == "EP02_01f" else option for option in options))
     assert called.code == 1
-    assert message in " ".join(called.err.split())
+    assert len(called.error_lines) == 1
+    assert message in called.err

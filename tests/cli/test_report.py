@@ -9,7 +9,7 @@ def test_a_page_is_written_into_the_run(mer, run, tmp_path):
     page = tmp_path / "run" / "report.html"
     assert f"report: {page}" in called.out
     assert page.stat().st_mode & 0o777 == 0o600
-    assert "<linearGradient" in page.read_text()  # the cache that the run names is still there
+    assert 'class="heat"' in page.read_text()  # the cache that the run names is still there
 
 
 def test_the_file_can_be_named_and_faces_are_announced(mer, run, cache, tmp_path):

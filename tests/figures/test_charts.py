@@ -1,14 +1,11 @@
 import math
 import re
 
-import numpy as np
 import pytest
 
-from mer_pipeline.figures.attention_map import data_uri, difference, heat
 from mer_pipeline.figures.charts import curve, half_circle, rank_scores, reliability
 from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow
 from mer_pipeline.figures.svg import element, ticks
-from mer_pipeline.networks import CellMap, LineMap
 from mer_pipeline.runs.card import Prediction
 
 
@@ -71,24 +68,3 @@ def test_places_stay_on_the_axis():
 
 def test_scores_that_are_all_alike_are_drawn():
     assert "nan" not in rank_scores([0.5] * 8, "scores")
-
-
-def test_maps():
-    even = heat(CellMap("position", np.full((2, 2), 3.0, np.float32)), 0, None, outline=True)
-    assert even.count("<rect") == 4
-    assert 'class="outline"' in even
-    face = np.zeros((8, 8, 3), np.uint8)
-    line = heat(LineMap("layer 1", 90.0, (0.0, 1.0), -0.5, 0.5, np.zeros((2, 2), np.float32)), 7, face, outline=True)
-    assert 'id="lines-7"' in line
-    assert 'x1="50" y1="0" x2="50" y2="100"' in line  # 90 degrees: from above to below
-    assert "data:image/jpeg" in line
-    assert 'class="outline"' not in line
-
-
-def test_differences_are_amplified():
-    onset = np.full((4, 4, 3), 100, np.uint8)
-    shown, factor = difference(onset, onset + 11)
-    assert factor == 10
-    assert (shown == 238).all()
-    assert difference(onset, onset)[0].tolist() == np.full((4, 4), 128).tolist()
-    assert data_uri(shown).startswith("data:image/jpeg;base64,")

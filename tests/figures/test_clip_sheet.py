@@ -7,9 +7,7 @@ import pytest
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector
-from mer_pipeline.figures.clip_view import view_clip
-from mer_pipeline.figures.flow_colours import colour_flow, colour_wheel
-from mer_pipeline.reports import write_contact_sheet
+from mer_pipeline.figures.clip_sheet import view_clip, write_contact_sheet
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 
 
@@ -59,7 +57,7 @@ def test_bad_calls(cache, tmp_path, clip, file, message):
         write_contact_sheet(cache, clip, tmp_path / file)
 
 
-def test_damage_and_ambiguity_are_told(raw, cache, tmp_path):
+def test_damage_and_ambiguity_are_reported(raw, cache, tmp_path):
     copy = tmp_path / "cache"
     shutil.copytree(cache, copy)
     shutil.rmtree(copy / "objects" / "align")
@@ -70,13 +68,3 @@ def test_damage_and_ambiguity_are_told(raw, cache, tmp_path):
     shared = next(name for name in names if names.count(name) > 1)
     with pytest.raises(MerError, match=r"names \d clips"):
         view_clip(copy, shared)
-
-
-def test_colours_of_flow():
-    still = colour_flow(np.zeros((2, 4, 4), np.float32), 1.0)
-    assert (still == 255).all()
-    right = colour_flow(np.stack([np.full((2, 2), 3.0), np.zeros((2, 2))]).astype(np.float32), 1.5)
-    assert right[0, 0].tolist() == [255, 0, 0]
-    wheel = colour_wheel(41)
-    assert wheel[20, 40].tolist()[0] == 255
-    assert wheel[20, 20].tolist() == [255, 255, 255] == wheel[0, 0].tolist()

@@ -30,6 +30,7 @@ LAYOUT = Layout(
     clips="s[0-9]*/[0-9]*_0*",
     frames_example="rawpic/s15/15_0101disgustingteeth/img001.jpg",
 )
+SHEETS = ("CASFEcode_final", "naming rule1", "naming rule2")
 COLUMNS = ("subject", "clip", "onset", "apex", "offset", "aus", "emotion", "type", "self_report")
 _SUBJECT, _PERSON = re.compile(r"\d+"), re.compile(r"s\d+", re.IGNORECASE)
 _FILM, _CODE = re.compile(r"[a-z]+\d*", re.IGNORECASE), re.compile(r"\d{1,4}")

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import bisect
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from mer_pipeline.datasets.clip import Annotations, Clip, Kind, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.disk import Absent, numbers_on_disk
-from mer_pipeline.datasets.layout import Layout
+from mer_pipeline.datasets.layout import Layout, Tree
 from mer_pipeline.datasets.rows import Row, Rows, frame_cell, row_text
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import ActionUnits, parse_aus
 from mer_pipeline.labels import canonical_emotion
 
 _POINTS = ("onset", "apex", "offset")
-
+_TRIMMED = (
+    "{} clips: the sheet counts from the start of the recording, their folders begin at the onset; "
+    "the folder's first frame was taken as the onset"
+)
 
 _parse_aus = lru_cache(maxsize=4096)(parse_aus)  # the same few combinations fill a sheet
 
@@ -56,19 +60,53 @@ class ClipLocation:
 
 @dataclass
 class AnnotationsBuilder:
-    """Collects the clips of one set, and the problems met on the way."""
+    """Collects the clips of one set, and the problems met on the way.
+
+    Attributes:
+        layout: What the set looks like on disk.
+        corrections: The known mistakes of its sheet.
+        raw: The folder as it was published.
+        name: Of the set.
+        clips, macro: Micro- and macro-expressions so far.
+        problems, warnings: What is wrong with rows, and with the set as a whole.
+        absent: Clips without frames, which are reported once where it is all of them.
+        habits: What is usual in the set and no slip: a text with `{}` for how many clips it is true of.
+        tree: The folders that were listed.
+    """
 
     layout: Layout
     corrections: Corrections
-    name: str = ""
+    raw: Path
+    name: str
     clips: list[Clip] = field(default_factory=list)
     macro: list[Clip] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     absent: list[Problem] = field(default_factory=list)
-    trimmed: int = 0
+    habits: Counter[str] = field(default_factory=Counter)
+    tree: Tree = field(default_factory=Tree)
     _seen: set[str] = field(default_factory=set)
     _found: dict[Path, Sequence[int] | MerError] = field(default_factory=dict)
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder with the frames; the first possible one where none is found."""
+        return self.layout.find_root(self.raw) or self.raw / self.layout.roots[0]
+
+    def clip_id(self, subject: str, name: str) -> str:
+        """`dataset/subject/clip` of a clip of this set."""
+        return f"{self.name}/{subject}/{name}"
+
+    def report(self, row: Row, column: str, reason: str, clip: str = "") -> None:
+        """Keep what is wrong with a cell; `clip` is the clip id where it is known."""
+        self.problems.append(Problem(clip, column, row[column], reason, row.sheet, row.number))
+
+    def is_macro(self, row: Row, clip_id: str) -> bool:
+        """Whether a row's column `type` names a macro-expression; what is neither is reported and counts as macro."""
+        kind = row["type"].casefold()
+        if not kind.startswith(("micro", "macro")):
+            self.report(row, "type", "neither micro nor macro; taken as macro", clip_id)
+        return not kind.startswith("micro")
 
     def take(self, rows: Rows) -> tuple[Row, ...]:
         """The rows of a sheet that name a subject and a clip; what is wrong with the others is kept."""
@@ -91,7 +129,7 @@ class AnnotationsBuilder:
         """
         if "/" in place.name + place.subject:
             place = replace(place, name=place.name.replace("/", "-"), subject=place.subject.replace("/", "-"))
-        dataset = place.dataset or self.name or self.layout.name
+        dataset = place.dataset or self.name
         entry = _Entry(self, row, place, f"{dataset}/{place.subject}/{place.name}")
         if entry.clip_id in self._seen:
             entry.report("clip", place.name, "this clip stands in an earlier row too; the earlier one counts")
@@ -140,15 +178,11 @@ class AnnotationsBuilder:
             self.warnings.append(text + "; only the sheet was read")
         else:
             self.problems += self.absent
-        if self.trimmed:
-            self.warnings.append(
-                f"{self.trimmed} clips: the sheet counts from the start of the recording, their folders begin at the "
-                "onset; the folder's first frame was taken as the onset"
-            )
+        self.warnings += [text.format(count) for text, count in self.habits.items()]
         if self.macro:
             self.warnings.append(f"macro-expressions annotated too, which count in no class: {len(self.macro)}")
         return Annotations(
-            self.name or self.layout.name,
+            self.name,
             tuple(self.clips),
             tuple(self.problems),
             recognised_by,
@@ -265,7 +299,7 @@ class _Entry:
         if self.place.trimmed and not inside and None not in (onset, offset) and _length(numbers) == len(found):
             shift = found[0] - (onset or 0)
             numbers.update({column: None if n is None else n + shift for column, n in numbers.items()})
-            self.table.trimmed += 1
+            self.table.habits[_TRIMMED] += 1
             return None
         for column in ("onset", "offset"):
             number = numbers[column]

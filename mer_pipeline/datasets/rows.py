@@ -32,7 +32,7 @@ class Row:
     cells: Mapping[str, str]
 
     def __getitem__(self, column: str) -> str:
-        return self.cells[column]
+        return self.cells.get(column, "")
 
 
 @dataclass(frozen=True)

@@ -80,13 +80,13 @@ def _locate(mesh: FaceMesh, rgb: Image, person: FloatImage, face: Path | None) -
 
 def _astronaut() -> Image:
     try:
-        from skimage.data import astronaut
+        from skimage import data
     except ImportError:
         raise MerError(
             "the built-in portrait needs scikit-image, which is not installed",
             fix="run: pip install 'mer-pipeline[demo]', or give a photo of your own",
         ) from None
-    photo: Any = astronaut  # without type information
+    photo: Any = data.astronaut  # without type information
     return np.asarray(photo(), np.uint8)
 
 

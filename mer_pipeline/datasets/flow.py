@@ -1,7 +1,7 @@
 """Flow images: `labels.csv` and an image a clip, its channels u, v and strain; they enter at the motion stage.
 
 Clips keep the set, the subject and the name that they have in the set they were computed from, so that the same clip
-never stands twice, and protocols with their exclusions and published counts hold for each part.
+never stands twice, and label sets with their exclusions and published counts hold for each part.
 """
 
 from __future__ import annotations

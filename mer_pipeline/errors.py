@@ -42,7 +42,7 @@ def suggest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     Args:
         word: The unknown name.
         known: The known names.
-        cutoff: How like the nearest must be, 0 to 1.
+        cutoff: How like the nearest must be, 0 (the nearest in any case) to 1.
 
     >>> suggest("megc4", ["smic-3", "megc3"]), suggest("x", ["b", "a"])
     ('did you mean megc3? Known: megc3, smic-3', 'Known: a, b')

@@ -24,7 +24,7 @@ def find_row(cache: Path, clip_id: str) -> dict[str, Any]:
     if len(found) > 1:
         raise MerError(f"{clip_id!r} names {len(found)} clips", where=cache, fix=f"say which: {', '.join(found[:5])}")
     if not found:
-        raise MerError(f"no clip is called {clip_id!r}", where=cache, fix=suggest(clip_id, ids, cutoff=0.3))
+        raise MerError(f"no clip is called {clip_id!r}", where=cache, fix=suggest(clip_id, ids, cutoff=0.0))
     row = table[table["clip_id"] == found[0]].iloc[0]
     return {str(name): None if pd.isna(value) else value for name, value in row.items()}
 

@@ -122,17 +122,19 @@ class AnnotationsBuilder:
                 named.append(row)
         return tuple(named)
 
-    def add(self, row: Row, place: ClipLocation) -> None:
+    def add(self, row: Row, location: ClipLocation) -> None:
         """Add the clip of a row with the columns onset, apex, offset, aus and emotion.
 
         A row that cannot be used becomes a clip with a `fault`, so that it stays visible in every later count.
         """
-        if "/" in place.name + place.subject:
-            place = replace(place, name=place.name.replace("/", "-"), subject=place.subject.replace("/", "-"))
-        dataset = place.dataset or self.name
-        entry = _Entry(self, row, place, f"{dataset}/{place.subject}/{place.name}")
+        if "/" in location.name + location.subject:
+            location = replace(
+                location, name=location.name.replace("/", "-"), subject=location.subject.replace("/", "-")
+            )
+        dataset = location.dataset or self.name
+        entry = _Entry(self, row, location, f"{dataset}/{location.subject}/{location.name}")
         if entry.clip_id in self._seen:
-            entry.report("clip", place.name, "this clip stands in an earlier row too; the earlier one counts")
+            entry.report("clip", location.name, "this clip stands in an earlier row too; the earlier one counts")
             return
         self._seen.add(entry.clip_id)
         if entry.clip_id in self.corrections.pending:
@@ -140,32 +142,32 @@ class AnnotationsBuilder:
         frames, fault = entry.frames()
         clip = Clip(
             dataset,
-            place.subject,
-            place.name,
-            place.source,
+            location.subject,
+            location.name,
+            location.source,
             onset_frame=frames.get("onset"),
             apex_frame=frames.get("apex"),
             offset_frame=frames.get("offset"),
             emotion=entry.emotion(),
             aus=entry.aus(),
-            fps=place.fps or self.layout.fps,
+            fps=location.fps or self.layout.fps,
             fault=fault,
-            kind=place.kind,
+            kind=location.kind,
         )
-        (self.macro if place.macro else self.clips).append(clip)
+        (self.macro if location.macro else self.clips).append(clip)
 
-    def numbers(self, place: ClipLocation) -> Sequence[int]:
+    def numbers(self, location: ClipLocation) -> Sequence[int]:
         """The frame numbers of a clip on disk, ascending; those of a video, which is not opened here, have no end.
 
         Raises:
             MerError: There are none.
         """
-        if place.source not in self._found:
+        if location.source not in self._found:
             try:
-                self._found[place.source] = numbers_on_disk(place.source, place.first_number)
+                self._found[location.source] = numbers_on_disk(location.source, location.first_number)
             except MerError as error:
-                self._found[place.source] = error  # casme3 has up to ten expressions in a folder
-        found = self._found[place.source]
+                self._found[location.source] = error  # casme3 has up to ten expressions in a folder
+        found = self._found[location.source]
         if isinstance(found, MerError):
             raise found
         return found
@@ -198,7 +200,7 @@ class _Entry:
 
     table: AnnotationsBuilder
     row: Row
-    place: ClipLocation
+    location: ClipLocation
     clip_id: str
 
     def report(self, field_name: str, value: str, reason: str) -> None:
@@ -212,11 +214,11 @@ class _Entry:
         if self._is_formula("emotion", text):
             return None
         try:
-            found = canonical_emotion(text, allow_unknown=self.place.own_labels)
+            found = canonical_emotion(text, allow_unknown=self.location.own_labels)
         except MerError as error:
             self.report("emotion", text, f"{error.what}; read as absent")
             return None
-        if found is None and not self.place.sparse:
+        if found is None and not self.location.sparse:
             self.report("emotion", text, "no emotion")
         return found
 
@@ -235,12 +237,12 @@ class _Entry:
         numbers = {column: self._number(column) for column in _POINTS}
         fault = self._order(numbers)
         try:
-            found = self.table.numbers(self.place)
+            found = self.table.numbers(self.location)
         except MerError as error:
-            problem = self.problem("frames", str(self.place.source), error.what)
+            problem = self.problem("frames", str(self.location.source), error.what)
             (self.table.absent if isinstance(error, Absent) else self.table.problems).append(problem)
             return {}, fault or f"{error.what}; {error.fix}"
-        if fault or self.place.kind == "flow":
+        if fault or self.location.kind == "flow":
             return {}, fault
         fault = self._inside(numbers, found)
         if fault:
@@ -256,7 +258,7 @@ class _Entry:
         except ValueError as error:
             self.report(column, text, f"{error}; read as absent")
             return None
-        if number is None and (text or not self.place.sparse):
+        if number is None and (text or not self.location.sparse):
             self.report(column, text, "no frame number" + ("; it will be spotted" if column == "apex" else ""))
         return number
 
@@ -296,7 +298,7 @@ class _Entry:
         """Check the numbers against the frames on disk. Returns what is fatal."""
         onset, offset = numbers["onset"], numbers["offset"]
         inside = all(number is None or found[0] <= number <= found[-1] for number in (onset, offset))
-        if self.place.trimmed and not inside and None not in (onset, offset) and _length(numbers) == len(found):
+        if self.location.trimmed and not inside and None not in (onset, offset) and _length(numbers) == len(found):
             shift = found[0] - (onset or 0)
             numbers.update({column: None if n is None else n + shift for column, n in numbers.items()})
             self.table.habits[_TRIMMED] += 1

@@ -15,13 +15,10 @@ from mer_pipeline.synth.portrait import Portrait
 from mer_pipeline.synth.scene import make_camera, render
 from mer_pipeline.synth.subjects import draw_traits, make_subject
 from mer_pipeline.synth.truth import write_truth
-from mer_pipeline.video import H264, VideoWriter
+from mer_pipeline.video import FOR_MEASURING, VideoWriter
 
 NAME = "long"
 DEFAULT_FPS, DEFAULT_SECONDS = 200.0, 60.0
-# H.264 because JPEG at this quality would take 700 MB a minute at 200 frames a second. It is lossy in time too: at a
-# worse quality than this, motion of less than a tenth of a pixel would vanish.
-_ENCODING = H264("superfast", 18, reproducible=True)
 _FOR_SUBJECT, _FOR_EVENTS, _FOR_FILM, _FOR_NOISE = 11, 12, 13, 14
 
 
@@ -61,7 +58,7 @@ def write_long(
         subject = make_subject(portraits, draw_traits(rng), rng)
         video = f"s{index + 1:02d}.mp4"
         frames = render(subject, plan, camera, (seed, index, _FOR_FILM))
-        with VideoWriter(out / video, fps, _ENCODING) as writer:
+        with VideoWriter(out / video, fps, FOR_MEASURING) as writer:
             for frame in _reported(frames, plan, index, subjects, progress):
                 writer.write(frame)
         rows += [_row(video, plan, event, seed) for event in plan.events]

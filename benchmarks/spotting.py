@@ -33,8 +33,7 @@ from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.spotting.score import SpotScore, match, pooled
 from mer_pipeline.spotting.video import spot_video
 from mer_pipeline.synth import Options, synthesise
-from mer_pipeline.synth.media import Frames, write_h264
-from mer_pipeline.video import open_footage
+from mer_pipeline.video import FOR_MEASURING, VideoWriter, open_footage
 
 RATES = (200, 100, 30)
 # What disturbs: noise, a blink every four seconds, sway and growth of the head, turns to a side or up and down.
@@ -120,11 +119,9 @@ def small_minute(root: Path) -> Path:
     options = Options(fps=30, seconds=60, noise=1.0, blink_share=1.0)
     synthesise(root / "minute", layout="long", subjects=1, clips=15, seed=41, options=options)
     footage = open_footage(root / "minute" / "s01.mp4")
-    frames: Frames = (
-        np.asarray(cv2.resize(image, _SMALL_WH, interpolation=cv2.INTER_AREA), np.uint8)
-        for _, image in footage.read(range(len(footage)))
-    )
-    write_h264(root / "small.mp4", frames, 30)
+    with VideoWriter(root / "small.mp4", 30, FOR_MEASURING) as writer:
+        for _, image in footage.read(range(len(footage))):
+            writer.write(np.asarray(cv2.resize(image, _SMALL_WH, interpolation=cv2.INTER_AREA), np.uint8))
     return root / "small.mp4"
 
 

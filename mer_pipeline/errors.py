@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+_MOST_KNOWN = 40
+
 
 class MerError(Exception):
     """Something in the user's input or machine that the user can mend.
@@ -29,6 +34,23 @@ class MerError(Exception):
 
 class WriteError(MerError):
     """The disk is full or a folder may not be written: no other clip or fold would fare better, so work stops."""
+
+
+def suggest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """What to do about an unknown name: the nearest of the known ones, and all of them in order.
+
+    Args:
+        word: The unknown name.
+        known: The known names.
+        cutoff: How like the nearest must be, 0 (the nearest in any case) to 1.
+
+    >>> suggest("megc4", ["smic-3", "megc3"]), suggest("x", ["b", "a"])
+    ('did you mean megc3? Known: megc3, smic-3', 'Known: a, b')
+    """
+    names = sorted(known)
+    near = get_close_matches(word, names, n=1, cutoff=cutoff)
+    more = f" and {len(names) - _MOST_KNOWN} more" if len(names) > _MOST_KNOWN else ""
+    return (f"did you mean {near[0]}? " if near else "") + f"Known: {', '.join(names[:_MOST_KNOWN])}{more}"
 
 
 def _rebuild(kind: type[MerError], what: str, where: object, fix: str | None) -> MerError:

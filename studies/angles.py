@@ -113,7 +113,7 @@ def draw(task: str) -> tuple[Clips, Clips]:
             label = clip % 2
             vocabulary = {"planted": [each for pair in TASKS[task].pairs[label] for each in _planted(pair)]}
             plan = draw_clip("planted", vocabulary, Options(amplitude_px=(3, 5)), (7, index, clip), TWO_FRAMES)
-            frames = list(render(subject, plan, camera))
+            frames = list(render(subject, plan, camera, (*plan.seed, 1)))
             pictures.append([_crop(frames[at], subject) for at in (plan.onset_frame, plan.apex_frame)])
             labels.append(label)
     images = normalise(torch.from_numpy(np.array(pictures)).permute(0, 1, 4, 2, 3))

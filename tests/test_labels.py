@@ -68,7 +68,7 @@ def test_canonical_emotion(text, canonical):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("contemt", "unknown emotion 'contemt'; did you mean 'contempt'? Known: anger, ", id="near"),
+        pytest.param("contemt", "unknown emotion 'contemt'; did you mean contempt? Known: anger, ", id="near"),
         pytest.param("xyz", "unknown emotion 'xyz'; Known: anger, ", id="far"),
         pytest.param(3, "unknown emotion '3'; Known: anger, ", id="number"),
     ],
@@ -201,15 +201,15 @@ def test_megc_list_against_the_published_flow_images():
 
 
 def test_misspelled_label_drops_no_clips():
-    with pytest.raises(MerError, match="protocol megc3 does not know the emotion 'suprize'; did you mean 'surprise'"):
+    with pytest.raises(MerError, match="label set megc3 has no emotion 'suprize'; did you mean surprise"):
         label_set("megc3").class_of("suprize")
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("megc-3", "unknown protocol 'megc-3'; did you mean 'megc3'? Known: casme-sq-4", id="near"),
-        pytest.param("", "unknown protocol ''; Known: casme-sq-4", id="empty"),
+        pytest.param("megc-3", "unknown label set 'megc-3'; did you mean megc3? Known: casme-sq-4", id="near"),
+        pytest.param("", "unknown label set ''; Known: casme-sq-4", id="empty"),
     ],
 )
 def test_unknown_protocol(name, message):
@@ -321,7 +321,7 @@ def test_protocol_from_file_is_named_after_it(tmp_path):
         pytest.param("[" * 9000, "no valid TOML", id="deep-toml"),
         pytest.param(b"\xff\xfe", "no valid TOML: 'utf-8", id="not-utf-8"),
         pytest.param("", "classes: expected a table, got nothing", id="empty"),
-        pytest.param("clases = 1", "unknown key 'clases' in the protocol; did you mean 'classes'?", id="unknown-key"),
+        pytest.param("clases = 1", "unknown key 'clases' in the label set; did you mean classes?", id="unknown-key"),
         pytest.param('name = 3\nclasses.a = ["sad"]', "name: expected text, got 3", id="name"),
         pytest.param("classes = 3", "classes: expected a table, got 3", id="classes-kind"),
         pytest.param("classes.a = 'sad'", "classes.a: expected a list of texts, got 'sad'", id="class-kind"),
@@ -354,10 +354,10 @@ def test_bad_protocol_file(tmp_path, text, message):
 
 
 def test_protocol_file_that_is_no_file(tmp_path):
-    with pytest.raises(MerError, match="cannot read the protocol"):
+    with pytest.raises(MerError, match="cannot read the label set"):
         label_set_from_file(tmp_path)
 
 
 def test_class_named_twice():
-    with pytest.raises(MerError, match="protocol p: a class is named twice"):
+    with pytest.raises(MerError, match="label set p: a class is named twice"):
         LabelSet("p", ("a", "a"), (frozenset({"sadness"}), frozenset({"fear"})))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.cache.store import Artefact, Store
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, suggest
 
 
 def find_row(cache: Path, clip_id: str) -> dict[str, Any]:
@@ -25,8 +24,7 @@ def find_row(cache: Path, clip_id: str) -> dict[str, Any]:
     if len(found) > 1:
         raise MerError(f"{clip_id!r} names {len(found)} clips", where=cache, fix=f"say which: {', '.join(found[:5])}")
     if not found:
-        near = difflib.get_close_matches(clip_id, ids, n=1, cutoff=0.3) or ids[:1]
-        raise MerError(f"no clip is called {clip_id!r}", where=cache, fix=f"did you mean {near[0]}?")
+        raise MerError(f"no clip is called {clip_id!r}", where=cache, fix=suggest(clip_id, ids, cutoff=0.0))
     row = table[table["clip_id"] == found[0]].iloc[0]
     return {str(name): None if pd.isna(value) else value for name, value in row.items()}
 

@@ -2,7 +2,8 @@
 
 from mer_pipeline.datasets.clip import Annotations, Clip, Correction, Problem
 from mer_pipeline.datasets.published_counts import Count, compare_counts, differences
-from mer_pipeline.datasets.registry import READERS, Reader, read_dataset
+from mer_pipeline.datasets.reader import Reader
+from mer_pipeline.datasets.registry import READERS, read_dataset
 
 __all__ = [
     "READERS",

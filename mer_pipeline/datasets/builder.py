@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import bisect
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from mer_pipeline.datasets.clip import Annotations, Clip, Kind, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.disk import Absent, numbers_on_disk
-from mer_pipeline.datasets.layout import Layout
+from mer_pipeline.datasets.layout import Layout, Tree
 from mer_pipeline.datasets.rows import Row, Rows, frame_cell, row_text
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import ActionUnits, parse_aus
 from mer_pipeline.labels import canonical_emotion
 
 _POINTS = ("onset", "apex", "offset")
-
+_TRIMMED = (
+    "{} clips: the sheet counts from the start of the recording, their folders begin at the onset; "
+    "the folder's first frame was taken as the onset"
+)
 
 _parse_aus = lru_cache(maxsize=4096)(parse_aus)  # the same few combinations fill a sheet
 
@@ -56,19 +60,53 @@ class ClipLocation:
 
 @dataclass
 class AnnotationsBuilder:
-    """Collects the clips of one set, and the problems met on the way."""
+    """Collects the clips of one set, and the problems met on the way.
+
+    Attributes:
+        layout: What the set looks like on disk.
+        corrections: The known mistakes of its sheet.
+        raw: The folder as it was published.
+        name: Of the set.
+        clips, macro: Micro- and macro-expressions so far.
+        problems, warnings: What is wrong with rows, and with the set as a whole.
+        absent: Clips without frames, which are reported once where it is all of them.
+        habits: What is usual in the set and no slip: a text with `{}` for how many clips it is true of.
+        tree: The folders that were listed.
+    """
 
     layout: Layout
     corrections: Corrections
-    name: str = ""
+    raw: Path
+    name: str
     clips: list[Clip] = field(default_factory=list)
     macro: list[Clip] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     absent: list[Problem] = field(default_factory=list)
-    trimmed: int = 0
+    habits: Counter[str] = field(default_factory=Counter)
+    tree: Tree = field(default_factory=Tree)
     _seen: set[str] = field(default_factory=set)
     _found: dict[Path, Sequence[int] | MerError] = field(default_factory=dict)
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder with the frames; the first possible one where none is found."""
+        return self.layout.find_root(self.raw) or self.raw / self.layout.roots[0]
+
+    def clip_id(self, subject: str, name: str) -> str:
+        """`dataset/subject/clip` of a clip of this set."""
+        return f"{self.name}/{subject}/{name}"
+
+    def report(self, row: Row, column: str, reason: str, clip: str = "") -> None:
+        """Keep what is wrong with a cell; `clip` is the clip id where it is known."""
+        self.problems.append(Problem(clip, column, row[column], reason, row.sheet, row.number))
+
+    def is_macro(self, row: Row, clip_id: str) -> bool:
+        """Whether a row's column `type` names a macro-expression; what is neither is reported and counts as macro."""
+        kind = row["type"].casefold()
+        if not kind.startswith(("micro", "macro")):
+            self.report(row, "type", "neither micro nor macro; taken as macro", clip_id)
+        return not kind.startswith("micro")
 
     def take(self, rows: Rows) -> tuple[Row, ...]:
         """The rows of a sheet that name a subject and a clip; what is wrong with the others is kept."""
@@ -84,17 +122,19 @@ class AnnotationsBuilder:
                 named.append(row)
         return tuple(named)
 
-    def add(self, row: Row, place: ClipLocation) -> None:
+    def add(self, row: Row, location: ClipLocation) -> None:
         """Add the clip of a row with the columns onset, apex, offset, aus and emotion.
 
         A row that cannot be used becomes a clip with a `fault`, so that it stays visible in every later count.
         """
-        if "/" in place.name + place.subject:
-            place = replace(place, name=place.name.replace("/", "-"), subject=place.subject.replace("/", "-"))
-        dataset = place.dataset or self.name or self.layout.name
-        entry = _Entry(self, row, place, f"{dataset}/{place.subject}/{place.name}")
+        if "/" in location.name + location.subject:
+            location = replace(
+                location, name=location.name.replace("/", "-"), subject=location.subject.replace("/", "-")
+            )
+        dataset = location.dataset or self.name
+        entry = _Entry(self, row, location, f"{dataset}/{location.subject}/{location.name}")
         if entry.clip_id in self._seen:
-            entry.report("clip", place.name, "this clip stands in an earlier row too; the earlier one counts")
+            entry.report("clip", location.name, "this clip stands in an earlier row too; the earlier one counts")
             return
         self._seen.add(entry.clip_id)
         if entry.clip_id in self.corrections.pending:
@@ -102,32 +142,32 @@ class AnnotationsBuilder:
         frames, fault = entry.frames()
         clip = Clip(
             dataset,
-            place.subject,
-            place.name,
-            place.source,
+            location.subject,
+            location.name,
+            location.source,
             onset_frame=frames.get("onset"),
             apex_frame=frames.get("apex"),
             offset_frame=frames.get("offset"),
             emotion=entry.emotion(),
             aus=entry.aus(),
-            fps=place.fps or self.layout.fps,
+            fps=location.fps or self.layout.fps,
             fault=fault,
-            kind=place.kind,
+            kind=location.kind,
         )
-        (self.macro if place.macro else self.clips).append(clip)
+        (self.macro if location.macro else self.clips).append(clip)
 
-    def numbers(self, place: ClipLocation) -> Sequence[int]:
+    def numbers(self, location: ClipLocation) -> Sequence[int]:
         """The frame numbers of a clip on disk, ascending; those of a video, which is not opened here, have no end.
 
         Raises:
             MerError: There are none.
         """
-        if place.source not in self._found:
+        if location.source not in self._found:
             try:
-                self._found[place.source] = numbers_on_disk(place.source, place.first_number)
+                self._found[location.source] = numbers_on_disk(location.source, location.first_number)
             except MerError as error:
-                self._found[place.source] = error  # casme3 has up to ten expressions in a folder
-        found = self._found[place.source]
+                self._found[location.source] = error  # casme3 has up to ten expressions in a folder
+        found = self._found[location.source]
         if isinstance(found, MerError):
             raise found
         return found
@@ -140,15 +180,11 @@ class AnnotationsBuilder:
             self.warnings.append(text + "; only the sheet was read")
         else:
             self.problems += self.absent
-        if self.trimmed:
-            self.warnings.append(
-                f"{self.trimmed} clips: the sheet counts from the start of the recording, their folders begin at the "
-                "onset; the folder's first frame was taken as the onset"
-            )
+        self.warnings += [text.format(count) for text, count in self.habits.items()]
         if self.macro:
             self.warnings.append(f"macro-expressions annotated too, which count in no class: {len(self.macro)}")
         return Annotations(
-            self.name or self.layout.name,
+            self.name,
             tuple(self.clips),
             tuple(self.problems),
             recognised_by,
@@ -164,7 +200,7 @@ class _Entry:
 
     table: AnnotationsBuilder
     row: Row
-    place: ClipLocation
+    location: ClipLocation
     clip_id: str
 
     def report(self, field_name: str, value: str, reason: str) -> None:
@@ -178,11 +214,11 @@ class _Entry:
         if self._is_formula("emotion", text):
             return None
         try:
-            found = canonical_emotion(text, allow_unknown=self.place.own_labels)
+            found = canonical_emotion(text, allow_unknown=self.location.own_labels)
         except MerError as error:
             self.report("emotion", text, f"{error.what}; read as absent")
             return None
-        if found is None and not self.place.sparse:
+        if found is None and not self.location.sparse:
             self.report("emotion", text, "no emotion")
         return found
 
@@ -201,12 +237,12 @@ class _Entry:
         numbers = {column: self._number(column) for column in _POINTS}
         fault = self._order(numbers)
         try:
-            found = self.table.numbers(self.place)
+            found = self.table.numbers(self.location)
         except MerError as error:
-            problem = self.problem("frames", str(self.place.source), error.what)
+            problem = self.problem("frames", str(self.location.source), error.what)
             (self.table.absent if isinstance(error, Absent) else self.table.problems).append(problem)
             return {}, fault or f"{error.what}; {error.fix}"
-        if fault or self.place.kind == "flow":
+        if fault or self.location.kind == "flow":
             return {}, fault
         fault = self._inside(numbers, found)
         if fault:
@@ -222,7 +258,7 @@ class _Entry:
         except ValueError as error:
             self.report(column, text, f"{error}; read as absent")
             return None
-        if number is None and (text or not self.place.sparse):
+        if number is None and (text or not self.location.sparse):
             self.report(column, text, "no frame number" + ("; it will be spotted" if column == "apex" else ""))
         return number
 
@@ -262,10 +298,10 @@ class _Entry:
         """Check the numbers against the frames on disk. Returns what is fatal."""
         onset, offset = numbers["onset"], numbers["offset"]
         inside = all(number is None or found[0] <= number <= found[-1] for number in (onset, offset))
-        if self.place.trimmed and not inside and None not in (onset, offset) and _length(numbers) == len(found):
+        if self.location.trimmed and not inside and None not in (onset, offset) and _length(numbers) == len(found):
             shift = found[0] - (onset or 0)
             numbers.update({column: None if n is None else n + shift for column, n in numbers.items()})
-            self.table.trimmed += 1
+            self.table.habits[_TRIMMED] += 1
             return None
         for column in ("onset", "offset"):
             number = numbers[column]

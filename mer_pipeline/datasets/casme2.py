@@ -6,13 +6,10 @@ name is the number in the sheet.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
-from mer_pipeline.datasets.clip import Annotations
-from mer_pipeline.datasets.corrections import Corrections
-from mer_pipeline.datasets.layout import Layout, Tree, numbered, subject_id
-from mer_pipeline.datasets.rows import read_rows
+from mer_pipeline.datasets.layout import Layout, numbered, subject_id
+from mer_pipeline.datasets.reader import Reader
+from mer_pipeline.datasets.rows import Row
 
 LAYOUT = Layout(
     name="casme2",
@@ -30,7 +27,7 @@ LAYOUT = Layout(
         "Cropped-updated/Cropped",
         ".",
     ),
-    clips="sub*/EP*",
+    clips=("sub*/EP*",),
     frames_example="CASME2-RAW/sub01/EP02_01f/img46.jpg",
 )
 COLUMNS = {
@@ -44,18 +41,11 @@ COLUMNS = {
 }
 
 
-def read(raw: Path, corrections: Corrections) -> Annotations:
-    """Read the coding sheet and find every clip's frames.
+def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation:
+    """`sub01/EP02_01f`, a folder or an .avi, with the subject padded or not."""
+    subject, name = subject_id(row["subject"], 2), row["clip"]
+    folder = table.tree.child(table.root, *numbered("sub", subject)) or table.root / f"sub{subject}"
+    return ClipLocation(subject, name, table.tree.child(folder, name, f"{name}.avi") or folder / name)
 
-    Raises:
-        MerError: The sheet is absent, or a needed column is.
-    """
-    sheet = LAYOUT.need_sheet(raw)
-    root, tree = LAYOUT.find_root(raw) or raw / LAYOUT.roots[0], Tree()
-    table = AnnotationsBuilder(LAYOUT, corrections)
-    for row in table.take(read_rows(sheet, COLUMNS, required=("subject", "clip", "onset", "offset"))):
-        subject, name = subject_id(row["subject"], 2), row["clip"]
-        folder = tree.child(root, *numbered("sub", subject)) or root / f"sub{subject}"
-        source = tree.child(folder, name, f"{name}.avi") or folder / name
-        table.add(row, ClipLocation(subject, name, source))
-    return table.finish(f"the sheet {sheet.name}")
+
+READER = Reader(LAYOUT, COLUMNS, locate)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
-from mer_pipeline.datasets.clip import Annotations, Problem
-from mer_pipeline.datasets.corrections import Corrections
-from mer_pipeline.datasets.layout import Layout, Tree, subject_id
-from mer_pipeline.datasets.rows import Row, rows_by_position
+from mer_pipeline.datasets.layout import Layout, subject_id
+from mer_pipeline.datasets.reader import Reader
+from mer_pipeline.datasets.rows import Row, Rows, rows_by_position
 from mer_pipeline.datasets.spreadsheets import RawSheet, read_sheets
 from mer_pipeline.errors import MerError
 
@@ -27,56 +27,46 @@ LAYOUT = Layout(
     sheet=r"CAS\(ME\)\^?2.*",
     sheet_example="CAS(ME)^2code_final.xlsx",
     roots=("rawpic", "selectedpic", "rawvideo", "cropped", "."),
-    clips="s[0-9]*/[0-9]*_0*",
+    clips=("s[0-9]*/[0-9]*_0*",),
     frames_example="rawpic/s15/15_0101disgustingteeth/img001.jpg",
 )
+SHEETS = ("CASFEcode_final", "naming rule1", "naming rule2")
 COLUMNS = ("subject", "clip", "onset", "apex", "offset", "aus", "emotion", "type", "self_report")
 _SUBJECT, _PERSON = re.compile(r"\d+"), re.compile(r"s\d+", re.IGNORECASE)
 _FILM, _CODE = re.compile(r"[a-z]+\d*", re.IGNORECASE), re.compile(r"\d{1,4}")
 
 
-def read(raw: Path, corrections: Corrections) -> Annotations:
-    """Read the three sheets and find every recording.
+class _Reader(Reader):
+    """Three sheets in place of one with a header."""
 
-    Raises:
-        MerError: A sheet is absent or has too few columns.
-    """
-    path = LAYOUT.need_sheet(raw)
-    sheets = list(read_sheets(path))
-    people = _rule(sheets, path, "naming rule1", _SUBJECT, _PERSON)
-    films = _rule(sheets, path, "naming rule2", _CODE, _FILM)
-    codes = {film.casefold(): code.zfill(4) for code, film in films.items()}
-    root, tree = LAYOUT.find_root(raw) or raw / LAYOUT.roots[0], Tree()
-    table = AnnotationsBuilder(LAYOUT, corrections)
-    rows = rows_by_position(_part(sheets, path, "casfecode"), COLUMNS, _SUBJECT)
-    for row in table.take(rows):
-        subject = subject_id(people.get(str(int(row["subject"])) if row["subject"].isdecimal() else "", ""), 2)
-        film = row["clip"].rpartition("_")[0] or row["clip"]
-        code = codes.get(film.casefold())
-        if not subject or code is None:
-            field, rule = ("subject", "naming rule1") if not subject else ("clip", "naming rule2")
-            reason = f"not in the sheet {rule}; the row was left out"
-            table.problems.append(Problem("", field, row[field], reason, row.sheet, row.number))
-            continue
-        _add(table, row, subject, _recording(tree, root, subject, code))
-    return table.finish(f"the sheet {path.name}")
+    def rows(self, table: AnnotationsBuilder) -> Rows:
+        """The rows of the main sheet, with `person` and `code` as the two others say; blank where they do not."""
+        path = self.layout.need_sheet(table.raw)
+        sheets = list(read_sheets(path))
+        people = _rule(sheets, path, SHEETS[1], _SUBJECT, _PERSON)
+        films = _rule(sheets, path, SHEETS[2], _CODE, _FILM)
+        codes = {film.casefold(): code.zfill(4) for code, film in films.items()}
+        found = rows_by_position(_part(sheets, path, "casfecode"), COLUMNS, _SUBJECT)
+        named = []
+        for row in found.rows:
+            number = str(int(row["subject"])) if row["subject"].isdecimal() else ""
+            film = row["clip"].rpartition("_")[0] or row["clip"]
+            more = {"person": subject_id(people.get(number, ""), 2), "code": codes.get(film.casefold(), "")}
+            named.append(replace(row, cells={**row.cells, **more}))
+        return replace(found, rows=tuple(named))
 
 
-def _add(table: AnnotationsBuilder, row: Row, subject: str, source: Path) -> None:
+def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation | None:
+    """The folder or video that begins with subject and film; the rest of its name says nothing more."""
+    for column, needed, rule in (("subject", "person", SHEETS[1]), ("clip", "code", SHEETS[2])):
+        if not row[needed]:
+            table.report(row, column, f"not in the sheet {rule}; the row was left out")
+            return None
+    subject, start = row["person"], f"{row['person']}_{row['code']}"
     name = f"{row['clip']}_{row['onset'] or 'none'}"
-    kind = row["type"].casefold()
-    if not kind.startswith(("micro", "macro")):
-        reason = "neither micro nor macro; taken as macro"
-        clip = f"{LAYOUT.name}/{subject}/{name}"
-        table.problems.append(Problem(clip, "type", row["type"], reason, row.sheet, row.number))
-    table.add(row, ClipLocation(subject, name, source, macro=not kind.startswith("micro")))
-
-
-def _recording(tree: Tree, root: Path, subject: str, code: str) -> Path:
-    """The folder or video that begins with subject and film; the rest of its name tells nothing more."""
-    person = tree.child(root, f"s{subject}", f"s{int(subject)}") or root / f"s{subject}"
-    start = f"{subject}_{code}"
-    return next((person / name for name in tree.names(person) if name.startswith(start)), person / start)
+    person = table.tree.child(table.root, f"s{subject}", f"s{int(subject)}") or table.root / f"s{subject}"
+    source = next((person / each for each in table.tree.names(person) if each.startswith(start)), person / start)
+    return ClipLocation(subject, name, source, macro=table.is_macro(row, table.clip_id(subject, name)))
 
 
 def _part(sheets: list[RawSheet], path: Path, start: str) -> RawSheet:
@@ -100,3 +90,6 @@ def _rule(
         if key is not None and value is not None:
             rule.setdefault(str(int(key)), value)
     return rule
+
+
+READER = _Reader(LAYOUT, dict.fromkeys(COLUMNS, ()), locate)

@@ -117,10 +117,10 @@ class Annotations:
         dataset: Short name of the set.
         clips: The micro-expressions in sheet order; clip ids are unique.
         problems: Everything that is wrong, in sheet order.
-        recognised_by: What told that the folder is this set.
+        recognised_by: By what the folder was recognised as this set, such as its sheet.
         warnings: What is true of the set as a whole and no fault of one row.
         corrections: Known mistakes of this set's sheets, applied or refused.
-        macro: Macro-expressions that the set annotates too: no part of any protocol, but true intervals for spotting.
+        macro: Macro-expressions that the set annotates too: no part of any label set, but true intervals for spotting.
     """
 
     dataset: str

@@ -1,11 +1,11 @@
-"""What a dataset looks like on disk, as data: by it a folder is recognised, read, or told what it lacks."""
+"""What a dataset looks like on disk, as data: by it a folder is recognised and read, and what it lacks is reported."""
 
 from __future__ import annotations
 
 import os
 import re
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 from mer_pipeline.datasets.rows import find_sheet
@@ -21,11 +21,11 @@ class Layout:
         title: The name that people use.
         fps: Frames a second of its camera; None where it differs by clip.
         sheet: Regular expression of the coding sheet's name without regard to case; blank where there is none.
-        sheet_example: A name as it is handed out.
+        sheet_example: A name as it is published.
         roots: Where the frames may be, first found first taken. Raw frames come first, since `mer` aligns by itself;
             `.` is the folder itself.
-        clips: A glob below a root that some clip matches.
-        frames_example: A frame's path as it is handed out.
+        clips: Globs below a root, of which some clip matches one; the first are tried in all roots first.
+        frames_example: A frame's path as it is published.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Layout:
     sheet: str
     sheet_example: str
     roots: tuple[str, ...]
-    clips: str
+    clips: tuple[str, ...]
     frames_example: str
 
     @property
@@ -59,14 +59,14 @@ class Layout:
 
     def find_root(self, raw: Path) -> Path | None:
         """The folder with the frames, by the first clip that is found in it."""
-        for root in self.roots:
+        for clip, root in product(self.clips, self.roots):
             folder = find_folder(raw, root)
-            if folder is not None and any(True for _ in islice(folder.glob(self.clips), 1)):
+            if folder is not None and any(True for _ in islice(folder.glob(clip), 1)):
                 return folder
         return None
 
     def recognise(self, raw: Path) -> str | None:
-        """What tells that a folder is this set; None where it is something else."""
+        """By what a folder is recognised as this set; None where it is something else."""
         if self.sheet:
             sheet = self.find_sheet(raw)
             return None if sheet is None else f"the sheet {sheet.name}"

@@ -63,7 +63,7 @@ def read_long(truth: Path) -> LongTruth:
     if table.is_file():
         found = _from_table(table)
     elif truth.is_dir() and samm_long.LAYOUT.recognise(truth):
-        found = _from_annotations(samm_long.read(truth, Corrections()))
+        found = _from_annotations(samm_long.READER.read(truth, Corrections()))
     else:
         annotations = read_dataset(truth)
         if annotations.dataset != "casme-sq":

@@ -1,4 +1,4 @@
-"""A set's counts beside the published ones: of the whole sheet, and of every protocol that has counts for it."""
+"""A set's counts beside the published ones: of the whole sheet, and of every label set that has counts for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Count:
     """One number beside the published one.
 
     Attributes:
-        protocol: The protocol, or `whole sheet`.
+        protocol: The label set, or `whole sheet`; called so in the JSON of `mer inspect`.
         dataset: Which set it is about.
         name: `clips`, `subjects`, or a class.
         here, published: The two numbers.
@@ -52,7 +52,7 @@ def compare_counts(annotations: Annotations) -> list[Count]:
 
 
 def differences(counts: Sequence[Count]) -> list[str]:
-    """One line for every set and protocol whose counts are not the published ones."""
+    """One line for every set and label set whose counts are not the published ones."""
     lines: dict[tuple[str, str], list[str]] = {}
     for count in counts:
         if count.differs:
@@ -62,7 +62,7 @@ def differences(counts: Sequence[Count]) -> list[str]:
 
 
 def _speaks_of(annotations: Annotations, name: str) -> bool:
-    """Coarse labels, as flow images have, fit only protocols that know them all."""
+    """Coarse labels, as flow images have, fit only label sets that have them all."""
     known = frozenset().union(*label_set(name).members)
     return annotations.dataset in label_set(name).published or known >= set(annotations.emotions)
 

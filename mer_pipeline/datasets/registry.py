@@ -2,69 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from mer_pipeline.datasets import casme2, casme3, casme_sq, flow, mmew, own, samm, smic
+from mer_pipeline.datasets import casme2, casme3, casme_sq, flow, mmew, own_clips, samm, smic
 from mer_pipeline.datasets.clip import Annotations
 from mer_pipeline.datasets.corrections import Corrections, load_corrections
-from mer_pipeline.datasets.layout import Layout
+from mer_pipeline.datasets.reader import Reader
 from mer_pipeline.errors import MerError
 
-Read = Callable[[Path, Corrections], Annotations]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How one dataset is recognised and read.
-
-    Attributes:
-        layout: What it looks like on disk.
-        read: A raw folder and the known corrections -> its annotations.
-        recognise: A raw folder -> what tells that it is this set, or None.
-    """
-
-    layout: Layout
-    read: Read
-    recognise: Callable[[Path], str | None]
-
-    @property
-    def name(self) -> str:
-        """Short name, also the first part of every clip id."""
-        return self.layout.name
-
-    @property
-    def title(self) -> str:
-        """The name that people use."""
-        return self.layout.title
-
-
-def _reader(layout: Layout, read: Read, recognise: Callable[[Path], str | None] | None = None) -> Reader:
-    return Reader(layout, read, recognise or layout.recognise)
-
-
-_PUBLISHED = (
-    _reader(casme2.LAYOUT, casme2.read),
-    _reader(samm.LAYOUT, samm.read),
-    _reader(mmew.LAYOUT, mmew.read),
-    _reader(smic.LAYOUT, smic.read),
-    _reader(casme_sq.LAYOUT, casme_sq.read),
-    _reader(casme3.LAYOUT, casme3.read),
-    _reader(flow.LAYOUT, flow.read, flow.recognise),
+_PUBLISHED: tuple[Reader, ...] = (
+    casme2.READER,
+    samm.READER,
+    mmew.READER,
+    smic.READER,
+    casme_sq.READER,
+    casme3.READER,
+    flow.READER,
 )
-READERS: tuple[Reader, ...] = (
-    *_PUBLISHED,
-    _reader(own.LAYOUT, partial(own.read, taken=frozenset(reader.name for reader in _PUBLISHED))),
-)
+READERS = (*_PUBLISHED, own_clips.OwnReader(taken=frozenset(reader.name for reader in _PUBLISHED)))
 
 
 def read_dataset(raw: Path, dataset: str = "auto", corrections: bool | Path = True) -> Annotations:
     """Read the annotations of a raw dataset; no frame is decoded.
 
     Args:
-        raw: The folder as it was handed out.
+        raw: The folder as it was published.
         dataset: A short name, or `auto` to recognise the set from its layout.
         corrections: Whether known mistakes of the sheet are corrected; or a table of one's own.
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from mer_pipeline.cells import is_blank
 from mer_pipeline.datasets.clip import Problem
 from mer_pipeline.datasets.spreadsheets import SUFFIXES, RawSheet, clean, read_sheets
 from mer_pipeline.errors import MerError
 
 __all__ = ["Row", "Rows", "clean", "find_sheet", "frame_cell", "read_rows", "rows_by_position"]
-
-_ABSENT = frozenset({"", "/", "-1", "nan", "none", "n/a"})
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Row:
     cells: Mapping[str, str]
 
     def __getitem__(self, column: str) -> str:
-        return self.cells[column]
+        return self.cells.get(column, "")
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Rows:
 
 
 def frame_cell(text: str) -> int | None:
-    """A frame number; None where the cell says that there is none (blank, `/` or -1).
+    """A frame number; None where the cell says that there is none (`cells.is_blank`).
 
     Raises:
         ValueError: The cell is neither.
@@ -59,7 +58,7 @@ def frame_cell(text: str) -> int | None:
     >>> frame_cell("46"), frame_cell("/")
     (46, None)
     """
-    if text.casefold() in _ABSENT:
+    if is_blank(text):
         return None
     if not re.fullmatch(r"\d{1,12}(\.0+)?", text):
         raise ValueError("not a whole number")

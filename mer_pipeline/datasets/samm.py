@@ -7,13 +7,10 @@ spotted.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
-from mer_pipeline.datasets.clip import Annotations
-from mer_pipeline.datasets.corrections import Corrections
-from mer_pipeline.datasets.layout import Layout, Tree, numbered, subject_id
-from mer_pipeline.datasets.rows import read_rows
+from mer_pipeline.datasets.layout import Layout, numbered, subject_id
+from mer_pipeline.datasets.reader import Reader
+from mer_pipeline.datasets.rows import Row
 
 LAYOUT = Layout(
     name="samm",
@@ -22,7 +19,7 @@ LAYOUT = Layout(
     sheet=r".*SAMM.*FACS.*",
     sheet_example="SAMM_Micro_FACS_Codes_v2.xlsx",
     roots=("SAMM", "SAMM_CROP", "SAMM_cropped", "."),
-    clips="[0-9][0-9][0-9]/[0-9]*_*",
+    clips=("[0-9][0-9][0-9]/[0-9]*_*",),
     frames_example="SAMM/006/006_1_2/006_05562.jpg",
 )
 COLUMNS = {
@@ -36,17 +33,11 @@ COLUMNS = {
 }
 
 
-def read(raw: Path, corrections: Corrections) -> Annotations:
-    """Read the coding sheet and find every clip's frames.
+def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation:
+    """`006/006_1_2`."""
+    subject, name = subject_id(row["subject"], 3), row["clip"]
+    source = table.tree.descend(table.root, numbered("", subject), (name,)) or table.root / subject / name
+    return ClipLocation(subject, name, source)
 
-    Raises:
-        MerError: The sheet is absent, or a needed column is.
-    """
-    sheet = LAYOUT.need_sheet(raw)
-    root, tree = LAYOUT.find_root(raw) or raw / LAYOUT.roots[0], Tree()
-    table = AnnotationsBuilder(LAYOUT, corrections)
-    for row in table.take(read_rows(sheet, COLUMNS, required=("subject", "clip", "onset", "offset"))):
-        subject, name = subject_id(row["subject"], 3), row["clip"]
-        source = tree.descend(root, numbered("", subject), (name,)) or root / subject / name
-        table.add(row, ClipLocation(subject, name, source))
-    return table.finish(f"the sheet {sheet.name}")
+
+READER = Reader(LAYOUT, COLUMNS, locate)

@@ -8,13 +8,11 @@ so lines of preamble come before its header.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
-from mer_pipeline.datasets.clip import Annotations, Problem
-from mer_pipeline.datasets.corrections import Corrections
-from mer_pipeline.datasets.layout import Layout, Tree, subject_id
-from mer_pipeline.datasets.rows import Row, read_rows
+from mer_pipeline.datasets.layout import Layout, subject_id
+from mer_pipeline.datasets.reader import Reader
+from mer_pipeline.datasets.rows import Row
 
 LAYOUT = Layout(
     name="samm-long",
@@ -23,7 +21,7 @@ LAYOUT = Layout(
     sheet=r".*SAMM.*Long.*",
     sheet_example="SAMM_LongVideos_V3_Release.xlsx",
     roots=("SAMM_longvideos", "SAMM_LongVideos", "SAMM_Long_Videos", "SAMM_MEGC/SAMM_longvideos", "."),
-    clips="[0-9][0-9][0-9]_[0-9]*",
+    clips=("[0-9][0-9][0-9]_[0-9]*",),
     frames_example="SAMM_longvideos/006_1/006_1_0001.jpg",
 )
 COLUMNS = {
@@ -39,36 +37,19 @@ COLUMNS = {
 _RECORDING = re.compile(r"\d+_\d+")
 
 
-def read(raw: Path, corrections: Corrections) -> Annotations:
-    """Read the sheet and find every recording; the macro-expressions are `Annotations.macro`.
-
-    Raises:
-        MerError: The sheet is absent, or a needed column is.
-    """
-    sheet = LAYOUT.need_sheet(raw)
-    root, tree = LAYOUT.find_root(raw) or raw / LAYOUT.roots[0], Tree()
-    table = AnnotationsBuilder(LAYOUT, corrections)
-    for row in table.take(read_rows(sheet, COLUMNS, required=("clip", "onset", "offset", "type"))):
-        name = row["clip"]
-        found = _RECORDING.match(name)
-        if found is None:
-            reason = "names no recording such as 006_1; the row was left out"
-            table.problems.append(Problem("", "clip", name, reason, row.sheet, row.number))
-            continue
-        recording = found[0]
-        source = tree.child(root, recording) or root / recording
-        subject = subject_id(row["subject"] or recording.partition("_")[0], 3)
-        # One name may stand for a micro- and a macro-expression, so the onset belongs to it.
-        name = f"{name}_{row['onset'] or 'none'}"
-        table.add(row, ClipLocation(subject, name, source, macro=_is_macro(table, row, subject, name), sparse=True))
-    return table.finish(f"the sheet {sheet.name}")
+def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation | None:
+    """`006_1`, the recording of the expression `006_1_2`."""
+    found = _RECORDING.match(row["clip"])
+    if found is None:
+        table.report(row, "clip", "names no recording such as 006_1; the row was left out")
+        return None
+    recording = found[0]
+    subject = subject_id(row["subject"] or recording.partition("_")[0], 3)
+    # One name may stand for a micro- and a macro-expression, so the onset belongs to it.
+    name = f"{row['clip']}_{row['onset'] or 'none'}"
+    macro = table.is_macro(row, table.clip_id(subject, name))
+    source = table.tree.child(table.root, recording) or table.root / recording
+    return ClipLocation(subject, name, source, macro=macro, sparse=True)
 
 
-def _is_macro(table: AnnotationsBuilder, row: Row, subject: str, name: str) -> bool:
-    kind = row["type"].casefold()
-    if not kind.startswith(("micro", "macro")):
-        reason = "neither micro nor macro; taken as macro"
-        table.problems.append(
-            Problem(f"{LAYOUT.name}/{subject}/{name}", "type", row["type"], reason, row.sheet, row.number)
-        )
-    return not kind.startswith("micro")
+READER = Reader(LAYOUT, COLUMNS, locate, required=("clip", "onset", "offset", "type"))

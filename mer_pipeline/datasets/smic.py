@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
-from mer_pipeline.datasets.clip import Annotations, Problem
-from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout, Tree, subject_id
-from mer_pipeline.datasets.rows import Row
+from mer_pipeline.datasets.reader import Reader
+from mer_pipeline.datasets.rows import Row, Rows
 from mer_pipeline.errors import MerError
 from mer_pipeline.labels import canonical_emotion
 
@@ -24,38 +23,47 @@ LAYOUT = Layout(
     sheet="",
     sheet_example="",
     roots=("HS", "SMIC_all_raw/HS", "SMIC_all_cropped/HS", "SMIC/HS", "."),
-    clips="[sS][0-9]*/micro/*/*_*",
+    clips=("[sS][0-9]*/micro/*/*_*",),
     frames_example="HS/s01/micro/negative/s01_ne_01/image090823.bmp",
 )
+COLUMNS = {name: (name,) for name in ("subject", "clip", "onset", "apex", "offset", "aus", "emotion")}
 _CODE = re.compile(r"s\d+_(ne|po|sur)_\d+", re.IGNORECASE)
 _VIDEOS = (".avi", ".mp4")
 
 
-def read(raw: Path, corrections: Corrections) -> Annotations:
-    """Read subject, class and clip from the folders' names.
+class _Reader(Reader):
+    """Folders in place of a sheet."""
 
-    Raises:
-        MerError: There is no folder with clips.
-    """
-    root = LAYOUT.find_root(raw)
-    if root is None:
-        raise MerError("no clips", where=raw, fix=f"expected {LAYOUT.expected}")
-    table = AnnotationsBuilder(LAYOUT, corrections)
-    for subject, label, source in _clips(root):
-        name = source.stem if source.suffix.lower() in _VIDEOS else source.name
-        where = source.relative_to(raw).as_posix()
-        place = ClipLocation(subject, name, source, sparse=True)
-        numbers: dict[str, str] = {"onset": "", "apex": "", "offset": ""}
-        try:
-            found = table.numbers(place)
-            numbers["onset"] = str(found[0])
-            if source.is_dir():
-                numbers["offset"] = str(found[-1])
-        except MerError:
-            pass  # `add` reports it
-        _check_code(table, where, label, f"{LAYOUT.name}/{subject}/{name}", name)
-        table.add(Row(where, None, {**numbers, "emotion": label, "aus": ""}), place)
-    return table.finish(f"clips like {LAYOUT.frames_example}")
+    def rows(self, table: AnnotationsBuilder) -> Rows:
+        """A row a clip, from the names of its folders; `Row.sheet` is the path of the clip."""
+        if self.layout.find_root(table.raw) is None:
+            raise MerError("no clips", where=table.raw, fix=f"expected {self.layout.expected}")
+        return Rows(tuple(_row(table, *clip) for clip in _clips(table.root)), frozenset(self.columns))
+
+
+def _row(table: AnnotationsBuilder, subject: str, label: str, source: Path) -> Row:
+    name = source.stem if source.suffix.lower() in _VIDEOS else source.name
+    cells = {**dict.fromkeys(COLUMNS, ""), "subject": subject, "clip": name, "emotion": label}
+    try:
+        found = table.numbers(ClipLocation(subject, name, source))
+        cells["onset"] = str(found[0])
+        if source.is_dir():
+            cells["offset"] = str(found[-1])
+    except MerError:
+        pass  # reported where the clip is added
+    return Row(source.relative_to(table.raw).as_posix(), None, cells)
+
+
+def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation:
+    """`s01/micro/negative/s01_ne_01`, whose name says its class a second time."""
+    code = _CODE.fullmatch(row["clip"])
+    clip_id = table.clip_id(row["subject"], row["clip"])
+    try:
+        if code is not None and canonical_emotion(code[1]) != canonical_emotion(row["emotion"]):
+            table.report(row, "emotion", f"the clip is called {row['clip']}; the folder counts", clip_id)
+    except MerError:
+        pass  # an unknown emotion is reported where the clip is added
+    return ClipLocation(row["subject"], row["clip"], table.raw / row.sheet, sparse=True)
 
 
 def _clips(root: Path) -> Iterator[tuple[str, str, Path]]:
@@ -72,13 +80,4 @@ def _clips(root: Path) -> Iterator[tuple[str, str, Path]]:
                     yield subject_id(person, 2), label, source
 
 
-def _check_code(table: AnnotationsBuilder, where: str, label: str, clip_id: str, name: str) -> None:
-    """The clip's name says its class a second time."""
-    code = _CODE.fullmatch(name)
-    try:
-        emotion = canonical_emotion(label)
-    except MerError:
-        return  # reported where the row is read
-    if code is not None and canonical_emotion(code[1]) != emotion:
-        reason = f"the clip is called {name}; the folder counts"
-        table.problems.append(Problem(clip_id, "emotion", label, reason, where))
+READER = _Reader(LAYOUT, COLUMNS, locate)

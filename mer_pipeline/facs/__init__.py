@@ -14,7 +14,7 @@ What each notation gives:
 
 - *Sides, intensities, asymmetry* (``L12A``, ``10A/B``, ``A/L12``) are kept; the vector holds presence only.
 - *A choice* sets its first alternative and is flagged ``alternative``. Later alternatives stay in the structure.
-- *A question mark* keeps the action in the vector and flags ``uncertain``; alone it is an action that nobody named.
+- *A question mark* keeps the action in the vector and flags ``uncertain``; alone it is an action without a name.
 - *A reflex* (``ref(7B)``) counts in the vector and is flagged ``reflex``: the Facial Action Coding System records
   what is visible and not why, and a network that looks at the face sees a reflex like any other movement.
 - *Codes outside the 21* (``31``, ``43E``, ``61``, ``soft focus``) are kept and listed by ``outside``.

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import NamedTuple
 
+from mer_pipeline.cells import is_blank
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs.units import (
     LAST_NUMBER,
@@ -20,7 +21,6 @@ from mer_pipeline.facs.units import (
 
 _SIDES: dict[str, Side] = {"L": "L", "R": "R", "T": "T", "B": "B"}
 _INTENSITIES: dict[str, Intensity] = {"A": "A", "B": "B", "C": "C", "D": "D", "E": "E"}
-_NOTHING = frozenset({"", "/", "-", "--", "nan", "none", "null", "n/a", "na", "nil", "0", "-1"})
 
 
 def parse_aus(cell: str | float | None) -> ActionUnits:
@@ -40,7 +40,8 @@ def parse_aus(cell: str | float | None) -> ActionUnits:
     mer_pipeline.errors.MerError: '4+smile' is not Action Unit notation: 'smile' at character 3 is no known action
     """
     text = "" if cell is None else str(cell).translate(_PLAIN)
-    return ActionUnits() if text.strip().casefold() in _NOTHING else _Parser(text).cell()
+    # No action has the code 0, while a frame may have the number 0.
+    return ActionUnits() if is_blank(text) or text.strip() == "0" else _Parser(text).cell()
 
 
 # Sheets from Chinese keyboards carry the full-width forms of ASCII. Every replacement is one character for one, so

@@ -1,7 +1,7 @@
-"""Emotion names and classification protocols, read from tables.
+"""Emotion names and label sets, read from tables.
 
 ``data/emotions.csv`` maps every spelling to one canonical emotion, ``data/protocols.toml`` maps emotions to classes and
-holds the published counts of each, ``data/published.toml`` those of whole sheets. A new spelling or protocol is a new
+holds the published counts of each, ``data/published.toml`` those of whole sheets. A new spelling or label set is a new
 line there, or a user's own file (`label_set_from_file`).
 """
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 
-from mer_pipeline.errors import MerError
-
-_BLANK = frozenset({"", "/", "-", "nan", "none", "null", "n/a", "na"})
+from mer_pipeline.cells import is_blank
+from mer_pipeline.errors import MerError, suggest
 
 
 def canonical_emotion(text: str | float | None, *, allow_unknown: bool = False) -> str | None:
@@ -30,16 +27,16 @@ def canonical_emotion(text: str | float | None, *, allow_unknown: bool = False) 
     >>> canonical_emotion("disgusting")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    mer_pipeline.errors.MerError: unknown emotion 'disgusting'; did you mean 'disgust'? Known: anger, contempt, ...
+    mer_pipeline.errors.MerError: unknown emotion 'disgusting'; did you mean disgust? Known: anger, contempt, ...
     """
     label = " ".join(str("" if text is None else text).casefold().split())
-    if label in _BLANK:
+    if is_blank(label):
         return None
     if label in _variants():
         return _variants()[label]
     if allow_unknown:
         return label
-    raise MerError(f"unknown emotion {label!r}", fix=suggestion(label, _variants(), known_emotions()))
+    raise MerError(f"unknown emotion {label!r}", fix=suggest(label, known_emotions()))
 
 
 def known_emotions() -> tuple[str, ...]:
@@ -49,12 +46,6 @@ def known_emotions() -> tuple[str, ...]:
     True
     """
     return tuple(sorted(set(_variants().values())))
-
-
-def suggestion(word: str, choices: Iterable[str], known: Iterable[str]) -> str:
-    """What to do about an unknown name: the nearest of the choices, and all known ones."""
-    near = get_close_matches(word, list(choices), n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(known)}"
 
 
 @cache

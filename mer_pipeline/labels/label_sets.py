@@ -1,4 +1,4 @@
-"""Classification protocols: which emotion belongs to which class, and what was published with them."""
+"""Label sets: which emotion belongs to which class, and what was published with them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from mer_pipeline.errors import MerError
-from mer_pipeline.labels.emotions import canonical_emotion, known_emotions, suggestion
+from mer_pipeline.errors import MerError, suggest
+from mer_pipeline.labels.emotions import canonical_emotion, known_emotions
 
 # By name, because a type checker that looks at one Python version reports the other version's module as missing.
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -22,7 +22,7 @@ _FALLBACK = "megc3"  # the classes that all datasets share
 
 @dataclass(frozen=True)
 class Published:
-    """What was published for one dataset under one protocol; None and an empty mapping mean "not stated".
+    """What was published for one dataset under one label set; None and an empty mapping mean "not stated".
 
     Raises:
         MerError: If the class counts do not add up to ``n``.
@@ -72,7 +72,7 @@ class LabelSet:
     published: Mapping[str, Published] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        where = f"protocol {self.name}"
+        where = f"label set {self.name}"
         if not self.classes or len(self.classes) != len(self.members) or not all(self.members):
             raise MerError("every class needs at least one emotion", where=where)
         if len(set(self.classes)) < len(self.classes):
@@ -87,7 +87,7 @@ class LabelSet:
                 raise MerError(f"published counts of {dataset} name unknown classes: {', '.join(strange)}", where=where)
 
     def class_of(self, emotion: str | None, *, dataset: str | None = None) -> int | None:
-        """The class of an emotion; None where the protocol drops it or the clip has none.
+        """The class of an emotion; None where the label set drops it or the clip has none.
 
         Args:
             emotion: Any spelling.
@@ -108,9 +108,7 @@ class LabelSet:
         if label in known_emotions():
             return None
         mapped = sorted(frozenset().union(*self.members))
-        raise MerError(
-            f"protocol {self.name} does not know the emotion {label!r}", fix=suggestion(label, mapped, mapped)
-        )
+        raise MerError(f"label set {self.name} has no emotion {label!r}", fix=suggest(label, mapped))
 
     def class_of_clip(self, clip_id: str, emotion: str | None) -> int | None:
         """The class of a clip; like `class_of`, with the exclusions and what the clip's dataset leaves out.
@@ -122,7 +120,7 @@ class LabelSet:
 
 
 def label_set(name: str) -> LabelSet:
-    """A protocol of the table by its name.
+    """A label set of the table by its name.
 
     Raises:
         MerError: If there is none of that name.
@@ -132,16 +130,16 @@ def label_set(name: str) -> LabelSet:
     >>> label_set("megc-3")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    mer_pipeline.errors.MerError: unknown protocol 'megc-3'; did you mean 'megc3'? Known: casme-sq-4, ...
+    mer_pipeline.errors.MerError: unknown label set 'megc-3'; did you mean megc3? Known: casme-sq-4, ...
     """
     known = _table()[0]
     if name.strip().lower() in known:
         return known[name.strip().lower()]
-    raise MerError(f"unknown protocol {name!r}", fix=suggestion(name.lower(), known, label_set_names()))
+    raise MerError(f"unknown label set {name!r}", fix=suggest(name.lower(), known))
 
 
 def label_set_names() -> tuple[str, ...]:
-    """The names of the table's protocols, sorted.
+    """The names of the table's label sets, sorted.
 
     >>> label_set_names()[:3]
     ('casme-sq-4', 'casme2-5', 'casme3-4')
@@ -150,7 +148,7 @@ def label_set_names() -> tuple[str, ...]:
 
 
 def label_set_from_file(path: str | Path) -> LabelSet:
-    """A user's own protocol from a TOML file with the keys of one protocol in ``data/protocols.toml``.
+    """A user's own label set from a TOML file with the keys of one label set in ``data/protocols.toml``.
 
     ``classes`` is needed; ``name`` (else the file's name), ``drop``, ``exclude`` and ``published`` are optional. Labels
     that the project does not know may be used.
@@ -161,13 +159,13 @@ def label_set_from_file(path: str | Path) -> LabelSet:
     >>> label_set_from_file("absent.toml")
     Traceback (most recent call last):
     ...
-    mer_pipeline.errors.MerError: absent.toml: cannot read the protocol: No such file or directory
+    mer_pipeline.errors.MerError: absent.toml: cannot read the label set: No such file or directory
     """
     path = Path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise MerError(f"cannot read the protocol: {error.strerror or error}", where=path) from error
+        raise MerError(f"cannot read the label set: {error.strerror or error}", where=path) from error
     except (ValueError, RecursionError) as error:  # bad TOML and bad UTF-8 are both ValueErrors
         raise MerError(
             f"no valid TOML: {error}", where=path, fix="mend the file; TOML is described at https://toml.io"
@@ -182,7 +180,7 @@ def label_set_from_file(path: str | Path) -> LabelSet:
 
 
 def default_label_set(dataset_name: str | None, emotions: Iterable[str | None]) -> LabelSet:
-    """The protocol that a dataset is trained with when none is asked for.
+    """The label set that a dataset is trained with when none is asked for.
 
     A dataset of the table has its own. For several datasets together (None) and for unknown ones it is ``megc3`` where
     every label but "others" has a class there and two classes occur, else one class for each label that occurs.
@@ -195,13 +193,13 @@ def default_label_set(dataset_name: str | None, emotions: Iterable[str | None]) 
     >>> default_label_set("own", ["boredom", "happy"]).classes
     ('boredom', 'happiness')
     """
-    protocols, defaults = _table()
+    sets, defaults = _table()
     if dataset_name in defaults:
-        return protocols[defaults[dataset_name]]
+        return sets[defaults[dataset_name]]
     labels = sorted({label for e in emotions if (label := canonical_emotion(e, allow_unknown=True)) is not None})
     if not labels:
         raise MerError("no clip has an emotion", where=dataset_name, fix="add an emotion column to the annotations")
-    shared = protocols[_FALLBACK]
+    shared = sets[_FALLBACK]
     hits = {index for label in labels for index, member in enumerate(shared.members) if label in member}
     if len(hits) > 1 and set(labels) <= frozenset({"others"}).union(*shared.members):
         return shared
@@ -209,12 +207,12 @@ def default_label_set(dataset_name: str | None, emotions: Iterable[str | None]) 
 
 
 def compare_with_published(
-    protocol: LabelSet, dataset: str, counts: Mapping[str, int], subjects: int | None = None
+    labels: LabelSet, dataset: str, counts: Mapping[str, int], subjects: int | None = None
 ) -> list[str]:
     """One line for every number that differs from the published one; none where nothing was published.
 
     Args:
-        protocol: The protocol of the run.
+        labels: The label set of the run.
         dataset: The dataset's short name.
         counts: Clips of each class, by the name of the class; an absent class counts 0.
         subjects: The number of subjects with a clip, where it should be compared.
@@ -222,15 +220,15 @@ def compare_with_published(
     >>> compare_with_published(label_set("smic-3"), "smic", {"negative": 70, "positive": 50, "surprise": 43})
     ['smic under smic-3: 163 clips, published 164', 'smic under smic-3: positive 50, published 51']
     """
-    published = protocol.published.get(dataset)
+    published = labels.published.get(dataset)
     if published is None:
         return []
     pairs = [(f"{sum(counts.values())} clips", sum(counts.values()), published.n)]
     if subjects is not None and published.subjects is not None:
         pairs.append((f"{subjects} subjects", subjects, published.subjects))
-    for name in protocol.classes if published.classes else ():
+    for name in labels.classes if published.classes else ():
         pairs.append((f"{name} {counts.get(name, 0)}", counts.get(name, 0), published.classes.get(name, 0)))
-    return [f"{dataset} under {protocol.name}: {text}, published {right}" for text, got, right in pairs if got != right]
+    return [f"{dataset} under {labels.name}: {text}, published {right}" for text, got, right in pairs if got != right]
 
 
 @cache
@@ -241,7 +239,7 @@ def _table() -> tuple[dict[str, LabelSet], dict[str, str]]:
 
 
 def _build(name: str, table: Mapping[str, Any], where: object) -> LabelSet:
-    _only(table, ("classes", "drop", "exclude", "published"), "the protocol", where)
+    _only(table, ("classes", "drop", "exclude", "published"), "the label set", where)
     classes = _kind(table.get("classes"), dict, "classes", where)
     drop = _kind(table.get("drop", {}), dict, "drop", where)
     counts = _kind(table.get("published", {}), dict, "published", where)
@@ -293,4 +291,4 @@ def _kind(value: Any, kind: type, key: str, where: object) -> Any:
 def _only(table: Mapping[str, Any], known: tuple[str, ...], key: str, where: object) -> None:
     strange = sorted(set(table) - set(known))
     if strange:
-        raise MerError(f"unknown key {strange[0]!r} in {key}", where=where, fix=suggestion(strange[0], known, known))
+        raise MerError(f"unknown key {strange[0]!r} in {key}", where=where, fix=suggest(strange[0], known))

@@ -1,4 +1,4 @@
-"""What the sheets of the public sets hold in all, before any protocol."""
+"""What the sheets of the public sets hold in all, before any label set."""
 
 from __future__ import annotations
 

@@ -7,17 +7,18 @@ holds their mirror images.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.arrays import FloatImage
+from mer_pipeline.arrays import FloatImage, Matrix
+from mer_pipeline.facs import ActionUnit, parse_aus
 from mer_pipeline.synth import imaging as pictures
 
 Side = Literal["L", "R"]
+_SIDES: dict[str | None, tuple[Side, ...]] = {None: ("L", "R"), "L": ("L",), "R": ("R",)}
 
 
 @dataclass(frozen=True)
@@ -36,81 +37,47 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class ActionUnit:
+class Movement:
     """What one Action Unit does to the skin; `on_lids` marks those that act on the eyelids themselves."""
 
-    number: int
-    name: str
     pulls: tuple[Pull, ...]
     on_lids: bool = False
 
 
-def _unit(number: int, name: str, *pulls: Pull, on_lids: bool = False) -> tuple[int, ActionUnit]:
-    return number, ActionUnit(number, name, pulls, on_lids)
+def _pulled(*pulls: Pull, on_lids: bool = False) -> Movement:
+    return Movement(pulls, on_lids)
 
 
-ACTION_UNITS: dict[int, ActionUnit] = dict(
-    (
-        _unit(1, "inner brow raiser", Pull((107, 55, 66), (0, 1), (0.17, 0.15)), Pull((108,), (0, 0.6), (0.2, 0.15))),
-        _unit(2, "outer brow raiser", Pull((105, 63, 70), (0, 1), (0.18, 0.14)), Pull((69,), (0, 0.5), (0.2, 0.15))),
-        _unit(
-            4, "brow lowerer", Pull((107, 55), (-0.6, -0.8), (0.16, 0.14)), Pull((66, 105), (-0.2, -0.8), (0.2, 0.13))
-        ),
-        _unit(5, "upper lid raiser", Pull((158, 159, 160), (0, 1), (0.15, 0.05)), on_lids=True),
-        _unit(
-            6,
-            "cheek raiser",
-            Pull((118, 101, 50), (0.1, 1), (0.2, 0.13)),
-            Pull((226,), (-0.5, 0), (0.1, 0.1)),
-            on_lids=True,
-        ),
-        _unit(
-            7,
-            "lid tightener",
-            Pull((144, 145, 153), (-0.2, 1), (0.15, 0.07)),
-            Pull((159,), (0, -0.3), (0.15, 0.05)),
-            on_lids=True,
-        ),
-        _unit(9, "nose wrinkler", Pull((129, 217), (0.1, 1), (0.12, 0.14)), Pull((55,), (-0.3, -0.5), (0.12, 0.1))),
-        _unit(
-            10,
-            "upper lip raiser",
-            Pull((37, 39, 40), (0, 1), (0.12, 0.09)),
-            Pull((203, 206), (0.15, 0.8), (0.13, 0.13)),
-        ),
-        _unit(
-            12, "lip corner puller", Pull((61,), (0.75, 0.65), (0.16, 0.15)), Pull((216, 205), (0.3, 0.5), (0.18, 0.18))
-        ),
-        _unit(14, "dimpler", Pull((61,), (1, 0), (0.12, 0.1)), Pull((57, 186), (0.5, 0.1), (0.1, 0.08))),
-        _unit(15, "lip corner depressor", Pull((61,), (0.1, -1), (0.14, 0.12)), Pull((43,), (0.1, -0.9), (0.14, 0.14))),
-        _unit(17, "chin raiser", Pull((171, 208), (0, 1), (0.18, 0.14)), Pull((84, 181), (0, 0.6), (0.16, 0.09))),
-        _unit(
-            20, "lip stretcher", Pull((61, 91), (1, -0.25), (0.16, 0.13)), Pull((43, 202), (0.8, -0.3), (0.16, 0.16))
-        ),
-        _unit(
-            23,
-            "lip tightener",
-            Pull((61,), (-1, 0), (0.14, 0.1)),
-            Pull((39,), (0, -0.4), (0.1, 0.06)),
-            Pull((181,), (0, 0.4), (0.1, 0.06)),
-        ),
-        _unit(
-            24,
-            "lip presser",
-            Pull((84, 181), (0, 1), (0.16, 0.1)),
-            Pull((37, 39), (0, -0.7), (0.15, 0.08)),
-            Pull((61,), (-0.4, 0), (0.1, 0.08)),
-        ),
-        _unit(
-            25,
-            "lips part",
-            Pull((84, 181), (0, -1), (0.17, 0.1)),
-            Pull((37, 39), (0, 0.4), (0.15, 0.08)),
-            Pull((201,), (0, -0.4), (0.18, 0.14)),
-        ),
-        _unit(26, "jaw drop", Pull((171, 208, 176), (0, -1), (0.28, 0.2)), Pull((84, 181), (0, -0.9), (0.2, 0.1))),
-    )
-)
+# Their names are `facs.AU_NAMES`.
+ACTION_UNITS: dict[int, Movement] = {
+    1: _pulled(Pull((107, 55, 66), (0, 1), (0.17, 0.15)), Pull((108,), (0, 0.6), (0.2, 0.15))),
+    2: _pulled(Pull((105, 63, 70), (0, 1), (0.18, 0.14)), Pull((69,), (0, 0.5), (0.2, 0.15))),
+    4: _pulled(Pull((107, 55), (-0.6, -0.8), (0.16, 0.14)), Pull((66, 105), (-0.2, -0.8), (0.2, 0.13))),
+    5: _pulled(Pull((158, 159, 160), (0, 1), (0.15, 0.05)), on_lids=True),
+    6: _pulled(Pull((118, 101, 50), (0.1, 1), (0.2, 0.13)), Pull((226,), (-0.5, 0), (0.1, 0.1)), on_lids=True),
+    7: _pulled(Pull((144, 145, 153), (-0.2, 1), (0.15, 0.07)), Pull((159,), (0, -0.3), (0.15, 0.05)), on_lids=True),
+    9: _pulled(Pull((129, 217), (0.1, 1), (0.12, 0.14)), Pull((55,), (-0.3, -0.5), (0.12, 0.1))),
+    10: _pulled(Pull((37, 39, 40), (0, 1), (0.12, 0.09)), Pull((203, 206), (0.15, 0.8), (0.13, 0.13))),
+    12: _pulled(Pull((61,), (0.75, 0.65), (0.16, 0.15)), Pull((216, 205), (0.3, 0.5), (0.18, 0.18))),
+    14: _pulled(Pull((61,), (1, 0), (0.12, 0.1)), Pull((57, 186), (0.5, 0.1), (0.1, 0.08))),
+    15: _pulled(Pull((61,), (0.1, -1), (0.14, 0.12)), Pull((43,), (0.1, -0.9), (0.14, 0.14))),
+    17: _pulled(Pull((171, 208), (0, 1), (0.18, 0.14)), Pull((84, 181), (0, 0.6), (0.16, 0.09))),
+    20: _pulled(Pull((61, 91), (1, -0.25), (0.16, 0.13)), Pull((43, 202), (0.8, -0.3), (0.16, 0.16))),
+    23: _pulled(
+        Pull((61,), (-1, 0), (0.14, 0.1)), Pull((39,), (0, -0.4), (0.1, 0.06)), Pull((181,), (0, 0.4), (0.1, 0.06))
+    ),
+    24: _pulled(
+        Pull((84, 181), (0, 1), (0.16, 0.1)),
+        Pull((37, 39), (0, -0.7), (0.15, 0.08)),
+        Pull((61,), (-0.4, 0), (0.1, 0.08)),
+    ),
+    25: _pulled(
+        Pull((84, 181), (0, -1), (0.17, 0.1)),
+        Pull((37, 39), (0, 0.4), (0.15, 0.08)),
+        Pull((201,), (0, -0.4), (0.18, 0.14)),
+    ),
+    26: _pulled(Pull((171, 208, 176), (0, -1), (0.28, 0.2)), Pull((84, 181), (0, -0.9), (0.2, 0.1))),
+}
 
 _LEFT_OF = {
     37: 267, 39: 269, 40: 270, 43: 273, 50: 280, 55: 285, 57: 287, 61: 291, 63: 293, 66: 296, 69: 299, 70: 300,
@@ -132,21 +99,21 @@ class FaceAxes:
         points_xy: (478, 2) Face Mesh points.
     """
 
-    points_xy: npt.NDArray[np.float64]
+    points_xy: Matrix
 
     @property
-    def center_xy(self) -> npt.NDArray[np.float64]:
+    def center_xy(self) -> Matrix:
         """Midway between the outer corners of the eyes."""
         return np.asarray((self.points_xy[33] + self.points_xy[263]) / 2)
 
     @property
-    def left_xy(self) -> npt.NDArray[np.float64]:
+    def left_xy(self) -> Matrix:
         """Unit vector along the eye line, to the person's left (right in the picture)."""
         line = self.points_xy[263] - self.points_xy[33]
         return np.asarray(line / np.linalg.norm(line))
 
     @property
-    def down_xy(self) -> npt.NDArray[np.float64]:
+    def down_xy(self) -> Matrix:
         """Unit vector down the face."""
         return np.array([-self.left_xy[1], self.left_xy[0]])
 
@@ -155,33 +122,38 @@ class FaceAxes:
         """Distance between the pupils."""
         return float(np.linalg.norm(self.points_xy[473] - self.points_xy[468]))
 
-    def to_face(self, points_xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    def to_face(self, points_xy: npt.NDArray[np.floating[Any]]) -> Matrix:
         """Pixels -> (left, down) in distances between the pupils; any leading shape."""
         away = (points_xy - self.center_xy) / self.pupils_px
         return np.stack([away @ self.left_xy, away @ self.down_xy], axis=-1)
 
 
-def parse_aus(notation: str) -> tuple[tuple[int, tuple[Side, ...]], ...]:
+def planted_units(notation: str) -> tuple[tuple[int, tuple[Side, ...]], ...]:
     """Action Units and their sides from a sheet's notation.
 
     Raises:
-        ValueError: The notation is not understood or names an Action Unit that cannot be planted.
+        MerError: The notation is not understood.
+        ValueError: It names an Action Unit that cannot be planted, or says more than number and side.
 
-    >>> parse_aus("4+L10")
+    >>> planted_units("4+L10")
     ((4, ('L', 'R')), (10, ('L',)))
     """
     units: list[tuple[int, tuple[Side, ...]]] = []
-    for part in notation.split("+"):
-        match = re.fullmatch(r"([LR]?)(\d+)", part)
-        if match is None or int(match[2]) not in ACTION_UNITS:
-            raise ValueError(f"{part!r} in {notation!r} is no Action Unit that can be planted")
-        sides: tuple[Side, ...] = ("L",) if match[1] == "L" else ("R",) if match[1] == "R" else ("L", "R")
-        units.append((int(match[2]), sides))
+    for term in parse_aus(notation):
+        match term:
+            case ActionUnit(number=int(number), side=side) if number in ACTION_UNITS and side in _SIDES:
+                units.append((number, _SIDES[side]))
+            case _:
+                raise ValueError(f"{term} in {notation!r} is no Action Unit that can be planted")
+        if str(term).lstrip("LR") != str(number):
+            raise ValueError(f"{term} in {notation!r} says more than can be planted")
+    if not units:
+        raise ValueError(f"there is no Action Unit that can be planted in {notation!r}")
     return tuple(units)
 
 
 def displacement_field(
-    notation: str, points_xy: npt.NDArray[np.float64], size_wh: tuple[int, int], strengths: tuple[float, ...] = ()
+    notation: str, points_xy: Matrix, size_wh: tuple[int, int], strengths: tuple[float, ...] = ()
 ) -> FloatImage:
     """How far each point of the skin moves at full contraction.
 
@@ -201,7 +173,7 @@ def displacement_field(
     right, bottom = np.clip(np.ceil(points_xy.max(0) + margin).astype(int), 0, size_wh)
     grid_xy = np.stack(np.meshgrid(np.arange(left, right), np.arange(top, bottom)), axis=-1)
     inside_xy = points_xy - (left, top)
-    field = _sum_of_units(parse_aus(notation), strengths, axes.to_face(grid_xy).astype(np.float32), inside_xy, axes)
+    field = _sum_of_units(planted_units(notation), strengths, axes.to_face(grid_xy).astype(np.float32), inside_xy, axes)
     field /= np.float32(_peak(field))
     field[np.hypot(field[..., 0], field[..., 1]) < _NEGLIGIBLE] = 0
     whole = np.zeros((size_wh[1], size_wh[0], 2), np.float32)
@@ -214,7 +186,7 @@ def _sum_of_units(
     units: tuple[tuple[int, tuple[Side, ...]], ...],
     strengths: tuple[float, ...],
     face_uv: FloatImage,
-    points_xy: npt.NDArray[np.float64],
+    points_xy: Matrix,
     axes: FaceAxes,
 ) -> FloatImage:
     """All units on their sides, in face axes, inside the face; `points_xy` in pixels of the window `face_uv` covers."""
@@ -231,7 +203,7 @@ def _sum_of_units(
     return np.asarray(total * _face_mask(points_xy, size_wh, axes.pupils_px)[..., None], np.float32)
 
 
-def _one_side(unit: ActionUnit, side: Side, face_uv: FloatImage, axes: FaceAxes) -> FloatImage:
+def _one_side(unit: Movement, side: Side, face_uv: FloatImage, axes: FaceAxes) -> FloatImage:
     """The field of one side in face axes (left, down), unnormalised; a soft window keeps it off the other side."""
     sign = 1.0 if side == "L" else -1.0
     field = np.zeros_like(face_uv)
@@ -249,11 +221,11 @@ def _one_side(unit: ActionUnit, side: Side, face_uv: FloatImage, axes: FaceAxes)
     return np.asarray(field * window[..., None], np.float32)
 
 
-def _eye_mask(points_xy: npt.NDArray[np.float64], size_wh: tuple[int, int], pupils_px: float) -> FloatImage:
+def _eye_mask(points_xy: Matrix, size_wh: tuple[int, int], pupils_px: float) -> FloatImage:
     return pictures.soft_polygons([points_xy[list(EYE_RIGHT)], points_xy[list(EYE_LEFT)]], size_wh, 0.03 * pupils_px)
 
 
-def _face_mask(points_xy: npt.NDArray[np.float64], size_wh: tuple[int, int], pupils_px: float) -> FloatImage:
+def _face_mask(points_xy: Matrix, size_wh: tuple[int, int], pupils_px: float) -> FloatImage:
     """1 inside the face, 0 beyond its contour: hair and background stay where they are."""
     return pictures.soft_polygons([pictures.hull(points_xy)], size_wh, 0.08 * pupils_px)
 

@@ -3,7 +3,7 @@
 Faces are drawn from one portrait: each subject has a shape, colour, light, skin and place in the frame of its own.
 In every clip, Action Units move the skin of the neutral face by a known, sub-pixel displacement that is nothing at
 the onset and greatest at the apex. The clips lie on disk exactly as a public dataset does, so that every reader and
-every stage can be judged on them; `truth.parquet` tells what was planted.
+every stage can be judged on them; `truth.parquet` has what was planted.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
+from mer_pipeline.cache.atomic import private_folder
 from mer_pipeline.errors import MerError
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.synth.files import make_folder
-from mer_pipeline.synth.layouts.registry import LAYOUTS, Layout, layout_named
+from mer_pipeline.synth.imaging import Frames
+from mer_pipeline.synth.layouts.layout import LayoutWriter
+from mer_pipeline.synth.layouts.registry import LAYOUTS, layout_named
 from mer_pipeline.synth.long import NAME as LONG
 from mer_pipeline.synth.long import write_long
-from mer_pipeline.synth.media import Frames
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.plan import balanced_emotions, draw_clip
 from mer_pipeline.synth.portrait import load_portraits
 from mer_pipeline.synth.scene import make_camera, render
 from mer_pipeline.synth.subjects import FRAME_SIZE_WH, Subject, draw_traits, make_subject
-from mer_pipeline.synth.truth import PlantedClip, write_truth
+from mer_pipeline.synth.truth import PlantedClip, truth_table, write_truth
 
 TRUTH = "truth.parquet"
 _DEFAULTS = Options()
@@ -57,7 +58,7 @@ def synthesise(
         seed: What all randomness is drawn from.
         face: A photograph to draw the faces from, instead of the portrait that scikit-image ships.
         options: Strength of the motion, and what disturbs it.
-        progress: Told after every clip.
+        progress: Called after every clip.
 
     Returns:
         `out`, with the clips, the coding sheet and `truth.parquet`.
@@ -84,17 +85,17 @@ def synthesise(
             rng = np.random.default_rng((seed, index, 0, _FOR_SUBJECT))
             subject = make_subject(portraits, draw_traits(rng), rng)
             for clip in _plan_subject(chosen, index, subject, emotions[index], options, seed):
-                frames = _cropped(render(subject, clip.plan, camera), subject, chosen.crop_wh)
-                chosen.write_clip(out, clip, frames, options.video)
+                frames = render(subject, clip.plan, camera, (*clip.plan.seed, 1))
+                chosen.write_clip(out, clip, _cropped(frames, subject, chosen.crop_wh), options.video)
                 planted.append(clip)
                 progress("synth", len(planted), subjects * clips, clip.clip_id)
         # Last: a folder without them is seen to be unfinished.
         chosen.write_sheet(out, planted)
-        write_truth(out / TRUTH, planted)
+        write_truth(out / TRUTH, truth_table(planted))
     return out
 
 
-def _check(layout: Layout | None, subjects: int, clips: int, seed: int, options: Options) -> None:
+def _check(layout: LayoutWriter | None, subjects: int, clips: int, seed: int, options: Options) -> None:
     for name, value, least, greatest in (
         ("subjects", subjects, 1, 99), ("clips", clips, 1, 200), ("seed", seed, 0, 2**63 - 1),
     ):  # fmt: skip
@@ -108,18 +109,18 @@ def _check(layout: Layout | None, subjects: int, clips: int, seed: int, options:
     if options.video and not layout.videos:
         names = ", ".join(name for name, each in LAYOUTS.items() if each.videos)
         raise MerError(
-            f"{layout.dataset} is not handed out as videos", fix=f"leave --video out, or choose one of: {names}"
+            f"{layout.dataset} is not published as videos", fix=f"leave --video out, or choose one of: {names}"
         )
 
 
 def _plan_subject(
-    layout: Layout, index: int, subject: Subject, emotions: list[str], options: Options, seed: int
+    layout: LayoutWriter, index: int, subject: Subject, emotions: list[str], options: Options, seed: int
 ) -> list[PlantedClip]:
     planted: list[PlantedClip] = []
     label = layout.subject_label(index)
     left, top = _crop_corner(subject, layout.crop_wh)
     for number, emotion in enumerate(emotions):
-        timing = layout.timing(number)
+        timing = layout.timings[number % len(layout.timings)]
         plan = draw_clip(emotion, layout.vocabulary, options, (seed, index, number, _FOR_CLIP), timing)
         folder_index, place = divmod(number, layout.per_folder)
         if place and planted:
@@ -174,7 +175,7 @@ def _written_whole(out: Path) -> Iterator[None]:
     try:
         if existed and (not out.is_dir() or any(out.iterdir())):
             raise MerError("is not an empty folder", where=out, fix="name a new folder, or empty this one")
-        make_folder(out)
+        private_folder(out)
         try:
             yield
         except BaseException:

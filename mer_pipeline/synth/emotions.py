@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mer_pipeline.synth.action_units import parse_aus
+from mer_pipeline.synth.action_units import planted_units
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Combination:
     notation: str = ""
 
     def __post_init__(self) -> None:
-        parse_aus(self.aus)
+        planted_units(self.aus)
         if self.weight <= 0 or not 1 <= self.objective_class <= 7:
             raise ValueError(f"weight must be positive and objective_class 1 to 7, got {self}")
 

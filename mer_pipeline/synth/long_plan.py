@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from mer_pipeline.arrays import Matrix
 from mer_pipeline.errors import MerError
-from mer_pipeline.synth.action_units import parse_aus
+from mer_pipeline.facs import parse_aus
 from mer_pipeline.synth.emotions import CASME_SQ
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.plan import Drift, contraction
@@ -79,7 +79,7 @@ class LongPlan:
     n_frames: int
     fps: float
     events: tuple[Event, ...]
-    sway: npt.NDArray[np.float64]
+    sway: Matrix
     limits: tuple[float, float, float, float]
     flicker_phase: float
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from mer_pipeline.synth.action_units import parse_aus
+from mer_pipeline.arrays import Matrix
+from mer_pipeline.facs import parse_aus
 from mer_pipeline.synth.emotions import Combination
 from mer_pipeline.synth.options import Options
 
@@ -180,7 +180,7 @@ def _drift_path(n_frames: int, onset_frame: int, rng: np.random.Generator) -> tu
     """A slow sway and trend, 0 at the onset, reaching 1 or -1 once."""
     time = np.linspace(0, 1, n_frames)
     sway = 0.3 * np.sin(2 * np.pi * (rng.uniform(0.4, 1.1) * time + rng.random()))
-    path: npt.NDArray[np.float64] = time + sway
+    path: Matrix = time + sway
     path -= path[onset_frame]
     path /= np.abs(path).max()
     return tuple(float(p) for p in path)

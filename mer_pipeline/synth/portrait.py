@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from mer_pipeline.arrays import FloatImage, Image, Matrix
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.synth import imaging as pictures
+from mer_pipeline.video import read_image
 
 FACE_HEIGHT_PX = 480.0  # forehead to chin in a Portrait: twice its size in the frames
 SIZE_WH = (2000, 1600)  # room for the frame around a face of any position and size
@@ -30,9 +32,9 @@ class Portrait:
         person: (1600, 2000) float32, 1 on the person and 0 on the background, with soft edges.
     """
 
-    rgb: npt.NDArray[np.uint8]
-    points_xy: npt.NDArray[np.float64]
-    person: npt.NDArray[np.float32]
+    rgb: Image
+    points_xy: Matrix
+    person: FloatImage
 
     def __post_init__(self) -> None:
         width, height = SIZE_WH
@@ -49,7 +51,7 @@ def load_portraits(face: Path | None) -> tuple[Portrait, Portrait]:
     Raises:
         MerError: The photograph cannot be read or shows no face, or scikit-image is absent.
     """
-    rgb = _astronaut() if face is None else _read_photo(face)
+    rgb = _astronaut() if face is None else read_image(face)
     with FaceMesh(max_faces=1) as mesh:
         found = mesh(rgb)
         if not found:
@@ -68,7 +70,7 @@ def load_portraits(face: Path | None) -> tuple[Portrait, Portrait]:
     return portraits[0], portraits[1]
 
 
-def _locate(mesh: FaceMesh, rgb: npt.NDArray[np.uint8], person: npt.NDArray[np.float32], face: Path | None) -> Portrait:
+def _locate(mesh: FaceMesh, rgb: Image, person: FloatImage, face: Path | None) -> Portrait:
     # Half size: the detector expects a face that does not fill thousands of pixels.
     found = mesh(pictures.resize(rgb, (SIZE_WH[0] // 2, SIZE_WH[1] // 2)))
     if not found:
@@ -76,7 +78,7 @@ def _locate(mesh: FaceMesh, rgb: npt.NDArray[np.uint8], person: npt.NDArray[np.f
     return Portrait(rgb, (found[0].points_xy + 0.5) * 2 - 0.5, person)
 
 
-def _astronaut() -> npt.NDArray[np.uint8]:
+def _astronaut() -> Image:
     try:
         from skimage import data
     except ImportError:
@@ -84,21 +86,11 @@ def _astronaut() -> npt.NDArray[np.uint8]:
             "the built-in portrait needs scikit-image, which is not installed",
             fix="run: pip install 'mer-pipeline[demo]', or give a photo of your own",
         ) from None
-    return np.asarray(data.astronaut(), np.uint8)
+    photo: Any = data.astronaut  # without type information
+    return np.asarray(photo(), np.uint8)
 
 
-def _read_photo(path: Path) -> npt.NDArray[np.uint8]:
-    try:
-        encoded = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise MerError(f"cannot read the photo: {error.strerror}", where=path, fix="check the path") from None
-    bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    if bgr is None:
-        raise MerError("not an image that can be read", where=path, fix="give a JPEG or PNG photo")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _centre(rgb: npt.NDArray[np.uint8], face: Landmarks) -> npt.NDArray[np.uint8]:
+def _centre(rgb: Image, face: Landmarks) -> Image:
     """Scale and move the photo so that its face has the size and place of a Portrait; soften beyond its edges."""
     x0, y0, x1, y1 = face.box.box_xyxy
     scale = FACE_HEIGHT_PX / (y1 - y0)
@@ -126,7 +118,7 @@ def _centre(rgb: npt.NDArray[np.uint8], face: Landmarks) -> npt.NDArray[np.uint8
     return _soften_outside(sharp, inside)
 
 
-def _soften_outside(picture: npt.NDArray[np.uint8], inside: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+def _soften_outside(picture: Image, inside: FloatImage) -> Image:
     """Blur what the photo does not show, so that its mirrored border does not look like a second face."""
     if inside.min() > 0.5:
         return picture
@@ -137,7 +129,7 @@ def _soften_outside(picture: npt.NDArray[np.uint8], inside: npt.NDArray[np.float
     return np.asarray(np.rint(picture * weight + blurred * (1 - weight)), np.uint8)
 
 
-def _person_mask(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _person_mask(picture: Image) -> FloatImage:
     """Who stands before the background, by GrabCut from where a head and shoulders around the face must be."""
     shrink = 8
     width, height = SIZE_WH[0] // shrink, SIZE_WH[1] // shrink

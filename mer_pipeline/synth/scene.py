@@ -1,17 +1,19 @@
-"""Films a planned clip: every frame is one resampling of the subject's base picture."""
+"""Films a planned clip or long video: every frame is one resampling of the subject's base picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.arrays import FloatImage
+from mer_pipeline.arrays import FloatImage, Image, Mask, Matrix
 from mer_pipeline.synth import imaging as pictures
 from mer_pipeline.synth.action_units import EYE_LEFT, EYE_RIGHT, FaceAxes, displacement_field
+from mer_pipeline.synth.imaging import Frames
+from mer_pipeline.synth.long_plan import Event, LongPlan
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.plan import ClipPlan, Drift, contraction, lid_closure
 from mer_pipeline.synth.subjects import FRAME_SIZE_WH, OVERSAMPLING, Subject
@@ -19,6 +21,10 @@ from mer_pipeline.synth.subjects import FRAME_SIZE_WH, OVERSAMPLING, Subject
 # Lamps on mains of 50 Hz flicker at 100 Hz, half of a 200 fps camera: a little off, so that it beats.
 _FLICKER_HZ = 99.6
 _NOISE_MARGIN = 64
+Window = tuple[slice, slice]  # rows and columns
+WHOLE: Window = (slice(0, FRAME_SIZE_WH[1]), slice(0, FRAME_SIZE_WH[0]))
+AT_REST = Drift((0.0, 0.0), 0.0, 1.0)
+_MARGIN_PX = 25  # how far the face can be from where it is at rest in a long video, beside its drift
 _REACH_PX = 70  # the greatest drift, turn and growth together move no point of the face further
 
 
@@ -47,17 +53,22 @@ def make_camera(options: Options, fps: float, seed: tuple[int, ...]) -> Camera:
     return Camera(fps, options.flicker, np.rint(noise).astype(np.int16))
 
 
-def render(subject: Subject, plan: ClipPlan, camera: Camera) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames of a clip, (480, 640, 3) uint8 RGB, in order."""
-    scene = _Scene.prepare(subject, plan)
-    rng = np.random.default_rng([*plan.seed, 1])
+def render(subject: Subject, plan: ClipPlan | LongPlan, camera: Camera, seed: Sequence[int]) -> Frames:
+    """The frames of a clip or a long video, (480, 640, 3) uint8 RGB, in order; one at a time is in memory.
+
+    Args:
+        subject: Who is filmed.
+        plan: What happens.
+        camera: What it adds.
+        seed: What the noise of the frames is drawn from.
+    """
+    scene = ClipScene(subject, plan) if isinstance(plan, ClipPlan) else LongScene(subject, plan)
+    rng = np.random.default_rng(seed)
     for frame in range(plan.n_frames):
         yield film(scene.at(frame), frame, plan.flicker_phase, camera, rng)
 
 
-def film(
-    picture: npt.NDArray[np.uint8], frame: int, flicker_phase: float, camera: Camera, rng: np.random.Generator
-) -> npt.NDArray[np.uint8]:
+def film(picture: Image, frame: int, flicker_phase: float, camera: Camera, rng: np.random.Generator) -> Image:
     """Light and noise of one frame."""
     if camera.flicker:
         phase = 2 * np.pi * _FLICKER_HZ * frame / camera.fps + flicker_phase
@@ -70,84 +81,149 @@ def film(
     return np.asarray(cv2.add(picture, grain, dtype=cv2.CV_8U), np.uint8)
 
 
-@dataclass(frozen=True)
-class _Scene:
-    """The still picture of a clip and what moves in it, in pixels of a frame.
+class Scene:
+    """The still picture of a subject and what moves in it, in pixels of a frame.
 
-    Attributes:
-        neutral: (480, 640, 3) the frame without any motion.
-        skin_xy: (480, 640, 2) displacement of the skin at the apex.
-        head: (480, 640) how much of the head's drift a pixel follows.
-        moving: rows and columns outside of which nothing moves.
+    The face moves first and the head carries it: the head's movement is undone, and the face is looked up where it then
+    is.
+
+    Args:
+        subject: Who is filmed.
+        moving: Rows and columns outside of which nothing moves.
+        face: Rows and columns outside of which the skin and the lids do not move by themselves.
+        reach: Rows and columns within `moving` where the face can be, wherever the head has gone.
     """
 
-    subject: Subject
-    plan: ClipPlan
-    neutral: npt.NDArray[np.uint8]
-    skin_xy: FloatImage
-    head: FloatImage
-    moving: tuple[slice, slice]
+    def __init__(self, subject: Subject, moving: Window, face: Window, reach: Window) -> None:
+        self._subject, self._moving, self._face, self._reach = subject, moving, face, reach
+        self._neutral = sample(subject.base_rgb, grid(WHOLE))
+        self._grid = grid(moving)
+        self._face_xy = np.array([face[1].start, face[0].start], np.float32)
 
-    @classmethod
-    def prepare(cls, subject: Subject, plan: ClipPlan) -> _Scene:
-        skin_xy = plan.amplitude_px * displacement_field(
-            plan.combination.aus, subject.points_xy, FRAME_SIZE_WH, plan.strengths
-        )
+    def _picture(self, back_xy: FloatImage | None, face_xy: FloatImage | None) -> Image:
+        """(480, 640, 3) uint8 RGB without noise.
+
+        Args:
+            back_xy: The way back from where the head is to where it was, for the moving window; None where it rests.
+            face_xy: Where the face's pixels come from, relative to where they are, for its window; None at rest.
+        """
+        if back_xy is None and face_xy is None:
+            return self._neutral
+        source_xy = self._grid.copy()
+        if back_xy is not None:
+            source_xy += back_xy
+        if face_xy is not None and back_xy is not None:
+            where_xy = source_xy[self._reach]
+            source_xy[self._reach] += pictures.remap(face_xy, where_xy - self._face_xy, cv2.INTER_LINEAR)
+        elif face_xy is not None:
+            source_xy += face_xy[_inside(self._moving, self._face)]
+        picture = self._neutral.copy()
+        picture[self._moving] = sample(self._subject.base_rgb, source_xy)
+        return picture
+
+    def _face_shift(self, pulls: Iterable[tuple[FloatImage, float]], closures: Iterable[float]) -> FloatImage:
+        """Where the face's pixels come from, relative to where they are: displacements in part, and falling lids."""
+        rows, columns = self._face
+        shift_xy = np.zeros((rows.stop - rows.start, columns.stop - columns.start, 2), np.float32)
+        for displacement_xy, part in pulls:
+            shift_xy -= np.float32(part) * displacement_xy
+        for closure in closures:
+            for eye in (EYE_RIGHT, EYE_LEFT):
+                window = eye_window(self._subject.points_xy, eye)
+                opening_xy = self._subject.points_xy[list(eye)]
+                shift_xy[_inside(window, self._face)][..., 1] += lid_shift(opening_xy, window, closure)
+        return shift_xy
+
+
+class ClipScene(Scene):
+    """A planned clip: one expression, a slow drift, perhaps a blink."""
+
+    def __init__(self, subject: Subject, plan: ClipPlan) -> None:
+        self._plan = plan
+        field = displacement_field(plan.combination.aus, subject.points_xy, FRAME_SIZE_WH, plan.strengths)
+        self._skin_xy = np.asarray(plan.amplitude_px * field, np.float32)
         head = head_mask(subject)
-        drifts = plan.drift_limit != Drift((0.0, 0.0), 0.0, 1.0)
-        moves = (np.abs(skin_xy).max(-1) > 0) | ((head > 0) & drifts)
+        drifts = plan.drift_limit != AT_REST
+        moves = (np.abs(self._skin_xy).max(-1) > 0) | ((head > 0) & drifts)
         if plan.blink is not None:
             for eye in (EYE_RIGHT, EYE_LEFT):
                 moves[eye_window(subject.points_xy, eye)] = True
-        neutral = sample(subject.base_rgb, grid((slice(0, FRAME_SIZE_WH[1]), slice(0, FRAME_SIZE_WH[0]))))
-        return cls(subject, plan, neutral, np.asarray(skin_xy, np.float32), head, _bounds(moves))
+        moving = _bounds(moves)
+        super().__init__(subject, moving, WHOLE, _inside(_around(subject.points_xy, _REACH_PX), moving))
+        self._head = head[moving][..., None]
 
-    def at(self, frame: int) -> npt.NDArray[np.uint8]:
-        plan = self.plan
+    def at(self, frame: int) -> Image:
+        """A frame without light and noise, (480, 640, 3) uint8 RGB."""
+        plan = self._plan
         part = contraction(frame, plan.onset_frame, plan.apex_frame, plan.offset_frame)
         closure, drift = lid_closure(frame, plan.blink), plan.drift(frame)
-        still = drift == Drift((0.0, 0.0), 0.0, 1.0)
-        if part == 0 and closure == 0 and still:
-            return self.neutral
-        source_xy = grid(self.moving)
-        if still:
-            source_xy += self._face_shift(part, closure)[self.moving]
-        else:
-            # The face moves first and the head carries it: undo the head, then look up the face where it then is.
-            source_xy += self.head[self.moving][..., None] * undo(drift, self.moving, self.subject.center_xy)
-            if part or closure:
-                face = self._face_window()
-                source_xy[face] += pictures.remap(self._face_shift(part, closure), source_xy[face], cv2.INTER_LINEAR)
-        picture = self.neutral.copy()
-        picture[self.moving] = sample(self.subject.base_rgb, source_xy)
-        return picture
-
-    def _face_window(self) -> tuple[slice, slice]:
-        """Rows and columns of `moving` that the face can be in, wherever the head has drifted."""
-        (left, top), (right, bottom) = self.subject.points_xy.min(0), self.subject.points_xy.max(0)
-        rows, columns = self.moving
-        return (
-            slice(max(0, int(top) - _REACH_PX - rows.start), int(bottom) + _REACH_PX - rows.start),
-            slice(max(0, int(left) - _REACH_PX - columns.start), int(right) + _REACH_PX - columns.start),
-        )
-
-    def _face_shift(self, part: float, closure: float) -> FloatImage:
-        """(480, 640, 2) where the face's pixels come from, relative to where they are."""
-        shift_xy = self.skin_xy * np.float32(-part)
-        if closure > 0:
-            for eye in (EYE_RIGHT, EYE_LEFT):
-                window = eye_window(self.subject.points_xy, eye)
-                shift_xy[window][..., 1] += lid_shift(self.subject.points_xy[list(eye)], window, closure)
-        return np.asarray(shift_xy, np.float32)
+        back_xy = None if drift == AT_REST else self._head * undo(drift, self._moving, self._subject.center_xy)
+        moved = part != 0 or closure != 0
+        face_xy = self._face_shift([(self._skin_xy, part)], [closure] if closure > 0 else []) if moved else None
+        return self._picture(back_xy, face_xy)
 
 
-def sample(base_rgb: npt.NDArray[np.uint8], source_xy: FloatImage) -> npt.NDArray[np.uint8]:
+class LongScene(Scene):
+    """A planned long video: expressions, blinks, turns of the head, and its sway."""
+
+    def __init__(self, subject: Subject, plan: LongPlan) -> None:
+        self._plan, self._head = plan, head_mask(subject)
+        face = _around(subject.points_xy, _MARGIN_PX + 2 * round(plan.limits[0]))
+        moving = _bounds(self._head > 0) if plan.sways else face
+        super().__init__(subject, moving, face, _inside(face, moving))
+        self._head, self._depth = self._head[moving], (self._head * _depth(subject))[moving]
+        self._field: tuple[Event, FloatImage] | None = None
+
+    def at(self, frame: int) -> Image:
+        """A frame without light and noise, (480, 640, 3) uint8 RGB."""
+        events = (event for event in self._plan.events if event.start <= frame <= event.end)
+        now = [(event, part) for event in events if (part := event.part(frame)) > 0]
+        turns = [(event, part) for event, part in now if event.kind == "turn"]
+        closures = [part for event, part in now if event.kind == "blink"]
+        pulls = [(self._skin(event), part) for event, part in now if event.kind in ("micro", "macro")]
+        back_xy = self._head_shift(frame, turns) if self._plan.sways else None
+        return self._picture(back_xy, self._face_shift(pulls, closures) if pulls or closures else None)
+
+    def _head_shift(self, frame: int, turns: list[tuple[Event, float]]) -> FloatImage:
+        """Way back from where the head is to where it was at rest, for the moving window."""
+        back = self._head[..., None] * undo(self._plan.drift(frame), self._moving, self._subject.center_xy)
+        for event, part in turns:
+            angle = np.deg2rad(part * event.amount)
+            axis = 1 if event.pitch else 0
+            # A point at depth z moves by z sin(angle), and what lies aside by (cos(angle) - 1) of that.
+            aside = self._grid[..., axis] - np.float32(self._subject.center_xy[axis])
+            back[..., axis] -= np.float32(np.sin(angle)) * self._depth
+            back[..., axis] += self._head * np.float32(1 - np.cos(angle)) * aside
+        return np.asarray(back, np.float32)
+
+    def _skin(self, event: Event) -> FloatImage:
+        """Displacement at the apex of an expression within the face's window; only that of the last one is kept."""
+        if self._field is None or self._field[0] is not event:
+            field = displacement_field(event.aus, self._subject.points_xy, FRAME_SIZE_WH, event.strengths)
+            self._field = event, np.ascontiguousarray(field[self._face]) * np.float32(event.amount)
+        return self._field[1]
+
+
+def _inside(window: Window, whole: Window) -> Window:
+    """The part of a window (rows, columns) that lies in another, as seen from its corner."""
+    rows, columns = (slice(max(0, w.start - o.start), w.stop - o.start) for w, o in zip(window, whole, strict=True))
+    return rows, columns
+
+
+def _around(points_xy: Matrix, margin: int) -> Window:
+    (left, top), (right, bottom) = points_xy.min(0), points_xy.max(0)
+    height, width = FRAME_SIZE_WH[1], FRAME_SIZE_WH[0]
+    rows = slice(max(0, int(top) - margin), min(height, int(bottom) + margin))
+    return rows, slice(max(0, int(left) - margin), min(width, int(right) + margin))
+
+
+def sample(base_rgb: Image, source_xy: FloatImage) -> Image:
     """Look up points of a frame, (H, W, 2), in the base picture of twice its size."""
     map_xy = (source_xy + np.float32(0.5)) * np.float32(OVERSAMPLING) - np.float32(0.5)
     return pictures.remap(base_rgb, map_xy)
 
 
-def grid(window: tuple[slice, slice]) -> FloatImage:
+def grid(window: Window) -> FloatImage:
     """(H, W, 2) x, y of every pixel of a window (rows, columns)."""
     rows, columns = window
     x = np.arange(columns.start, columns.stop, dtype=np.float32)
@@ -155,14 +231,14 @@ def grid(window: tuple[slice, slice]) -> FloatImage:
     return np.stack(np.meshgrid(x, y), axis=-1)
 
 
-def _bounds(moves: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
+def _bounds(moves: Mask) -> Window:
     rows, columns = np.flatnonzero(moves.any(1)), np.flatnonzero(moves.any(0))
     if not rows.size:
         return slice(0, 1), slice(0, 1)
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def undo(drift: Drift, window: tuple[slice, slice], center_xy: tuple[float, float]) -> FloatImage:
+def undo(drift: Drift, window: Window, center_xy: tuple[float, float]) -> FloatImage:
     """Way back from where the head has drifted to where it was, for every pixel of a window."""
     turn = np.deg2rad(drift.theta_deg)
     cosine, sine = np.cos(turn) / drift.scale, np.sin(turn) / drift.scale
@@ -179,13 +255,13 @@ def undo(drift: Drift, window: tuple[slice, slice], center_xy: tuple[float, floa
 def head_mask(subject: Subject) -> FloatImage:
     """1 on the head with its hair, falling smoothly to 0 on neck and background, which stay."""
     axes = FaceAxes(subject.points_xy)
-    face_uv = axes.to_face(grid((slice(0, FRAME_SIZE_WH[1]), slice(0, FRAME_SIZE_WH[0]))))
+    face_uv = axes.to_face(grid(WHOLE))
     radius = np.hypot(face_uv[..., 0] / 1.85, (face_uv[..., 1] + 0.05) / 2.05)
     t = np.clip((1.55 - radius) / 0.55, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def eye_window(points_xy: npt.NDArray[np.float64], eye: tuple[int, ...]) -> tuple[slice, slice]:
+def eye_window(points_xy: Matrix, eye: tuple[int, ...]) -> Window:
     """Rows and columns in which an eye's lids move."""
     opening_xy = points_xy[list(eye)]
     (x0, y0), (x1, y1) = np.floor(opening_xy.min(0)).astype(int), np.ceil(opening_xy.max(0)).astype(int)
@@ -193,7 +269,7 @@ def eye_window(points_xy: npt.NDArray[np.float64], eye: tuple[int, ...]) -> tupl
     return slice(y0 - margin, y1 + margin + 1), slice(x0, x1 + 1)
 
 
-def lid_shift(opening_xy: npt.NDArray[np.float64], window: tuple[slice, slice], closure: float) -> FloatImage:
+def lid_shift(opening_xy: Matrix, window: Window, closure: float) -> FloatImage:
     """Vertical shift that draws the upper lid down over the eye; the skin above stretches, the eye is covered."""
     x = np.arange(window[1].start, window[1].stop, dtype=np.float64)
     y = np.arange(window[0].start, window[0].stop, dtype=np.float64)[:, None]
@@ -211,6 +287,17 @@ def lid_shift(opening_xy: npt.NDArray[np.float64], window: tuple[slice, slice], 
     return np.asarray(source - y, np.float32)
 
 
-def _curve(line_xy: npt.NDArray[np.float64], x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _curve(line_xy: Matrix, x: Matrix) -> Matrix:
     order = np.argsort(line_xy[:, 0])
     return np.interp(x, line_xy[order, 0], line_xy[order, 1])
+
+
+def _depth(subject: Subject) -> FloatImage:
+    """(480, 640) how far each point of the head stands before its axis, in pixels: an ellipsoid with a nose."""
+    axes = FaceAxes(subject.points_xy)
+    face_uv = axes.to_face(grid(WHOLE)).astype(np.float32)
+    u, v = face_uv[..., 0], face_uv[..., 1]
+    skull = 1.5 * np.sqrt(np.clip(1 - (u / 1.9) ** 2 - ((v - 0.3) / 2.4) ** 2, 0, None))
+    nose = 0.35 * np.exp(-0.5 * ((u / 0.16) ** 2 + ((v - 0.6) / 0.22) ** 2))
+    # It turns about the middle of the face, which stays where it is: a head that turns is held up by its neck.
+    return np.asarray(pictures.blur((skull + nose - 1.0).astype(np.float32), 4) * axes.pupils_px, np.float32)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from mer_pipeline.arrays import FloatImage
+from mer_pipeline.arrays import FloatImage, Image, Mask, Matrix
 from mer_pipeline.synth import imaging as pictures
 from mer_pipeline.synth.action_units import FaceAxes
 from mer_pipeline.synth.portrait import CENTER_XY, FACE_HEIGHT_PX, SIZE_WH, Portrait
@@ -54,8 +53,8 @@ class Subject:
         points_xy: (478, 2) float64, Face Mesh points of the neutral face in pixels of a 640x480 frame.
     """
 
-    base_rgb: npt.NDArray[np.uint8]
-    points_xy: npt.NDArray[np.float64]
+    base_rgb: Image
+    points_xy: Matrix
 
     @property
     def center_xy(self) -> tuple[float, float]:
@@ -109,7 +108,7 @@ def make_subject(portraits: tuple[Portrait, Portrait], traits: Traits, rng: np.r
     return Subject(base_rgb, (base_points_xy + 0.5) / OVERSAMPLING - 0.5)
 
 
-def _placement(traits: Traits) -> npt.NDArray[np.float64]:
+def _placement(traits: Traits) -> Matrix:
     """(2, 3) affine map from pixels of the base picture to pixels of the portrait."""
     scale = FACE_HEIGHT_PX / (traits.face_height_px * OVERSAMPLING)
     turn = np.deg2rad(traits.roll_deg)
@@ -118,7 +117,7 @@ def _placement(traits: Traits) -> npt.NDArray[np.float64]:
     return np.column_stack([linear, np.array(CENTER_XY) - linear @ center_xy])
 
 
-def _base_map(to_portrait: npt.NDArray[np.float64], warp: _ThinPlate) -> FloatImage:
+def _base_map(to_portrait: Matrix, warp: _ThinPlate) -> FloatImage:
     """For each pixel of the base picture, where in the portrait it is: (960, 1280, 2)."""
     width, height = BASE_SIZE_WH
     x, y = np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)
@@ -141,9 +140,7 @@ _JAW = (152, 148, 377, 150, 379, 172, 397, 58, 288, 132, 361, 93, 323, 234, 454)
 _FIXED = (10, 54, 284, 127, 356, 168)
 
 
-def _shape_anchors(
-    points_xy: npt.NDArray[np.float64], traits: Traits
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _shape_anchors(points_xy: Matrix, traits: Traits) -> tuple[Matrix, Matrix]:
     """Landmarks and how far a subject's shape moves each, in pixels of the portrait; a still ring closes them in."""
     axes = FaceAxes(points_xy)
     brows, eyes = _BROWS[0] + _BROWS[1], _EYES[0] + _EYES[1]
@@ -153,7 +150,7 @@ def _shape_anchors(
     side = np.sign(u)
     shift = np.zeros_like(face_uv)
 
-    def among(group: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    def among(group: tuple[int, ...]) -> Mask:
         return np.isin(indices, group)
 
     shift[:, 1] += traits.face_length * np.clip(v - 0.3, 0, None)
@@ -178,11 +175,11 @@ def _shape_anchors(
 class _ThinPlate:
     """A thin-plate spline from points to shifts, both (N, 2) in pixels of the portrait."""
 
-    centers_xy: npt.NDArray[np.float64]
-    weights: npt.NDArray[np.float64]  # (N + 3, 2)
+    centers_xy: Matrix
+    weights: Matrix  # (N + 3, 2)
 
     @classmethod
-    def fit(cls, centers_xy: npt.NDArray[np.float64], shifts_xy: npt.NDArray[np.float64]) -> _ThinPlate:
+    def fit(cls, centers_xy: Matrix, shifts_xy: Matrix) -> _ThinPlate:
         """Interpolate shifts given at centres, with a little smoothing against pinches."""
         count = len(centers_xy)
         affine = np.column_stack([np.ones(count), centers_xy / SIZE_WH[0]])
@@ -190,18 +187,18 @@ class _ThinPlate:
         system = np.block([[kernel, affine], [affine.T, np.zeros((3, 3))]])
         return cls(centers_xy, np.linalg.solve(system, np.vstack([shifts_xy, np.zeros((3, 2))])))
 
-    def __call__(self, points_xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def __call__(self, points_xy: Matrix) -> Matrix:
         affine = np.column_stack([np.ones(len(points_xy)), points_xy / SIZE_WH[0]])
         kernel = _thin_plate_kernel(points_xy, self.centers_xy)
         return np.asarray(kernel @ self.weights[:-3] + affine @ self.weights[-3:])
 
 
-def _thin_plate_kernel(a_xy: npt.NDArray[np.float64], b_xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _thin_plate_kernel(a_xy: Matrix, b_xy: Matrix) -> Matrix:
     squared = (((a_xy[:, None] - b_xy[None]) / SIZE_WH[0]) ** 2).sum(-1)
     return np.asarray(squared * np.log(squared + 1e-12))
 
 
-def _moved(points_xy: npt.NDArray[np.float64], warp: _ThinPlate) -> npt.NDArray[np.float64]:
+def _moved(points_xy: Matrix, warp: _ThinPlate) -> Matrix:
     """Where the warp takes points: the inverse of `q -> q + warp(q)`, by iteration."""
     moved_xy = points_xy.copy()
     for _ in range(20):
@@ -212,7 +209,7 @@ def _moved(points_xy: npt.NDArray[np.float64], warp: _ThinPlate) -> npt.NDArray[
 def _tone(
     scene: FloatImage,
     person: FloatImage,
-    points_xy: npt.NDArray[np.float64],
+    points_xy: Matrix,
     traits: Traits,
     rng: np.random.Generator,
 ) -> FloatImage:

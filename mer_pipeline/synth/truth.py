@@ -1,4 +1,4 @@
-"""A clip whose truth is known, and the table that tells it."""
+"""A clip whose truth is known, and the table of all of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mer_pipeline.synth.files import replaced
+from mer_pipeline.cache.atomic import write_atomically
 from mer_pipeline.synth.plan import ClipPlan
 
 
@@ -72,10 +72,13 @@ def truth_table(clips: Sequence[PlantedClip]) -> pd.DataFrame:
     return table.astype({"blink_frame": "Int64"})
 
 
-def write_truth(path: Path, clips: Sequence[PlantedClip]) -> None:
-    """Write the truth table as parquet."""
-    with replaced(path) as temporary:
-        truth_table(clips).to_parquet(temporary, index=False)
+def write_truth(path: Path, table: pd.DataFrame) -> None:
+    """Write a table of truths as parquet.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    write_atomically(path, table.to_parquet(index=False))
 
 
 def _row(clip: PlantedClip) -> dict[str, object]:

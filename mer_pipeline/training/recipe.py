@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -13,7 +12,7 @@ from typing import Any, get_type_hints
 import torch
 
 from mer_pipeline import networks
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, suggest
 from mer_pipeline.networks import Network, View
 
 if sys.version_info >= (3, 11):
@@ -113,7 +112,7 @@ class Recipe:
                         "frames are set for the whole recipe", where=f"recipe {self.model}", fix="write --set frames=N"
                     )
                 if name not in known:
-                    fix = _nearest(name, known)
+                    fix = suggest(name, known)
                     raise MerError(f"{self.network} has no option {name!r}", where=f"recipe {self.model}", fix=fix)
             self.parameters()
         except (ValueError, TypeError) as error:
@@ -206,7 +205,7 @@ def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recip
     """
     names = model_names()
     if model not in names:
-        raise MerError(f"unknown model {model!r}", fix=_nearest(model, names))
+        raise MerError(f"unknown model {model!r}", fix=suggest(model, names))
     path = zoo() / model / "recipe.toml"
     try:
         values = {"model": model, **tomllib.loads(path.read_text())}
@@ -219,7 +218,7 @@ def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recip
     known = {f.name for f in fields(Recipe)}
     for key in values:
         if key not in known:
-            raise MerError(f"unknown key {key!r}", where=f"recipe {model}", fix=_nearest(key, known))
+            raise MerError(f"unknown key {key!r}", where=f"recipe {model}", fix=suggest(key, known))
     return Recipe(**{key: _typed(key, value) for key, value in values.items()}, options=options)
 
 
@@ -239,11 +238,6 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             parsed[key] = text
     return parsed
-
-
-def _nearest(wrong: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(wrong, known := sorted(known), 1)
-    return (f"did you mean {near[0]}? " if near else "") + f"known are {', '.join(known)}"
 
 
 def _typed(key: str, value: Any) -> Any:

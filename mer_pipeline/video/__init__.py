@@ -1,6 +1,17 @@
 """Frame-exact reading of clips, videos (PyAV) and folders of frames, behind one interface; writing videos."""
 
 from mer_pipeline.video.source import Footage, FrameFolder, VideoFile, fingerprint, open_footage, read_image
-from mer_pipeline.video.writer import VideoWriter
+from mer_pipeline.video.writer import FOR_MEASURING, H264, JpegVideoWriter, VideoWriter
 
-__all__ = ["Footage", "FrameFolder", "VideoFile", "VideoWriter", "fingerprint", "open_footage", "read_image"]
+__all__ = [
+    "FOR_MEASURING",
+    "H264",
+    "Footage",
+    "FrameFolder",
+    "JpegVideoWriter",
+    "VideoFile",
+    "VideoWriter",
+    "fingerprint",
+    "open_footage",
+    "read_image",
+]

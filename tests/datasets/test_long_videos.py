@@ -53,7 +53,7 @@ def test_what_is_wrong_in_the_samm_sheet_is_told(tmp_path):
         row("006_1_5", 100, 120, 900, "Macro"),
         row("007_3_1", 20, 30, 60, "?"),
     )
-    annotations = samm_long.read(raw, Corrections())
+    annotations = samm_long.READER.read(raw, Corrections())
     reasons = [problem.reason for problem in annotations.problems]
     assert any("this clip stands in an earlier row too" in reason for reason in reasons)
     assert any("names no recording such as 006_1" in reason for reason in reasons)

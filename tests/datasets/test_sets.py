@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from mer_pipeline.datasets import READERS, read_dataset
+from mer_pipeline.datasets import READERS, Reader, read_dataset
+from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
+from mer_pipeline.datasets.corrections import Corrections
+from mer_pipeline.datasets.layout import Layout
+from mer_pipeline.datasets.rows import Row
 from mer_pipeline.errors import MerError
 
 from .raw import (
@@ -24,6 +28,28 @@ from .raw import (
 def test_every_set_has_a_reader() -> None:
     names = [reader.name for reader in READERS]
     assert names == ["casme2", "samm", "mmew", "smic", "casme-sq", "casme3", "megc2019_flow", "own"]
+
+
+def test_a_new_set_is_a_layout_columns_and_locate(tmp_path: Path) -> None:
+    layout = Layout("four", "4DME", 60.0, r"4DME.*", "4DME_labels.xlsx", ("4DME",), ("*/*",), "4DME/01/a/1.png")
+    columns = {name: (name,) for name in ("subject", "clip", "onset", "apex", "offset", "aus", "emotion")}
+
+    def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation | None:
+        if row["clip"] == "lost":
+            table.report(row, "clip", "is known to be lost")
+            return None
+        return ClipLocation(row["subject"], row["clip"], table.root / row["subject"] / row["clip"])
+
+    rows = [("01", "a", 2, 5, 9, "4", "disgust"), ("01", "lost", 2, 5, 9, "4", "disgust")]
+    book(tmp_path / "4DME_labels.xlsx", ("s", [tuple(columns), *rows]))
+    frames(tmp_path / "4DME/01/a", range(1, 12))
+    reader = Reader(layout, columns, locate)
+    found = reader.read(tmp_path, Corrections())
+    assert (reader.recognise(tmp_path), found.dataset) == (found.recognised_by, "four")
+    assert [(clip.clip_id, points(clip), clip.fps) for clip in found.clips] == [("four/01/a", (1, 4, 8), 60.0)]
+    assert told(found) == [("", "clip", "lost")]
+    with pytest.raises(MerError, match=r"no coding sheet; put 4DME_labels\.xlsx beside the frames"):
+        reader.read(tmp_path / "4DME", Corrections())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import dataclasses
 
 import av
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from mer_pipeline.inference.result import Unclassified
 from mer_pipeline.spotting.video import Timeline
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.training import Plan, load_clips, load_recipe, train
-from mer_pipeline.video import VideoWriter, open_footage, read_image
+from mer_pipeline.video import JpegVideoWriter, VideoWriter, open_footage, read_image
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +130,14 @@ def test_a_video_appears_whole_or_not_at_all(tmp_path):
             writer.write(np.zeros((64, 64, 3), np.uint8), 0.0)
             raise KeyError
 
-    with pytest.raises(KeyError):
-        broken_off()
+    def broken_off_avi():
+        with JpegVideoWriter(tmp_path / "o.avi", 25, (64, 64)) as writer:
+            writer.write(cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
+            raise OSError
+
+    for error, broken in ((KeyError, broken_off), (OSError, broken_off_avi)):
+        with pytest.raises(error):
+            broken()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,8 +12,7 @@ from mer_pipeline.spotting.intervals import MARGIN_S
 from mer_pipeline.spotting.score import pooled
 from mer_pipeline.spotting.video import TIMELINE_POINTS, Interval, LiveSpotter, _Course, spot_video
 from mer_pipeline.synth import Options, synthesise
-from mer_pipeline.synth.media import write_h264
-from mer_pipeline.video import open_footage
+from mer_pipeline.video import FOR_MEASURING, VideoWriter, open_footage
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +150,9 @@ def test_a_filmed_face_gives_few_false_alarms(shared, mesh):
 
 
 def test_a_video_that_is_cut_short_is_spotted_as_far_as_it_goes(long_set, mesh, tmp_path):
-    images = (image for _, image in open_footage(long_set / "s01.mp4").read(range(120)))
-    write_h264(tmp_path / "whole.mp4", images, 30)
+    with VideoWriter(tmp_path / "whole.mp4", 30, FOR_MEASURING) as writer:
+        for _, image in open_footage(long_set / "s01.mp4").read(range(120)):
+            writer.write(image)
     content = bytearray((tmp_path / "whole.mp4").read_bytes())
     cut = int(len(content) * 0.6)
     content[cut : cut + len(content) // 10] = bytes(len(content) // 10)

@@ -9,9 +9,8 @@ import pytest
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.synth import Options, synthesise
-from mer_pipeline.synth.long import _Scene, render_long
 from mer_pipeline.synth.long_plan import Event, draw_long
-from mer_pipeline.synth.scene import make_camera
+from mer_pipeline.synth.scene import LongScene, make_camera, render
 from mer_pipeline.video import open_footage
 
 
@@ -46,7 +45,7 @@ def test_an_event_rises_holds_and_falls():
 def test_what_moves_is_what_the_plan_tells(subject):
     options = Options(fps=30, seconds=8, noise=0, blink_share=0, amplitude_px=(2, 2))
     plan = draw_long(options, 30, 8, 2, (1,))
-    frames = np.stack(list(render_long(subject, plan, make_camera(options, 30, (0,)), (0,))))
+    frames = np.stack(list(render(subject, plan, make_camera(options, 30, (0,)), (0,))))
     assert frames.shape == (240, 480, 640, 3)
     energy = np.abs(frames.astype(int) - frames[0]).sum((1, 2, 3))
     moving = np.zeros(240, bool)
@@ -60,7 +59,7 @@ def test_a_turn_moves_the_nose_farther_than_the_temples(subject):
     options = Options(noise=0, turn_deg=10)
     plans = (draw_long(options, 30, 20, 2, (seed,)) for seed in range(20))
     plan, turn = next((plan, e) for plan in plans for e in plan.events if e.kind == "turn" and not e.pitch)
-    scene = _Scene(subject, plan)
+    scene = LongScene(subject, plan)
     back = scene._head_shift(turn.top, [(turn, 1.0)])[..., 0]
     rows, columns = scene._moving
 
@@ -106,17 +105,19 @@ def test_same_seed_same_bytes(tmp_path):
 @pytest.mark.usefixtures("portraits_at_hand")
 def test_frames_are_rendered_while_they_are_written(tmp_path, monkeypatch):
     """Memory does not grow with the length: no frame is kept."""
-    from mer_pipeline.synth import long
+    drawn, written = [], []
 
-    taken = []
+    def draw(picture, frame, *_):
+        drawn.append(frame)
+        return picture
 
-    def count(path, frames, fps):
-        taken.append(sum(1 for _ in frames))
-        assert not isinstance(frames, list)
+    def write(self, image, seconds=None):
+        written.append(len(drawn))
 
-    monkeypatch.setattr(long, "write_h264", count)
+    monkeypatch.setattr("mer_pipeline.synth.scene.film", draw)
+    monkeypatch.setattr("mer_pipeline.video.VideoWriter.write", write)
     synthesise(tmp_path / "a", layout="long", subjects=1, clips=1, options=Options(fps=30, seconds=4, noise=0))
-    assert taken == [120]
+    assert written == list(range(1, 121))
 
 
 @pytest.mark.usefixtures("portraits_at_hand")

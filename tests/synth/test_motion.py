@@ -21,7 +21,7 @@ def plan_of(aus: str, options: Options, seed: int = 0) -> ClipPlan:
 
 
 def film(subject: Subject, plan: ClipPlan, options: Options) -> Frames:
-    return np.stack(list(render(subject, plan, make_camera(options, 200.0, (0,)))))
+    return np.stack(list(render(subject, plan, make_camera(options, 200.0, (0,)), (*plan.seed, 1))))
 
 
 def flow(before: Frames, after: Frames) -> npt.NDArray[np.float32]:

@@ -1,21 +1,16 @@
-"""CAS(ME)^2 as it is handed out: recordings with several expressions, micro and macro, and a sheet of three parts."""
+"""CAS(ME)^2 as it is published: recordings with several expressions, micro and macro, and a sheet of three parts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import openpyxl
-
+from mer_pipeline.datasets.casme_sq import LAYOUT, SHEETS
 from mer_pipeline.synth import emotions
-from mer_pipeline.synth.files import save_workbook
-from mer_pipeline.synth.layouts.layout import Layout
-from mer_pipeline.synth.media import Frames, write_images
+from mer_pipeline.synth.layouts.layout import LayoutWriter, Line, Sheets
 from mer_pipeline.synth.plan import SLOW, SLOW_MACRO
 from mer_pipeline.synth.truth import PlantedClip
 
-SHEET = "CAS(ME)^2code_final.xlsx"
-PER_FOLDER = 3
+TIMINGS = (SLOW, SLOW, SLOW_MACRO)  # of the expressions of a recording
 # The name that the sheet gives to a film, its code in a folder's name, and the rest of that name.
 FILMS = (("disgust1", "0101", "disgustingteeth"), ("anger1", "0401", "anger"), ("happy1", "0501", "happy"))
 
@@ -48,29 +43,10 @@ def clip_name(folder: str, place: int, onset_number: int) -> str:
     return f"{_video(folder)}_{place + 1}_{onset_number}"
 
 
-def write_clip(out: Path, clip: PlantedClip, frames: Frames, video: bool) -> None:  # noqa: ARG001 - no videos
-    """Write `rawpic/s15/15_0101disgustingteeth/img001.jpg` and so on.
-
-    Raises:
-        OSError: A file cannot be written.
-    """
-    write_images(out / "rawpic" / f"s{clip.subject}" / clip.folder, clip, frames, "img{:03d}.jpg".format)
-
-
-def write_sheet(out: Path, clips: Sequence[PlantedClip]) -> None:
-    """Write the coding sheet, without a header; some macro-expressions have no offset, and joy has an odd name.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    book = openpyxl.Workbook()
-    codes, people, films = book.worksheets[0], book.create_sheet("naming rule1"), book.create_sheet("naming rule2")
-    codes.title = "CASFEcode_final"
+def sheets(clips: Sequence[PlantedClip]) -> Sheets:
+    """The coding sheet, without a header; some macro-expressions have no offset, and joy has an odd name."""
     numbers = {subject: index + 1 for index, subject in enumerate(dict.fromkeys(clip.subject for clip in clips))}
-    for subject, number in numbers.items():
-        people.append([number, f"s{subject}"])
-    for index in range(len({clip.folder.partition("_")[2] for clip in clips})):
-        films.append([film(index)[0], film(index)[1]])
+    codes: list[Line] = []
     macros = 0
     for clip in clips:
         onset, apex, offset = clip.numbers
@@ -80,7 +56,9 @@ def write_sheet(out: Path, clips: Sequence[PlantedClip]) -> None:
         kind = "macro-expression" if clip.macro else "micro-expression"
         name = clip.clip.rpartition("_")[0]
         codes.append([numbers[clip.subject], name, onset, apex, shown, clip.notation, label, kind, clip.plan.emotion])
-    save_workbook(book, out / SHEET)
+    people = [[number, f"s{subject}"] for subject, number in numbers.items()]
+    films = [film(index)[:2] for index in range(len({clip.folder.partition("_")[2] for clip in clips}))]
+    return dict(zip(SHEETS, (codes, people, films), strict=True))
 
 
 def _video(folder: str) -> str:
@@ -88,16 +66,15 @@ def _video(folder: str) -> str:
     return next(name for name, each, _ in map(film, range(100)) if each == code)
 
 
-LAYOUT = Layout(
-    dataset="casme-sq",
-    fps=30.0,
+WRITER = LayoutWriter(
+    layout=LAYOUT,
     vocabulary=emotions.CASME_SQ,
     subject_label=lambda index: f"{index + 15}",
     folder_label=folder_label,
-    first_number=lambda index: 1,  # noqa: ARG005 - whatever the recording
-    write_clip=write_clip,
-    write_sheet=write_sheet,
-    timing=lambda index: SLOW_MACRO if index % PER_FOLDER == PER_FOLDER - 1 else SLOW,
-    per_folder=PER_FOLDER,
+    frame_path=lambda clip, number: f"s{clip.subject}/{clip.folder}/img{number:03d}.jpg",
+    sheets=sheets,
+    timings=TIMINGS,
+    per_folder=len(TIMINGS),
     clip_name=clip_name,
+    slips=("offset",),
 )

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.synth.layouts import casme2, casme3, casme_sq, mmew, samm, smic
-from mer_pipeline.synth.layouts.layout import Layout
+from mer_pipeline.synth.layouts.layout import LayoutWriter
 
-__all__ = ["LAYOUTS", "Layout", "layout_named"]
-
-LAYOUTS: dict[str, Layout] = {
-    module.LAYOUT.dataset: module.LAYOUT for module in (casme2, samm, mmew, smic, casme_sq, casme3)
+LAYOUTS: dict[str, LayoutWriter] = {
+    module.WRITER.dataset: module.WRITER for module in (casme2, samm, mmew, smic, casme_sq, casme3)
 }
 
 
-def layout_named(name: str) -> Layout:
+def layout_named(name: str) -> LayoutWriter:
     """The layout of that name.
 
     Raises:

@@ -3,20 +3,21 @@
 Columns: clip, subject, emotion, onset, apex, offset, aus, fps; all but clip may be absent. A clip is the path of a
 video or a frame folder below the folder. Onset, apex and offset are the numbers in the frames' file names; in a video,
 frames count from 0, as everywhere in what `mer` prints. The set is called after the folder. Clips without a subject
-count as one person, so that nobody can stand on both sides of a fold unseen. Emotions may be of the user's own naming.
+count as one person, so that no person stands on both sides of a fold unseen. Emotions may be of the user's own naming.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
-from mer_pipeline.datasets.clip import Annotations, Problem
-from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.layout import Layout
-from mer_pipeline.datasets.rows import Row, read_rows
+from mer_pipeline.datasets.reader import Reader
+from mer_pipeline.datasets.rows import Row, Rows
 
 LAYOUT = Layout(
     name="own",
@@ -25,7 +26,7 @@ LAYOUT = Layout(
     sheet=r"clips\.",
     sheet_example="clips.csv",
     roots=(".",),
-    clips="*",
+    clips=("*",),
     frames_example="anna/smile1/0001.png or anna/smile1.mp4",
 )
 COLUMNS = {
@@ -38,33 +39,42 @@ COLUMNS = {
     "aus": ("aus", "au", "action units"),
     "fps": ("fps",),
 }
-NOBODY = "unknown"
+UNKNOWN = "unknown"
 
 
-def read(raw: Path, corrections: Corrections, taken: frozenset[str] = frozenset()) -> Annotations:
-    """Read `clips.csv` and find every clip.
+@dataclass(frozen=True)
+class OwnReader(Reader):
+    """A user's own data.
 
-    Args:
-        raw: The folder.
-        corrections: None are known of a user's own data.
-        taken: Names of the published sets, which mean something to protocols.
-
-    Raises:
-        MerError: `clips.csv` is absent or has no column for the clip.
+    Attributes:
+        taken: Names of the published sets, which mean something to label sets.
     """
-    sheet = LAYOUT.need_sheet(raw)
-    table = AnnotationsBuilder(LAYOUT, corrections, name=own_name(raw, taken))
-    rows = read_rows(sheet, COLUMNS, required=("clip",))
-    named = rows.columns >= {"subject"}
-    if not named:
+
+    layout: Layout = LAYOUT
+    columns: Mapping[str, Sequence[str]] = field(default_factory=lambda: COLUMNS)
+    locate: Callable[[Row, AnnotationsBuilder], ClipLocation | None] = field(default_factory=lambda: locate)
+    required: tuple[str, ...] = ("clip",)
+    taken: frozenset[str] = frozenset()
+
+    def set_name(self, raw: Path) -> str:
+        """The folder's name, as `own_name` makes it."""
+        return own_name(raw, self.taken)
+
+    def rows(self, table: AnnotationsBuilder) -> Rows:
+        """The rows of `clips.csv`; without a column for the subject, all clips count as one person."""
+        found = super().rows(table)
+        if "subject" in found.columns:
+            return found
         table.warnings.append("no column subject: all clips count as one person, so no subject can be held out")
-        rows = type(rows)(tuple(_with_subject(row) for row in rows.rows), rows.columns, rows.problems)
-    for row in table.take(rows):
-        subject = re.sub(r"\.0$", "", row["subject"])
-        source, fps = raw / row["clip"], _fps(table, row)
-        place = ClipLocation(subject, _name(row["clip"]), source, fps=fps, first_number=0, sparse=True, own_labels=True)
-        table.add(row, place)
-    return table.finish(f"the sheet {sheet.name}")
+        rows = (replace(row, cells={**row.cells, "subject": UNKNOWN if row["clip"] else ""}) for row in found.rows)
+        return replace(found, rows=tuple(rows))
+
+
+def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation:
+    """The path that the row names, below the folder."""
+    subject, fps = re.sub(r"\.0$", "", row["subject"]), _fps(table, row)
+    source = table.raw / row["clip"]
+    return ClipLocation(subject, _name(row["clip"]), source, fps=fps, first_number=0, sparse=True, own_labels=True)
 
 
 def own_name(raw: Path, taken: frozenset[str] = frozenset()) -> str:
@@ -75,10 +85,6 @@ def own_name(raw: Path, taken: frozenset[str] = frozenset()) -> str:
     """
     name = re.sub(r"[^a-z0-9_]+", "-", raw.resolve().name.casefold()).strip("-") or "own"
     return f"own-{name}" if name in taken else name
-
-
-def _with_subject(row: Row) -> Row:
-    return Row(row.sheet, row.number, {**row.cells, "subject": NOBODY if row["clip"] else ""})
 
 
 def _name(clip: str) -> str:
@@ -96,5 +102,5 @@ def _fps(table: AnnotationsBuilder, row: Row) -> float | None:
         fps = math.nan
     if math.isfinite(fps) and 0 < fps <= 100_000:
         return fps
-    table.problems.append(Problem(row["clip"], "fps", text, "no frame rate; read as absent", row.sheet, row.number))
+    table.report(row, "fps", "no frame rate; read as absent", row["clip"])
     return None

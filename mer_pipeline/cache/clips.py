@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-
-from mer_pipeline.cache.manifest import read_manifests
+from mer_pipeline.cache.manifest import ManifestRow, read_manifests, rows_of
 from mer_pipeline.cache.store import Artefact, Store
 from mer_pipeline.errors import MerError, suggest
 
 
-def find_row(cache: Path, clip_id: str) -> dict[str, Any]:
-    """The row of a clip by its id, or by as much of its end as names one clip; None for what is not known.
+def find_row(cache: Path, clip_id: str) -> ManifestRow:
+    """The row of a clip by its id, or by as much of its end as names one clip.
 
     Raises:
         MerError: No clip, or several.
@@ -25,23 +22,22 @@ def find_row(cache: Path, clip_id: str) -> dict[str, Any]:
         raise MerError(f"{clip_id!r} names {len(found)} clips", where=cache, fix=f"say which: {', '.join(found[:5])}")
     if not found:
         raise MerError(f"no clip is called {clip_id!r}", where=cache, fix=suggest(clip_id, ids, cutoff=0.0))
-    row = table[table["clip_id"] == found[0]].iloc[0]
-    return {str(name): None if pd.isna(value) else value for name, value in row.items()}
+    return rows_of(table[table["clip_id"] == found[0]])[0]
 
 
-def artefact_of(store: Store, facts: dict[str, Any], stage: str) -> Artefact:
+def artefact_of(store: Store, row: ManifestRow, stage: str) -> Artefact:
     """What a stage made of a clip.
 
     Args:
         store: Of the cache.
-        facts: The clip's row of the manifest.
+        row: The clip's row of the manifest.
         stage: Name of the stage.
 
     Raises:
         MerError: It is absent or damaged.
     """
-    key = facts[f"{stage}_key"]
+    key = row.key(stage)
     found = store.get(stage, key) if key else None
     if found is None:
-        raise MerError(f"its {stage} is absent or damaged", where=facts["clip_id"], fix="run mer preprocess again")
+        raise MerError(f"its {stage} is absent or damaged", where=row.clip_id, fix="run mer preprocess again")
     return found

@@ -4,58 +4,91 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import MerError
 
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """What the manifest has of one clip; None for what is not known, as of a clip that failed early.
+
+    Attributes:
+        clip_id: `dataset/subject/clip`.
+        dataset, subject, clip: Its parts.
+        kind: `frames`, or `flow` for a published flow image.
+        status: `ok` or `failed`; then `stage` is where, and `reason` why.
+        emotion, aus: As annotated.
+        onset_frame, apex_frame, offset_frame: 0-based; `onset_source` and `apex_source` are `annotated` or `spotted`.
+        frames, fps: Of the recording.
+        detector, faces, gap_frames: What found the face, how many faces there are, and where the face is lost.
+        registration, drift_px, registered: How the head's drift was removed, its length, and whether that succeeded.
+        size, motion: Side of the crops in pixels, and the method of flow.
+        detect_key, align_key, crop_key, motion_key: Of the artefacts.
+        warnings: Joined by "; ".
+        source: The file or folder.
+    """
+
+    clip_id: str
+    dataset: str
+    subject: str
+    clip: str
+    kind: str
+    status: str
+    stage: str | None = None
+    reason: str | None = None
+    emotion: str | None = None
+    aus: str | None = None
+    onset_frame: int | None = None
+    apex_frame: int | None = None
+    offset_frame: int | None = None
+    onset_source: str | None = None
+    apex_source: str | None = None
+    frames: int | None = None
+    fps: float | None = None
+    detector: str | None = None
+    faces: int | None = None
+    gap_frames: str | None = None
+    registration: str | None = None
+    drift_px: float | None = None
+    registered: bool | None = None
+    size: int | None = None
+    motion: str | None = None
+    detect_key: str | None = None
+    align_key: str | None = None
+    crop_key: str | None = None
+    motion_key: str | None = None
+    warnings: str | None = None
+    source: str | None = None
+
+    def key(self, stage: str) -> str | None:
+        """The key of what a stage made of the clip."""
+        return {"detect": self.detect_key, "align": self.align_key, "crop": self.crop_key, "motion": self.motion_key}[
+            stage
+        ]
+
+
 # Nullable types throughout: a clip that failed early has no frames and no crop.
-COLUMNS = {
-    "clip_id": "string",
-    "dataset": "string",
-    "subject": "string",
-    "clip": "string",
-    "kind": "string",
-    "status": "string",
-    "stage": "string",
-    "reason": "string",
-    "emotion": "string",
-    "aus": "string",
-    "onset_frame": "Int64",
-    "apex_frame": "Int64",
-    "offset_frame": "Int64",
-    "onset_source": "string",
-    "apex_source": "string",
-    "frames": "Int64",
-    "fps": "Float64",
-    "detector": "string",
-    "faces": "Int64",
-    "gap_frames": "string",
-    "registration": "string",
-    "drift_px": "Float64",
-    "registered": "boolean",
-    "size": "Int64",
-    "motion": "string",
-    "detect_key": "string",
-    "align_key": "string",
-    "crop_key": "string",
-    "motion_key": "string",
-    "warnings": "string",
-    "source": "string",
-}
+_TYPES = {"str": "string", "int": "Int64", "float": "Float64", "bool": "boolean"}
+COLUMNS = {each.name: _TYPES[str(each.type).split(" ")[0]] for each in fields(ManifestRow)}
 
 
-def write_manifest(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the rows; columns that a row lacks are null."""
-    table = pd.DataFrame.from_records(
-        [{name: row.get(name) for name in COLUMNS} for row in rows], columns=list(COLUMNS)
-    )
+def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
+    """Write the rows."""
+    table = pd.DataFrame.from_records([asdict(row) for row in rows], columns=list(COLUMNS))
     buffer = io.BytesIO()
     table.astype(COLUMNS).to_parquet(buffer, index=False)
     write_atomically(path, buffer.getvalue())
+
+
+def rows_of(table: pd.DataFrame) -> list[ManifestRow]:
+    """The rows of a table that `read_manifests` gave, or of a part of it."""
+    columns = [[None if pd.isna(value) else value for value in table[name].tolist()] for name in COLUMNS]
+    return [ManifestRow(*values) for values in zip(*columns, strict=True)]
 
 
 def read_manifests(cache: Path) -> pd.DataFrame:

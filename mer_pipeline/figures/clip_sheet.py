@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from mer_pipeline.arrays import FloatImage, Image, Matrix
 from mer_pipeline.cache import Store, write_atomically
 from mer_pipeline.cache.clips import artefact_of, find_row
+from mer_pipeline.cache.manifest import ManifestRow
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.figures import panels, style
@@ -34,7 +34,7 @@ class ClipView:
     """One preprocessed clip.
 
     Attributes:
-        facts: Its row of the manifest; None for what is not known.
+        row: Of the manifest.
         source: (H, W, 3) RGB, the onset as it was recorded.
         landmarks: The face in `source`.
         to_unit: (2, 3) matrix from pixels of `source` to the unit square that the crop shows.
@@ -43,7 +43,7 @@ class ClipView:
         method: How the flow was found.
     """
 
-    facts: Mapping[str, Any]
+    row: ManifestRow
     source: Image
     landmarks: Landmarks
     to_unit: Matrix
@@ -83,22 +83,22 @@ def view_clip(cache: Path, clip_id: str) -> ClipView:
     Raises:
         MerError: No such clip, it failed, holds no frames, or its recording or its artefacts are gone.
     """
-    facts = find_row(cache, clip_id)
-    if facts["status"] != "ok":
-        raise MerError(f"failed at the stage {facts['stage']} ({facts['reason']})", where=facts["clip_id"])
-    if facts["kind"] != "frames":
-        raise MerError("a flow image, which shows no face", where=facts["clip_id"], fix="choose a clip with frames")
+    row = find_row(cache, clip_id)
+    if row.status != "ok":
+        raise MerError(f"failed at the stage {row.stage} ({row.reason})", where=row.clip_id)
+    if row.kind != "frames":
+        raise MerError("a flow image, which shows no face", where=row.clip_id, fix="choose a clip with frames")
     store = Store(cache / "objects")
-    detected, aligned, crops = (artefact_of(store, facts, stage) for stage in ("detect", "align", "crop"))
-    onset_frame, apex_frame = facts["onset_frame"], facts["apex_frame"]
+    detected, aligned, crops = (artefact_of(store, row, stage) for stage in ("detect", "align", "crop"))
+    onset_frame, apex_frame = row.onset_frame or 0, row.apex_frame or 0
     frames = crops.facts["frames"]
     at_onset = frames.index(onset_frame)
     onset, apex = crops.arrays["crops"][at_onset], crops.arrays["crops"][frames.index(apex_frame)]
-    method: Method = facts["motion"] or "tvl1"
-    flow = artefact_of(store, facts, "motion").arrays["flow"] if facts["motion_key"] else motion(onset, apex, method)
+    method = cast(Method, row.motion or "tvl1")
+    flow = artefact_of(store, row, "motion").arrays["flow"] if row.motion_key else motion(onset, apex, method)
     return ClipView(
-        facts,
-        open_footage(Path(facts["source"])).frame(onset_frame),
+        row,
+        open_footage(Path(row.source or "")).frame(onset_frame),
         Landmarks(detected.arrays["points_xy"][at_onset], detected.facts["scheme"]),
         aligned.arrays["to_unit"][at_onset],
         onset,
@@ -110,12 +110,12 @@ def view_clip(cache: Path, clip_id: str) -> ClipView:
 
 def draw_clip(view: ClipView) -> Image:
     """The sheet, (height, width, 3) uint8 RGB."""
-    onset, apex, flow, facts = view.onset, view.apex, view.flow, view.facts
+    onset, apex, flow, row = view.onset, view.apex, view.flow, view.row
     full_px = panels.full_scale(flow)
     shown = (
         _recorded(view),
-        panels.picture(onset, f"onset, frame {facts['onset_frame']}", _SIDE),
-        panels.picture(apex, f"apex, frame {facts['apex_frame']}", _SIDE),
+        panels.picture(onset, f"onset, frame {row.onset_frame}", _SIDE),
+        panels.picture(apex, f"apex, frame {row.apex_frame}", _SIDE),
         panels.difference(onset, apex, _SIDE),
         panels.flow_arrows(flow, onset, full_px, _SIDE),
         panels.flow_colours(flow, full_px, _SIDE, _METHODS.get(view.method, view.method)),
@@ -123,37 +123,37 @@ def draw_clip(view: ClipView) -> Image:
         panels.flow_on_face(flow, onset, full_px, _SIDE),
     )
     width = 2 * _MARGIN + _COLUMNS * (_SIDE + _GAP) - _GAP
-    row = _LABEL + _SIDE + _GAP
-    page, pen = style.canvas((width, _TOP + len(shown) // _COLUMNS * row), style.PAPER)
+    step = _LABEL + _SIDE + _GAP
+    page, pen = style.canvas((width, _TOP + len(shown) // _COLUMNS * step), style.PAPER)
     title, line = style.font(_TITLE_PX, True), style.font(_FACTS_PX)
     room = width - 2 * _MARGIN
-    pen.text((_MARGIN, 18), style.fitted(str(facts["clip_id"]), room, title), style.INK, title)
-    pen.text((_MARGIN, 62), style.fitted(_facts_line(facts, len(onset)), room, line), style.SOFT_INK, line)
+    pen.text((_MARGIN, 18), style.fitted(row.clip_id, room, title), style.INK, title)
+    pen.text((_MARGIN, 62), style.fitted(_facts_line(row, len(onset)), room, line), style.SOFT_INK, line)
     for at, panel in enumerate(shown):
-        x, y = _MARGIN + at % _COLUMNS * (_SIDE + _GAP), _TOP + at // _COLUMNS * row
+        x, y = _MARGIN + at % _COLUMNS * (_SIDE + _GAP), _TOP + at // _COLUMNS * step
         style.place(page, panel, (x, y), _LABEL, _LABEL_PX)
     return np.asarray(page)
 
 
-def _facts_line(facts: Mapping[str, Any], size: int) -> str:
-    aus = facts["aus"]
+def _facts_line(row: ManifestRow, size: int) -> str:
+    aus = row.aus
     parts = [
-        facts["emotion"] or "no emotion annotated",
+        row.emotion or "no emotion annotated",
         f"AU {aus}" if aus else "no Action Units annotated",
-        f"onset {facts['onset_frame']} ({facts['onset_source']})",
-        f"apex {facts['apex_frame']} ({facts['apex_source']})",
-        "offset " + ("unknown" if facts["offset_frame"] is None else str(facts["offset_frame"])),
-        f"{facts['frames']} frames" + (f" at {facts['fps']:g} fps" if facts["fps"] else ""),
+        f"onset {row.onset_frame} ({row.onset_source})",
+        f"apex {row.apex_frame} ({row.apex_source})",
+        "offset " + ("unknown" if row.offset_frame is None else str(row.offset_frame)),
+        f"{row.frames} frames" + (f" at {row.fps:g} fps" if row.fps else ""),
         f"crop of {size} px",
     ]
-    if facts["registration"] == "none":
+    if row.registration == "none":
         parts.append("head drift left in")
-    elif facts["registered"]:
-        parts.append(f"head drift of {facts['drift_px']:.2f} px removed")
+    elif row.registered:
+        parts.append(f"head drift of {row.drift_px or 0:.2f} px removed")
     else:
         parts.append("head drift NOT removed")
-    if facts["warnings"]:
-        parts.append(facts["warnings"])
+    if row.warnings:
+        parts.append(row.warnings)
     return "   |   ".join(parts)
 
 

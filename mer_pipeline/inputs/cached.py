@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from mer_pipeline.arrays import Image
 from mer_pipeline.cache import Store
-from mer_pipeline.cache.manifest import read_manifests
+from mer_pipeline.cache.manifest import ManifestRow, read_manifests, rows_of
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.views import VIEWS, CachedClip
 from mer_pipeline.networks import AU_COUNT, View, named_tensors
@@ -28,14 +26,10 @@ class CachedClips:
             MerError: There is no preprocessed dataset.
         """
         table = read_manifests(cache)
-        usable = table[table["status"] == "ok"]
         self._cache, self._store = cache, Store(cache / "objects")
-        self._rows = {
-            str(row["clip_id"]): {str(name): None if pd.isna(value) else value for name, value in row.items()}
-            for row in usable.to_dict("records")
-        }
+        self._rows = {row.clip_id: row for row in rows_of(table[table["status"] == "ok"])}
 
-    def row(self, clip_id: str) -> dict[str, Any]:
+    def row(self, clip_id: str) -> ManifestRow:
         """The clip's row of the manifest.
 
         Raises:
@@ -47,7 +41,7 @@ class CachedClips:
 
     def shows_face(self, clip_id: str) -> bool:
         """Whether it was recorded as frames, and so aligned; published flow images are not."""
-        return bool(self.row(clip_id)["kind"] == "frames")
+        return self.row(clip_id).kind == "frames"
 
     def pair(self, clip_id: str) -> tuple[Image, Image]:
         """Onset and apex, (size, size, 3) uint8 RGB."""

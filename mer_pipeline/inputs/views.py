@@ -11,7 +11,7 @@ import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ import torch
 from mer_pipeline.arrays import Image, Pictures
 from mer_pipeline.cache import Artefact, Store
 from mer_pipeline.cache.clips import artefact_of
+from mer_pipeline.cache.manifest import ManifestRow, rows_of
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.normalise import MEAN, STD, normalise
 from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
@@ -87,15 +88,15 @@ class CachedClip(ClipFrames):
 
     Args:
         store: The artefacts of the cache.
-        row: The clip's row of the manifest, None for what is not known.
+        row: The clip's row of the manifest.
         frames: Length of a sequence.
     """
 
-    def __init__(self, store: Store, row: Mapping[str, Any], frames: int) -> None:
-        self._store, self._row = store, dict(row)
-        self._published = row["kind"] == "flow"
-        if not self._published:
-            self.keyframes = KeyFrames(row["onset_frame"], row["apex_frame"], row["offset_frame"], sequence=frames)
+    def __init__(self, store: Store, row: ManifestRow, frames: int) -> None:
+        self._store, self._row = store, row
+        self._published = row.kind == "flow"
+        if row.onset_frame is not None and row.apex_frame is not None:  # a published flow image has no frames
+            self.keyframes = KeyFrames(row.onset_frame, row.apex_frame, row.offset_frame, sequence=frames)
 
     def crops(self, frames: Sequence[int]) -> Image:
         """See `ClipFrames`.
@@ -134,7 +135,7 @@ class CachedClip(ClipFrames):
 
     def _other_frames(self, what: str) -> MerError:
         fix = f"run mer preprocess again with --frames {self.keyframes.sequence}"
-        return MerError(what, where=self._row["clip_id"], fix=fix)
+        return MerError(what, where=self._row.clip_id, fix=fix)
 
 
 class View(abc.ABC):
@@ -290,8 +291,7 @@ def read_pictures(cache: Path, rows: pd.DataFrame, view: View, size: int, frames
     """
     store = Store(cache / "objects")
     result: Pictures | None = None
-    for at, values in enumerate(rows.itertuples(index=False)):
-        row = dict(zip(rows.columns, (None if pd.isna(value) else value for value in values), strict=True))
+    for at, row in enumerate(rows_of(rows)):
         found = view.array(CachedClip(store, row, frames), size)
         if result is None:
             # Filled clip by clip: a stack at the end would hold everything twice.

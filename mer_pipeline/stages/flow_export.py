@@ -10,20 +10,20 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import cv2
 import numpy as np
 
 from mer_pipeline.cache import Store, private_folder, write_atomically
-from mer_pipeline.errors import MerError
+from mer_pipeline.cache.clips import artefact_of
+from mer_pipeline.cache.manifest import ManifestRow
 from mer_pipeline.stages.flow import flow_image
 
 COLUMNS = ("dataset", "subject", "clip", "emotion", "image")
 
 
-def export_flow_images(rows: Sequence[dict[str, Any]], store: Store, folder: Path) -> int:
+def export_flow_images(rows: Sequence[ManifestRow], store: Store, folder: Path) -> int:
     """Write the flow image of every clip that has motion, and the table that names them.
 
     Args:
@@ -39,18 +39,16 @@ def export_flow_images(rows: Sequence[dict[str, Any]], store: Store, folder: Pat
         WriteError: The folder cannot be written.
     """
     private_folder(folder / "images")
-    kept = [row for row in rows if row["status"] == "ok" and row["kind"] == "frames" and row.get("motion_key")]
+    kept = [row for row in rows if row.status == "ok" and row.kind == "frames" and row.motion_key]
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in kept:
-        artefact = store.get("motion", row["motion_key"])
-        if artefact is None:
-            raise MerError("its motion is absent or damaged", where=row["clip_id"], fix="run mer preprocess again")
+        flow = artefact_of(store, row, "motion").arrays["flow"]
         # Ids may hold any character; quoted, none of them holds a plus, so no two clips share a name.
-        name = "+".join(quote(row[part], safe=" ") for part in ("dataset", "subject", "clip")) + ".png"
-        picture = np.ascontiguousarray(flow_image(artefact.arrays["flow"])[..., ::-1])
+        name = "+".join(quote(part, safe=" ") for part in (row.dataset, row.subject, row.clip)) + ".png"
+        picture = np.ascontiguousarray(flow_image(flow)[..., ::-1])
         write_atomically(folder / "images" / name, cv2.imencode(".png", picture)[1].tobytes())
-        writer.writerow([row["dataset"], row["subject"], row["clip"], row["emotion"] or "", f"images/{name}"])
+        writer.writerow([row.dataset, row.subject, row.clip, row.emotion or "", f"images/{name}"])
     write_atomically(folder / "labels.csv", table.getvalue().encode())
     return len(kept)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from mer_pipeline.cache.manifest import ManifestRow
 
 
 @dataclass
@@ -21,7 +22,7 @@ class ClipOutcome:
         damaged: Files of the cache that were found damaged.
     """
 
-    row: dict[str, Any]
+    row: ManifestRow
     stages: dict[str, str] = field(default_factory=dict)
     failure: dict[str, str] | None = None
     warnings: list[str] = field(default_factory=list)

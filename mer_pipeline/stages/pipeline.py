@@ -12,6 +12,7 @@ import numpy as np
 
 from mer_pipeline.arrays import Image
 from mer_pipeline.cache import Artefact, Store, key_of
+from mer_pipeline.cache.manifest import ManifestRow
 from mer_pipeline.datasets import Clip
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.align import AlignedFace, align
@@ -56,13 +57,13 @@ class Pipeline:
         Raises:
             WriteError: The cache cannot be written.
         """
-        outcome = ClipOutcome(_facts_of(clip))
+        outcome = ClipOutcome(_row_of(clip))
         try:
             if clip.fault is not None:
                 raise MerError(clip.fault)
             for facts in _ClipStages(self, clip, outcome).stages():
-                outcome.row |= facts
-            outcome.row["status"] = "ok"
+                outcome.row = replace(outcome.row, **facts)
+            outcome.row = replace(outcome.row, status="ok")
         except WriteError:
             raise
         except _StageError as error:
@@ -70,14 +71,14 @@ class Pipeline:
             self._fail(clip, outcome, error.stage, str(error.cause))
         except MerError as error:
             self._fail(clip, outcome, "annotate", str(error))
-        outcome.row["warnings"] = "; ".join(outcome.warnings) or None
+        outcome.row = replace(outcome.row, warnings="; ".join(outcome.warnings) or None)
         outcome.damaged = [str(path) for path in self._store.damaged]
         self._store.damaged.clear()
         return outcome
 
     def _fail(self, clip: Clip, outcome: ClipOutcome, stage: str, reason: str) -> None:
         outcome.failure = {"clip": clip.clip_id, "stage": stage, "reason": reason}
-        outcome.row |= {"stage": stage, "reason": reason}
+        outcome.row = replace(outcome.row, stage=stage, reason=reason)
 
     @property
     def parameters(self) -> Parameters:
@@ -311,17 +312,17 @@ def _faces(keyframes: KeyFrames, aligned: Artefact) -> list[AlignedFace]:
     return [AlignedFace(*values) for values in fields]
 
 
-def _facts_of(clip: Clip) -> dict[str, Any]:
-    """What the manifest says of a clip before any stage."""
-    return {
-        "clip_id": clip.clip_id,
-        "dataset": clip.dataset,
-        "subject": clip.subject,
-        "clip": clip.name,
-        "kind": clip.kind,
-        "status": "failed",
-        "emotion": clip.emotion,
-        "aus": None if clip.aus is None else str(clip.aus),
-        "fps": clip.fps,
-        "source": str(clip.source),
-    }
+def _row_of(clip: Clip) -> ManifestRow:
+    """What the manifest has of a clip before any stage."""
+    return ManifestRow(
+        clip_id=clip.clip_id,
+        dataset=clip.dataset,
+        subject=clip.subject,
+        clip=clip.name,
+        kind=clip.kind,
+        status="failed",
+        emotion=clip.emotion,
+        aus=None if clip.aus is None else str(clip.aus),
+        fps=clip.fps,
+        source=str(clip.source),
+    )

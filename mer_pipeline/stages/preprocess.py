@@ -76,7 +76,7 @@ class Summary:
             self.stages[stage][did] += 1
         if outcome.failure is not None:
             self.failures.append(outcome.failure)
-        self.warnings += [{"clip": outcome.row["clip_id"], "text": text} for text in outcome.warnings]
+        self.warnings += [{"clip": outcome.row.clip_id, "text": text} for text in outcome.warnings]
         self.decoded_frames += outcome.decoded_frames
         for what, seconds in outcome.seconds.items():
             self.timings[what] = self.timings.get(what, 0.0) + seconds
@@ -120,7 +120,7 @@ def preprocess(
         closing(_run(annotations.clips, pipeline, store, jobs, summary)) as running,
     ):
         for outcome in running:
-            clip_id = outcome.row["clip_id"]
+            clip_id = outcome.row.clip_id
             outcomes[clip_id] = outcome
             progress("preprocess", len(outcomes), len(annotations.clips), clip_id)
     rows = []

@@ -30,7 +30,7 @@ from mer_pipeline import networks
 from mer_pipeline.device import choose_device, hardware
 from mer_pipeline.networks import OrientationAttention, example_batch, multiply_accumulates
 from mer_pipeline.networks.orientation import bin_count, centre_position
-from mer_pipeline.training.recipe import load_recipe, model_names
+from mer_pipeline.recipe import load_recipe, model_names
 
 # Side, channels before and after, and stride of the four blocks of the release at 224 x 224.
 BLOCKS = ((112, 128, 128, 1), (56, 128, 128, 2), (28, 128, 256, 2), (14, 256, 512, 2))

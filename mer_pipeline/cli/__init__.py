@@ -2,60 +2,71 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 import mer_pipeline
-from mer_pipeline.cli.ablate import ablate
-from mer_pipeline.cli.common import say_error
-from mer_pipeline.cli.compare import compare
-from mer_pipeline.cli.demo import demo
-from mer_pipeline.cli.doctor import doctor
-from mer_pipeline.cli.export import export
-from mer_pipeline.cli.inspect import inspect
-from mer_pipeline.cli.models import models
-from mer_pipeline.cli.predict import predict
-from mer_pipeline.cli.preprocess import preprocess
-from mer_pipeline.cli.report import report
-from mer_pipeline.cli.serve import serve
-from mer_pipeline.cli.spot import spot
-from mer_pipeline.cli.synth import synth
-from mer_pipeline.cli.train import train
 from mer_pipeline.errors import MerError
 
 # Threads that wait shall sleep: where other work runs on the same cores, spinning ones starve each other (a training
 # step on two busy cores: 0.74 s spinning, 0.49 s asleep). OpenMP reads this when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# Of every command the module has its name, and the function in it too.
+COMMANDS = (
+    "inspect",
+    "preprocess",
+    "train",
+    "compare",
+    "ablate",
+    "report",
+    "predict",
+    "spot",
+    "serve",
+    "export",
+    "models",
+    "synth",
+    "demo",
+    "doctor",
+)
+_STYLE: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": "rich"}
+
+
+class _Command(TyperCommand):
+    """A command whose module is imported when it is called: the help of `mer` and other commands do not wait for it."""
+
+    def __init__(self, name: str) -> None:
+        source = ast.parse((Path(__file__).parent / f"{name}.py").read_bytes())
+        function = next(part for part in source.body if isinstance(part, ast.FunctionDef) and part.name == name)
+        super().__init__(name, help=ast.get_docstring(function), rich_markup_mode="rich")
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the arguments of the real command."""
+        one = typer.Typer(**_STYLE)
+        one.command(self.name)(getattr(importlib.import_module(f"{__name__}.{self.name}"), str(self.name)))
+        return typer.main.get_command(one).make_context(info_name, args, parent, **extra)
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = {name: _Command(name) for name in COMMANDS}
+
+
 app = typer.Typer(
     name="mer",
     help="Micro-expression recognition, from a raw dataset or any video to an answer.",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="rich",
+    cls=_Commands,
+    **_STYLE,
 )
-
-for command in (
-    inspect,
-    preprocess,
-    train,
-    compare,
-    ablate,
-    report,
-    predict,
-    spot,
-    serve,
-    export,
-    models,
-    synth,
-    demo,
-    doctor,
-):
-    app.command()(command)
 
 
 def _version(wanted: bool) -> None:
@@ -78,5 +89,7 @@ def main() -> None:
     try:
         app()
     except MerError as error:
+        from mer_pipeline.cli.common import say_error
+
         say_error(error)
         sys.exit(1)

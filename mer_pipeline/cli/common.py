@@ -5,25 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 
 from mer_pipeline import progress as reports
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import DETECTORS, Detector, choose_detector
+
+if TYPE_CHECKING:  # rich is imported when something is printed
+    from rich.console import Console
+    from rich.progress import TaskID
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
@@ -68,9 +62,20 @@ Corrected = Annotated[
     bool, typer.Option("--corrections/--no-corrections", help="Correct known mistakes of the sheet; each is reported.")
 ]
 
-# Wide enough for tables also where output goes to a file, whose width rich would take as 80.
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True)
+
+@cache
+def _out() -> Console:
+    from rich.console import Console
+
+    # Wide enough for tables also where output goes to a file, whose width rich would take as 80.
+    return Console(soft_wrap=True)
+
+
+@cache
+def _err() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
 
 
 def card_detector(name: str | None, predictor: Path | None) -> Detector | None:
@@ -86,22 +91,22 @@ def card_detector(name: str | None, predictor: Path | None) -> Detector | None:
 
 def say_error(error: MerError) -> None:
     """Print an error as one line."""
-    _err.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True, highlight=False)
+    _err().print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True, highlight=False)
 
 
 def say_warning(text: str) -> None:
     """Print a warning as one line on standard error."""
-    _err.print(f"[yellow]warning:[/] {_plain(text)}", soft_wrap=True, highlight=False)
+    _err().print(f"[yellow]warning:[/] {_plain(text)}", soft_wrap=True, highlight=False)
 
 
 def say_note(text: str) -> None:
     """Print a line about the work, which is no part of the result, on standard error."""
-    _err.print(f"[dim]{_plain(text)}[/]", soft_wrap=True, highlight=False)
+    _err().print(f"[dim]{_plain(text)}[/]", soft_wrap=True, highlight=False)
 
 
 def say(text: str = "") -> None:
     """Print a line of the result; rich markup is understood."""
-    _out.print(text, highlight=False)
+    _out().print(text, highlight=False)
 
 
 def say_json(values: Any) -> None:
@@ -111,12 +116,14 @@ def say_json(values: Any) -> None:
 
 def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; cells are shown as they are."""
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     for at, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=at == 0)
     for row in rows:
         table.add_row(*(_plain("" if cell is None else str(cell)) for cell in row))
-    _out.print(table)
+    _out().print(table)
 
 
 def counts_line(counts: Mapping[str, int]) -> str:
@@ -131,16 +138,18 @@ def progress_bar(quiet: bool, resume: str = "the same command goes on from here"
         if quiet:
             yield reports.silent
             return
+        from rich import progress as bar
+
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[detail]}"),
+            bar.TextColumn("{task.description}"),
+            bar.BarColumn(),
+            bar.MofNCompleteColumn(),
+            bar.TimeElapsedColumn(),
+            bar.TextColumn("left"),
+            bar.TimeRemainingColumn(),
+            bar.TextColumn("[dim]{task.fields[detail]}"),
         )
-        with Progress(*columns, console=_err) as bars:
+        with bar.Progress(*columns, console=_err()) as bars:
             tasks: dict[str, TaskID] = {}
 
             def report(task: str, done: int, total: int, detail: str = "") -> None:
@@ -150,7 +159,7 @@ def progress_bar(quiet: bool, resume: str = "the same command goes on from here"
 
             yield report
     except KeyboardInterrupt:
-        _err.print(_plain("; ".join(filter(None, ("interrupted", resume)))), soft_wrap=True, highlight=False)
+        _err().print(_plain("; ".join(filter(None, ("interrupted", resume)))), soft_wrap=True, highlight=False)
         raise typer.Exit(130) from None
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mer_pipeline.cli.common import Corrected, Dataset, Json, counts_line, say, say_json, say_table, say_warning
-from mer_pipeline.datasets import Annotations, compare_counts, differences, read_dataset
 from mer_pipeline.errors import MerError
+
+if TYPE_CHECKING:
+    from mer_pipeline.datasets import Annotations
 
 ClipId = Annotated[str | None, typer.Option(help="A clip of a cache, to be drawn with --image.", show_default=False)]
 Sheet = Annotated[
@@ -34,6 +36,8 @@ def inspect(
     if clip is not None or image is not None:
         _draw(raw, clip, image)
         return
+    from mer_pipeline.datasets import read_dataset
+
     found = read_dataset(raw, dataset, corrections)
     if as_json:
         say_json(_document(found))
@@ -54,6 +58,8 @@ def _draw(cache: Path, clip: str | None, image: Path | None) -> None:
 
 
 def _document(found: Annotations) -> dict[str, Any]:
+    from mer_pipeline.datasets import compare_counts, differences
+
     return {
         "dataset": found.dataset,
         "recognised_by": found.recognised_by,
@@ -74,6 +80,8 @@ def _document(found: Annotations) -> dict[str, Any]:
 
 
 def _print(found: Annotations) -> None:
+    from mer_pipeline.datasets import compare_counts, differences
+
     usable = sum(clip.fault is None for clip in found.clips)
     say(f"[bold]{found.dataset}[/] (recognised by {found.recognised_by})")
     say(f"{len(found.clips)} clips of {len(found.subjects)} subjects, {usable} of them usable")

@@ -14,7 +14,7 @@ _VIEWS = {
 
 def models(as_json: Json = False) -> None:
     """List the models of the zoo; each has a recipe and a card."""
-    from mer_pipeline.training.recipe import zoo, zoo_table
+    from mer_pipeline.recipe import zoo, zoo_table
 
     rows = zoo_table()
     if as_json:

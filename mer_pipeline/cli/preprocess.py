@@ -21,7 +21,6 @@ from mer_pipeline.cli.common import (
     say_table,
     say_warning,
 )
-from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.align import Registration
 from mer_pipeline.faces.crop import DEFAULT_SIZE
@@ -57,6 +56,7 @@ def preprocess(
     quiet: Quiet = False,
 ) -> None:
     """Find key frames and faces, align and crop them; every stage is cached, so a second run computes nothing."""
+    from mer_pipeline.datasets import read_dataset
     from mer_pipeline.stages.preprocess import Parameters
     from mer_pipeline.stages.preprocess import preprocess as run_stages
     from mer_pipeline.stages.workers import cores

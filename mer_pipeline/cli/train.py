@@ -53,11 +53,13 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train and judge leave-one-subject-out, then train once on all subjects for prediction; --out resumes a run."""
-    from mer_pipeline import training
+    from mer_pipeline.recipe import load_recipe, parse_settings
 
     overrides: dict[str, Any] = {"epochs": epochs, "seed": seed, "aus": aus, "options.attention": attention}
     overrides = {key: value for key, value in overrides.items() if value is not None}
-    recipe = training.load_recipe(model, {**overrides, **training.parse_settings(settings or [])})
+    recipe = load_recipe(model, {**overrides, **parse_settings(settings or [])})
+    from mer_pipeline import training  # after what is quick to refuse: it imports torch
+
     plan = training.Plan(protocol, select, seeds, tensorboard)
     clips = training.load_clips(dataset, labels, recipe.view, size=recipe.size, frames=recipe.frames)
     for note in clips.notes:

@@ -11,6 +11,7 @@ from mer_pipeline.networks.base import Network, Output
 from mer_pipeline.networks.explain import Explanation, Ranks, to_array
 from mer_pipeline.networks.fdp_encoder import STRIDE_PX, FrameEncoder
 from mer_pipeline.networks.rank_pooling import dynamic_image, rank_loss, rank_pool, running_means
+from mer_pipeline.networks.registry import register
 
 
 class RankedClips(NamedTuple):
@@ -80,6 +81,7 @@ def _convolutions(in_channels: int, channels: int) -> nn.Module:
     )
 
 
+@register("fdp")
 class FDP(Network):
     """Fine-grained dynamic perception (Shao et al., 2025): classes from the order of a clip's frames.
 

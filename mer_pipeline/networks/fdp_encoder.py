@@ -88,10 +88,10 @@ class PooledAttention(nn.Module):
         key, value = self.key_value(_rows(F.avg_pool2d(x, self.ratio))).chunk(2, dim=2)
         mixed = F.scaled_dot_product_attention(query, self._split(key), self._split(value))
         rows: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
-        return rows.transpose(1, 2).unflatten(2, x.shape[2:])
+        return torch.unflatten(rows.transpose(1, 2), 2, x.shape[2:])
 
     def _split(self, rows: Tensor) -> Tensor:
-        return rows.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return torch.unflatten(rows, 2, (self.heads, -1)).transpose(1, 2)
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from mer_pipeline.networks.base import Network, Output
 from mer_pipeline.networks.blocks import AU_COUNT, STRIDES, ActionUnitInput, Stem, initialise, stages
 from mer_pipeline.networks.explain import CellMap, MapSource, to_array
 from mer_pipeline.networks.focalizer import STRIDE_PX
+from mer_pipeline.networks.registry import register
 
 
 class SpatialAttention(MapSource):
@@ -63,13 +64,14 @@ class PositionCalibration(MapSource):
     def forward(self, onset: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, width, grid, grid)."""
         tokens: Tensor = self.vit.forward_features(F.adaptive_avg_pool2d(onset, self.grid))
-        return tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        return torch.unflatten(tokens.transpose(1, 2), 2, (self.grid, self.grid))
 
     def map_of(self, output: Tensor) -> CellMap:
         """The norm over channels."""
         return CellMap(self.map_title, to_array(output[0].float().norm(dim=0)))
 
 
+@register("mmnet")
 class MMNet(Network):
     """MMNet on onset and apex.
 

@@ -4,8 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from mer_pipeline.networks.base import Network, Output
+from mer_pipeline.networks.registry import register
 
 
+@register("ststnet")
 class STSTNet(Network):
     """Shallow triple stream three-dimensional CNN (Liong et al., FG 2019, section III).
 

@@ -3,9 +3,9 @@
 from mer_pipeline.evaluation.compare import compare
 from mer_pipeline.evaluation.summary import OPTIMISTIC
 from mer_pipeline.inputs.clip_set import ClipSet, load_clips
+from mer_pipeline.recipe import Recipe, load_recipe, model_names, parse_settings
 from mer_pipeline.training.ablate import ablate, chosen_variants
 from mer_pipeline.training.estimate import estimate
-from mer_pipeline.training.recipe import Recipe, load_recipe, model_names, parse_settings
 from mer_pipeline.training.train import Plan, train
 
 __all__ = [

@@ -20,9 +20,9 @@ from mer_pipeline.evaluation.controls import AUS_ONLY, MAJORITY, SVM
 from mer_pipeline.evaluation.summary import OPTIMISTIC
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.recipe import Recipe, load_recipe
 from mer_pipeline.runs.card import read_json, write_json
 from mer_pipeline.runs.provenance import versions
-from mer_pipeline.training.recipe import Recipe, load_recipe
 from mer_pipeline.training.train import Plan, train
 
 if sys.version_info >= (3, 11):

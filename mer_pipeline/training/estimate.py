@@ -9,8 +9,8 @@ from mer_pipeline import networks
 from mer_pipeline.device import choose_device, free_memory_mb, used_memory_mb
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.clip_set import ClipSet
+from mer_pipeline.recipe import Recipe
 from mer_pipeline.training.loop import time_steps
-from mer_pipeline.training.recipe import Recipe
 from mer_pipeline.training.train import Plan
 
 # Weights, their gradients and the two moments of Adam.

@@ -16,9 +16,9 @@ from mer_pipeline import networks
 from mer_pipeline.evaluation.metrics import uf1
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.networks import Network, named_tensors
+from mer_pipeline.recipe import Recipe
 from mer_pipeline.training.augment import augment
 from mer_pipeline.training.checkpoint import TrainingState
-from mer_pipeline.training.recipe import Recipe
 
 # Test clips a step; more would only need more memory.
 _EVALUATION_BATCH = 64

@@ -21,9 +21,9 @@ from mer_pipeline.evaluation.controls import controls
 from mer_pipeline.evaluation.protocols import Fold, folds_of, guard, inner_split
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.card import Prediction, read_json, write_json
 from mer_pipeline.runs.provenance import versions
-from mer_pipeline.training.recipe import Recipe
 from mer_pipeline.training.tensorboard import write_events
 from mer_pipeline.training.trainer import Trainer
 

@@ -15,10 +15,10 @@ from mer_pipeline.evaluation.protocols import Fold, inner_split
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.inputs.normalise import MEAN, STD
 from mer_pipeline.progress import Progress
+from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.card import Card, Prediction, read_json, save_network, write_json
 from mer_pipeline.runs.provenance import versions
 from mer_pipeline.training.loop import Trained, au_sources, train_network
-from mer_pipeline.training.recipe import Recipe
 
 
 class Trainer:

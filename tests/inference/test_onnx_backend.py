@@ -50,7 +50,7 @@ def test_the_file_describes_itself(run, exported):
 SMALL = {"channels": [8, 8, 16, 16], "stem": [8, 8]}
 OTHERS = [
     ("facesleuth", 96, "", {**SMALL, "embed_dim": 8}),
-    ("facesleuth_flow", 28, "tvl1", SMALL),
+    ("facesleuth-flow", 28, "tvl1", SMALL),
     ("fdp", 64, "", {"frames": 5, "depths": [1, 1, 1, 1], "widths": [12, 12, 24, 24], "image_widths": [8, 8, 16, 16]}),
     ("mmnet", 64, "", SMALL),
     ("resnet18", 64, "", {}),

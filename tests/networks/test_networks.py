@@ -7,8 +7,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mer_pipeline.networks import build, learned_angles_deg, names, option_defaults
+from mer_pipeline.networks import (
+    VIEWS,
+    Network,
+    Output,
+    build,
+    example_batch,
+    learned_angles_deg,
+    named_tensors,
+    names,
+    option_defaults,
+    registry,
+)
 from mer_pipeline.networks.focalizer import PositionFocalizer
+from mer_pipeline.networks.registry import present_name, register
 from tests.networks.tiny import EVERY, FLOW, FRAMES, OPTIONS, parameters, random_batch, tiny
 
 AU_INPUT = [name for name in EVERY if "au_input" in option_defaults(name)]
@@ -24,6 +36,48 @@ def test_registry_lists_all() -> None:
     assert names() == sorted(OPTIONS)
 
 
+def test_a_network_keeps_its_earlier_name() -> None:
+    assert present_name("facesleuth_flow") == "facesleuth-flow"
+    assert option_defaults("facesleuth_flow") == option_defaults("facesleuth-flow")
+    assert type(build("facesleuth_flow", classes=3, size=28)).__name__ == "FaceSleuthFlow"
+    assert not any("_" in name for name in names())
+
+
+def test_a_class_that_is_registered_is_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_NETWORKS", dict(registry._NETWORKS))
+
+    @register("mean-of-flow")
+    class MeanOfFlow(Network):
+        view = "flow"
+        step_px = 4
+
+        def __init__(self, classes: int, size: int, *, bias: bool = True) -> None:
+            super().__init__(size)
+            self.classify = torch.nn.Linear(3, classes, bias)
+
+        def forward(self, flow: torch.Tensor) -> Output:
+            self.check(flow=flow)
+            return Output(self.classify(flow.mean(dim=(2, 3))))
+
+    assert option_defaults("mean-of-flow") == {"bias": True}
+    network = build("mean-of-flow", classes=3, size=8, bias=False).eval()
+    assert network.inputs == ("flow",)
+    assert not network.explains
+    assert network.run({**example_batch(network, 2), "onset": torch.zeros(1)}).logits.shape == (2, 3)
+    assert network.explain(example_batch(network)).maps == ()
+    with pytest.raises(ValueError, match="size is 10: give a multiple of 4"):
+        build("mean-of-flow", classes=3, size=10)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_pictures_of_a_view_have_the_names_that_its_networks_take(view: str) -> None:
+    images = torch.zeros(2, 5, 3, 8, 8)
+    tensors = named_tensors(view, images)
+    names = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    one = (2, 3, 8, 8)
+    assert names == ({"onset": one, "apex": one} if view == "pair" else {view: one if view == "flow" else images.shape})
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_option_defaults_are_json_and_build(name: str) -> None:
     options = option_defaults(name)
@@ -34,8 +88,8 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("facesleut", {}, "did you mean facesleuth or facesleuth_flow?"),
-        ("vgg", {}, "facesleuth, facesleuth_flow, fdp, mmnet, resnet18, resnet3d, ststnet"),
+        ("facesleut", {}, "did you mean facesleuth or facesleuth-flow?"),
+        ("vgg", {}, "facesleuth, facesleuth-flow, fdp, mmnet, resnet18, resnet3d, ststnet"),
         ("facesleuth", {"atention": "soa"}, "'atention': did you mean attention?"),
         ("facesleuth", {"attention": "sao"}, "choose one of soa"),
         ("facesleuth", {"head": "big"}, "paper, release"),
@@ -44,10 +98,10 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
         ("facesleuth", {"size": 60}, "multiple of 16"),
         ("mmnet", {"size": 60}, "multiple of 16"),
         ("resnet18", {"classes": 1}, "at least 2"),
-        ("facesleuth_flow", {"size": 27}, "at least 28"),
-        ("facesleuth_flow", {"atention": "soa"}, "'atention': did you mean attention?"),
-        ("facesleuth_flow", {"channels": [8]}, "give 2 and 4 widths"),
-        ("facesleuth_flow", {"head": "big"}, "paper, release"),
+        ("facesleuth-flow", {"size": 27}, "at least 28"),
+        ("facesleuth-flow", {"atention": "soa"}, "'atention': did you mean attention?"),
+        ("facesleuth-flow", {"channels": [8]}, "give 2 and 4 widths"),
+        ("facesleuth-flow", {"head": "big"}, "paper, release"),
         ("resnet3d", {"size": 27}, "at least 28"),
         ("resnet3d", {"frames": 1}, "frames is 1: give at least 2"),
         ("resnet3d", {"depth": 18}, "'depth': did you mean width?"),
@@ -121,7 +175,7 @@ def test_facesleuth_variants(attention: str, head: str) -> None:
 @pytest.mark.parametrize("attention", ["soa", "soa-shared", "horizontal", "cva", "none"])
 @pytest.mark.parametrize("size", [28, 33])
 def test_facesleuth_flow_variants(attention: str, size: int) -> None:
-    net = tiny("facesleuth_flow", size=size, attention=attention, head="release" if size == 33 else "paper")
+    net = tiny("facesleuth-flow", size=size, attention=attention, head="release" if size == 33 else "paper")
     output = net(**random_batch(net, 2))
     assert output.au_logits.shape == (2, 21)
     (output.logits.sum() + output.au_logits.sum()).backward()
@@ -236,7 +290,7 @@ def test_same_seed_same_numbers(name: str) -> None:
         ("facesleuth", {"attention": "soa"}),
         ("facesleuth", {"attention": "cva", "head": "release"}),
         ("facesleuth", {"attention": "none", "position": False, "au_input": False}),
-        ("facesleuth_flow", {}),
+        ("facesleuth-flow", {}),
         ("fdp", {}),
         ("mmnet", {}),
         ("resnet18", {}),

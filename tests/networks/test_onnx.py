@@ -23,7 +23,7 @@ class Positional(nn.Module):
 
 
 def cases() -> list[tuple[str, bool]]:
-    return [(name, False) for name in EVERY] + [("facesleuth", True), ("facesleuth_flow", True)]
+    return [(name, False) for name in EVERY] + [("facesleuth", True), ("facesleuth-flow", True)]
 
 
 @pytest.mark.parametrize(("name", "aus"), cases(), ids=str)

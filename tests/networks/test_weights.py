@@ -11,7 +11,7 @@ from tests.networks.tiny import EVERY, tiny
 FIRST = [
     ("facesleuth", {}, "d38361fe82505549", 6469.183492217),
     ("facesleuth", {"head": "release", "attention": "soa-shared"}, "9086fd3b7110df89", 7235.913559734),
-    ("facesleuth_flow", {}, "bec23087cbd0be45", 2090.389641682),
+    ("facesleuth-flow", {}, "bec23087cbd0be45", 2090.389641682),
     ("fdp", {}, "398f9988a1c83dbd", 18498.986886128),
     ("mmnet", {}, "b1d111bb85f1b1c2", 2860.619774849),
     ("mmnet", {"au_input": True}, "6149f11c15e132cc", 3151.948444760),

@@ -8,7 +8,7 @@ from mer_pipeline.networks import build, example_batch, names
 SLIM = {"stem": [8, 12], "channels": [12, 16, 16, 32]}
 OPTIONS: dict[str, dict] = {
     "facesleuth": {**SLIM, "embed_dim": 8},
-    "facesleuth_flow": {**SLIM, "dropout": 0.0},
+    "facesleuth-flow": {**SLIM, "dropout": 0.0},
     "fdp": {
         "depths": [1, 1, 1, 1],
         "widths": [12, 12, 24, 24],
@@ -23,7 +23,7 @@ OPTIONS: dict[str, dict] = {
     "ststnet": {"dropout": 0.0},
 }
 FRAMES = ["facesleuth", "mmnet", "resnet18"]
-FLOW = ["facesleuth_flow", "resnet3d", "ststnet"]
+FLOW = ["facesleuth-flow", "resnet3d", "ststnet"]
 # Tests name all networks; one that is missing here fails them.
 EVERY = names()
 

@@ -242,7 +242,7 @@ def test_a_line_map_is_the_attention_at_every_pixel(theta_deg):
     """Read at a pixel between two lines, the map is what the network multiplied that pixel by."""
     torch.manual_seed(0)
     network = networks.build(
-        "facesleuth_flow", classes=3, size=28, stem=[4, 4], channels=[4, 4, 8, 8], theta_deg=theta_deg
+        "facesleuth-flow", classes=3, size=28, stem=[4, 4], channels=[4, 4, 8, 8], theta_deg=theta_deg
     ).eval()
     layer = network.motion.attentions[0]
     passed = []

@@ -1,7 +1,7 @@
 import pytest
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.training.recipe import load_recipe, model_names, parse_settings, zoo, zoo_table
+from mer_pipeline.recipe import facts_of, load_recipe, model_names, parse_settings, zoo, zoo_table
 
 
 def test_every_recipe_of_the_zoo_loads_and_has_a_card():
@@ -12,6 +12,14 @@ def test_every_recipe_of_the_zoo_loads_and_has_a_card():
         assert recipe.model == name
         assert recipe.source
         assert (zoo() / name / "README.md").is_file()
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_what_a_recipe_says_of_its_network_is_so(name):
+    row = next(row for row in zoo_table() if row["name"] == name)
+    counted = facts_of(load_recipe(name))
+    assert {key: row[key] for key in counted} == counted
+    assert "[built]" in (zoo() / name / "recipe.toml").read_text()
 
 
 def test_the_card_states_the_parameters_that_the_network_has():

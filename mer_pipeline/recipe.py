@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-import torch
-
-from mer_pipeline import networks
 from mer_pipeline.errors import MerError, suggest
-from mer_pipeline.networks import Network, View
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a table of recipes or a wrong key needs none
+    from mer_pipeline.networks import Network, View
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -104,26 +104,26 @@ class Recipe:
                 raise MerError(
                     f"{name} = {getattr(self, name)!r} is unknown", fix=f"choose one of {', '.join(allowed)}"
                 )
-        try:
-            known = networks.option_defaults(self.network)
-            for name in self.options:
-                if name == "frames":
-                    raise MerError(
-                        "frames are set for the whole recipe", where=f"recipe {self.model}", fix="write --set frames=N"
-                    )
-                if name not in known:
-                    fix = suggest(name, known)
-                    raise MerError(f"{self.network} has no option {name!r}", where=f"recipe {self.model}", fix=fix)
-            self.parameters()
-        except (ValueError, TypeError) as error:
+        if "frames" in self.options:
             raise MerError(
-                str(error), where=f"recipe {self.model}", fix="see mer models and the model's card"
-            ) from None
+                "frames are set for the whole recipe", where=f"recipe {self.model}", fix="write --set frames=N"
+            )
 
     @property
     def network_options(self) -> dict[str, Any]:
-        """What `networks.build` takes besides classes and size, every default written out."""
-        known = networks.option_defaults(self.network)
+        """What `networks.build` takes besides classes and size, every default written out.
+
+        Raises:
+            MerError: The network is unknown, or has no such option.
+        """
+        from mer_pipeline.networks import option_defaults
+
+        with self._as_mer_error():
+            known = option_defaults(self.network)
+        for name in self.options:
+            if name not in known:
+                fix = suggest(name, known)
+                raise MerError(f"{self.network} has no option {name!r}", where=f"recipe {self.model}", fix=fix)
         return {**known, **({"frames": self.frames} if "frames" in known else {}), **self.options}
 
     @property
@@ -148,12 +148,24 @@ class Recipe:
             classes: Emotions.
 
         Raises:
-            ValueError: An unknown network or option, or an impossible value.
+            MerError: An unknown network or option, or an impossible value.
         """
-        with torch.device("meta"):
-            return networks.build(
-                self.network, classes=classes, size=size or self.size or _USUAL_SIZE, **self.network_options
-            )
+        import torch
+
+        from mer_pipeline.networks import build
+
+        options = self.network_options
+        with self._as_mer_error(), torch.device("meta"):
+            return build(self.network, classes=classes, size=size or self.size or _USUAL_SIZE, **options)
+
+    @contextmanager
+    def _as_mer_error(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            raise MerError(
+                str(error), where=f"recipe {self.model}", fix="see mer models and the model's card"
+            ) from None
 
     def parameters(self, size: int | None = None, classes: int = 5) -> int:
         """How many parameters `outline` has."""
@@ -167,8 +179,8 @@ class Recipe:
 
 def zoo() -> Path:
     """The folder of the zoo: inside the installed package, or `models/` of a source checkout."""
-    packaged = Path(__file__).parents[1] / "zoo"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "models"
+    packaged = Path(__file__).parent / "zoo"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "models"
 
 
 def model_names() -> list[str]:
@@ -177,20 +189,31 @@ def model_names() -> list[str]:
 
 
 def zoo_table() -> list[dict[str, Any]]:
-    """Name, cost, source and recipe of every model, as `mer models --json` prints them; for 5 classes."""
-    recipes = [load_recipe(name) for name in model_names()]
-    return [
-        {
-            "name": recipe.model,
-            "parameters": recipe.parameters(),
-            "multiply_accumulates": networks.multiply_accumulates(recipe.outline()),
-            "size": recipe.size or _USUAL_SIZE,
-            "view": recipe.view,
-            "source": recipe.source,
-            "recipe": str(zoo() / recipe.model / "recipe.toml"),
-        }
-        for recipe in recipes
-    ]
+    """Name, cost, source and recipe of every model, as `mer models --json` prints them; for 5 classes.
+
+    The costs are those written down in the recipes under `built`: counting them anew takes seconds of building.
+    """
+    rows = []
+    for name in model_names():
+        recipe, built = _read_recipe(name, {})
+        rows.append(
+            {
+                "name": name,
+                **(built or facts_of(recipe)),
+                "size": recipe.size or _USUAL_SIZE,
+                "source": recipe.source,
+                "recipe": str(zoo() / name / "recipe.toml"),
+            }
+        )
+    return rows
+
+
+def facts_of(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe's table `built` says: parameters, multiply-accumulates a clip, and view, for 5 classes."""
+    from mer_pipeline.networks import multiply_accumulates
+
+    cost = multiply_accumulates(recipe.outline())
+    return {"parameters": recipe.parameters(), "multiply_accumulates": cost, "view": recipe.view}
 
 
 def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -201,8 +224,15 @@ def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recip
         overrides: Values by key; `options.<name>` is an option of the network.
 
     Raises:
-        MerError: Unknown model, unknown key, or a value of the wrong kind.
+        MerError: Unknown model, unknown key, a value of the wrong kind, or one that the network cannot be built with.
     """
+    recipe, _ = _read_recipe(model, overrides or {})
+    recipe.parameters()
+    return recipe
+
+
+def _read_recipe(model: str, overrides: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
+    """A recipe whose network has not been tried, and its table `built`."""
     names = model_names()
     if model not in names:
         raise MerError(f"unknown model {model!r}", fix=suggest(model, names))
@@ -211,15 +241,15 @@ def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recip
         values = {"model": model, **tomllib.loads(path.read_text())}
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise MerError(f"not a readable recipe ({error})", where=path, fix="correct the file") from None
-    options = dict(values.pop("options", {}))
-    for key, value in (overrides or {}).items():
+    options, built = dict(values.pop("options", {})), dict(values.pop("built", {}))
+    for key, value in overrides.items():
         name = key.removeprefix("options.")
         (values if name == key else options)[name] = value
     known = {f.name for f in fields(Recipe)}
     for key in values:
         if key not in known:
             raise MerError(f"unknown key {key!r}", where=f"recipe {model}", fix=suggest(key, known))
-    return Recipe(**{key: _typed(key, value) for key, value in values.items()}, options=options)
+    return Recipe(**{key: _typed(key, value) for key, value in values.items()}, options=options), built
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:

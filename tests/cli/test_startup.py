@@ -1,0 +1,44 @@
+"""What the command line imports before it answers; `benchmarks/startup.py` has the processor time."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "av", "cv2", "matplotlib", "mediapipe", "numpy", "onnxruntime", "pandas", "PIL", "scipy", "skimage", "sklearn",
+    "timm", "torch", "torchvision",
+}  # fmt: skip
+PROGRAM = """
+import sys
+sys.argv[0] = "mer"
+try:
+    from mer_pipeline.cli import main
+    main()
+finally:
+    print("IMPORTED", *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "answer"),
+    [
+        (["--help"], 0, "models      List the models of the zoo"),
+        (["--version"], 0, "mer 0."),
+        (["models"], 0, "facesleuth-flow"),
+        (["models", "--json"], 0, '"multiply_accumulates"'),
+        (["inspct"], 2, "No such command 'inspct'"),
+        (["train", "--epochz", "3"], 2, "No such option"),
+        (["inspect", "--wrong"], 2, "No such option"),
+        (["predict", "--help"], 0, "--onset"),
+        (["train", "--dataset", "c", "--model", "facesleuth-tny"], 1, "did you mean facesleuth-tiny?"),
+        (["train", "--dataset", "c", "--set", "epoch=3"], 1, "did you mean epochs?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_answer_that_needs_no_data_imports_nothing_heavy(arguments: list[str], code: int, answer: str) -> None:
+    called = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True)
+    assert called.returncode == code, called.stderr
+    error, _, imported = called.stderr.rpartition("IMPORTED")
+    assert answer in called.stdout + error
+    assert not HEAVY & set(imported.split())

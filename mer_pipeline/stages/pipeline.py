@@ -223,7 +223,8 @@ class _ClipStages:
             ),
         )
         keyframes = replace(KeyFrames(**found.facts), sequence=self._parameters.frames)
-        return keyframes, key, {**found.facts, "frames": len(footage)}
+        recorded = {name: value for name, value in found.facts.items() if name != "sequence"}
+        return keyframes, key, {**recorded, "frames": len(footage)}
 
     def _pictures(
         self, footage: Footage, keyframes: KeyFrames, align_key: str, aligned: Artefact

@@ -28,8 +28,8 @@ def test_a_sheet_is_drawn_for_its_owner_only(raw, cache, tmp_path):
 def test_a_view_holds_what_was_preprocessed(raw, cache):
     clip = read_dataset(raw).clips[2]
     view = view_clip(cache, clip.name if clip.name.endswith("x") else clip.clip_id)
-    assert (view.facts["onset_frame"], view.facts["apex_frame"]) == (clip.onset_frame, clip.apex_frame)
-    assert view.facts["aus"] == str(clip.aus)
+    assert (view.row.onset_frame, view.row.apex_frame) == (clip.onset_frame, clip.apex_frame)
+    assert view.row.aus == str(clip.aus)
     assert view.method == "tvl1"  # found for the view, since the cache has no motion
     assert view.onset.shape == view.apex.shape == (64, 64, 3)
     assert view.flow.shape == (3, 64, 64)

@@ -129,7 +129,8 @@ class Scatter(nn.Module):
         means = (sums + (1 - held).clamp(min=0) * rows.mean(dim=1, keepdim=True)) / held.clamp(min=1)
         values = self.attention.restore(self.attention.squeeze(means).relu()).sigmoid()
         read = values[:, low] * (1 - share) + values[:, low + 1] * share
-        return (rows * read).view(batch, height, width, channels).permute(0, 3, 1, 2)
+        weighted: Tensor = (rows * read).view(batch, height, width, channels).permute(0, 3, 1, 2)
+        return weighted
 
 
 def measure_memory(side: int, channels: int, batch: int, plain: bool, device: torch.device) -> dict[str, Any]:

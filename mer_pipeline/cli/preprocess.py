@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mer_pipeline.choices import DEFAULT_SIZE, Method, Registration
 from mer_pipeline.cli.common import (
     Corrected,
     Dataset,
@@ -22,10 +23,7 @@ from mer_pipeline.cli.common import (
     say_warning,
 )
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.align import Registration
-from mer_pipeline.faces.crop import DEFAULT_SIZE
 from mer_pipeline.faces.detectors import choose_detector
-from mer_pipeline.stages.flow import Method
 
 if TYPE_CHECKING:
     from mer_pipeline.stages.preprocess import Summary

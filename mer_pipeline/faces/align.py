@@ -11,17 +11,16 @@ size is one scaling away.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.arrays import FloatImage, Image, Matrix
+from mer_pipeline.choices import REGISTRATIONS, Registration
 from mer_pipeline.faces.landmarks import EYES_UNIT_XY, Landmarks
 from mer_pipeline.faces.registration import CELLS, Template, similarity
-
-Registration = Literal["stable", "none"]
 
 # Registration works on a grid of this many pixels: one is about one pixel of a 640x480 recording of a face.
 _GRID = 224
@@ -152,8 +151,8 @@ def align(
     Raises:
         ValueError: No such registration.
     """
-    if registration not in get_args(Registration):
-        raise ValueError(f"registration must be one of {get_args(Registration)}, got {registration!r}")
+    if registration not in REGISTRATIONS:
+        raise ValueError(f"registration must be one of {REGISTRATIONS}, got {registration!r}")
     base = face_to_unit(landmarks)
     if registration == "none":
         return [AlignedFace(index, base) for index in sorted(frames)]

@@ -10,8 +10,6 @@ import numpy as np
 from mer_pipeline.arrays import Image
 from mer_pipeline.faces.align import AlignedFace, warp
 
-DEFAULT_SIZE = 224
-
 
 @dataclass(frozen=True)
 class CropPair:

@@ -100,19 +100,19 @@ class Landmarks:
 
         Corners, not lids or pupils: they stay where they are when a person blinks or looks aside.
         """
-        return self.eye_openings_xy[:, :2].mean(1)
+        return np.asarray(self.eye_openings_xy[:, :2].mean(1))
 
     @property
     def eye_openings_xy(self) -> npt.NDArray[np.float64]:
         """(2, 6, 2) the outlines of the eyes, the left one of the picture first; each begins with its two corners."""
         openings = _SCHEMES[self.scheme].eyes
         if openings:
-            return self.points_xy[np.array(openings)]
+            return np.asarray(self.points_xy[np.array(openings)])
         low, high = self.points_xy
         middle, side = (low + high) / 2, float((high - low).max())
         across, up = np.array([0.5 * _EYE_WIDTH, 0]), np.array([0, 0.3 * _EYE_WIDTH])
         outline = np.array([-across, across, -up - across / 2, -up + across / 2, up + across / 2, up - across / 2])
-        return middle + side * (EYES_UNIT_XY[:, None] - 0.5 + outline)
+        return np.asarray(middle + side * (EYES_UNIT_XY[:, None] - 0.5 + outline))
 
     @property
     def outline_xy(self) -> npt.NDArray[np.float64]:

@@ -13,11 +13,12 @@ from mer_pipeline.arrays import FloatImage, Image, Matrix
 from mer_pipeline.cache import Store, write_atomically
 from mer_pipeline.cache.clips import artefact_of, find_row
 from mer_pipeline.cache.manifest import ManifestRow
+from mer_pipeline.choices import Method
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.figures import panels, style
 from mer_pipeline.figures.panels import Panel
-from mer_pipeline.stages.flow import Method, motion
+from mer_pipeline.stages.flow import motion
 from mer_pipeline.video import open_footage
 
 _SIDE, _COLUMNS = 384, 4

@@ -11,7 +11,7 @@ from mer_pipeline.arrays import Pictures
 
 def to_grey(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Crops (F, size, size, 3) uint8 RGB -> (F, 1, size, size) uint8."""
-    return np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[None] for crop in crops]).astype(np.uint8)
+    return np.asarray(np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[None] for crop in crops]), np.uint8)
 
 
 def scale_flow(flow: Pictures) -> npt.NDArray[np.float32]:
@@ -31,4 +31,4 @@ def resized(pictures: Pictures, size: int) -> Pictures:
     planes = pictures.reshape(-1, *pictures.shape[-2:])
     planes = planes.astype(np.float32) if planes.dtype == np.float16 else planes
     changed = np.stack([cv2.resize(plane, (size, size), interpolation=method) for plane in planes])
-    return changed.astype(pictures.dtype).reshape(*pictures.shape[:2], size, size)
+    return np.asarray(changed.astype(pictures.dtype).reshape(*pictures.shape[:2], size, size))

@@ -21,11 +21,12 @@ from mer_pipeline.arrays import Image, Pictures
 from mer_pipeline.cache import Artefact, Store
 from mer_pipeline.cache.clips import artefact_of
 from mer_pipeline.cache.manifest import ManifestRow, rows_of
+from mer_pipeline.choices import Method
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.normalise import MEAN, STD, normalise
 from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
 from mer_pipeline.networks import View as ViewName
-from mer_pipeline.stages.flow import Method, motion
+from mer_pipeline.stages.flow import motion
 from mer_pipeline.stages.keyframes import KeyFrames
 
 
@@ -272,8 +273,9 @@ def has_view(table: pd.DataFrame, view: View, cache: Path) -> pd.Series[bool]:
     has = view.usable(table)
     if not has.any():
         raise MerError(f"no clips for a network that takes {view.words}", where=cache, fix=view.fix)
-    failed = _recorded(table) & (table["status"] != "ok")
-    return has | (failed & (view.name != "pair") & moved.any())
+    if view.name == "pair" or not moved.any():
+        return has
+    return has | (_recorded(table) & (table["status"] != "ok"))
 
 
 def read_pictures(cache: Path, rows: pd.DataFrame, view: View, size: int, frames: int) -> Pictures:

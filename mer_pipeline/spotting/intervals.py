@@ -121,7 +121,7 @@ class NoiseFloor:
     def update(self, scales: list[_Scale]) -> Matrix:
         """(scales, CELLS * CELLS) pixels, with a new stretch taken in."""
         self._seen = [*self._seen, np.array([scale.usual_px for scale in scales])][-self._kept :]
-        return np.maximum(np.median(self._seen, 0), _LEAST_USUAL_PX)
+        return np.asarray(np.maximum(np.median(self._seen, 0), _LEAST_USUAL_PX))
 
 
 def find_intervals(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float, usual: NoiseFloor) -> list[Candidate]:
@@ -197,7 +197,7 @@ def _peaks(scale: _Scale, trust: Matrix, usual_px: Matrix) -> list[int]:
     around = max(1, scale.lag // (2 * max(1, scale.lag // _STEPS)))
     window = np.ones((2 * around + 1, 1), np.uint8)
     highest = cv2.dilate(height[:, None], window, borderType=cv2.BORDER_REPLICATE)[:, 0]
-    return np.flatnonzero((height >= highest) & (height >= _STANDS_OUT)).tolist()
+    return [int(at) for at in np.flatnonzero((height >= highest) & (height >= _STANDS_OUT))]
 
 
 def stands_out(bend_px: Matrix, trust: Matrix, usual_px: Matrix) -> Matrix:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.arrays import Image
+from mer_pipeline.choices import Method
 from mer_pipeline.errors import MerError
 from mer_pipeline.video import read_image
 
-Method = Literal["none", "tvl1", "dis"]
-METHODS: tuple[Method, ...] = get_args(Method)
 FLOW_IMAGE_SIZE = 28  # as in STSTNet
 # The solvers invent motion in the outermost pixels, where a warp reads beyond the picture: mirrored pixels that are cut
 # off afterwards take it.
@@ -38,7 +37,7 @@ def motion(onset: Image, apex: Image, method: Method) -> npt.NDArray[np.float16]
     first, second = (_framed_grey(image) for image in (onset, apex))
     found = np.asarray(_SOLVERS[method]().calc(first, second, None), np.float32)
     flow = found[_FRAME_PX:-_FRAME_PX, _FRAME_PX:-_FRAME_PX].transpose(2, 0, 1)
-    return np.concatenate([flow, strain(flow)[None]]).astype(np.float16)
+    return np.asarray(np.concatenate([flow, strain(flow)[None]]), np.float16)
 
 
 def _framed_grey(image: Image) -> Image:
@@ -69,7 +68,7 @@ def strain(flow: Flow) -> npt.NDArray[np.float32]:
     u, v = np.asarray(flow[0], np.float32), np.asarray(flow[1], np.float32)
     (uy, ux), (vy, vx) = np.gradient(u), np.gradient(v)
     shear = (uy + vx) / 2
-    return np.sqrt(ux**2 + vy**2 + 2 * shear**2).astype(np.float32)
+    return np.asarray(np.sqrt(ux**2 + vy**2 + 2 * shear**2), np.float32)
 
 
 def flow_image(flow: Flow, size: int = FLOW_IMAGE_SIZE) -> Image:
@@ -97,7 +96,7 @@ def _stretch(channel: npt.NDArray[np.float32]) -> Image:
     low, high = float(channel.min()), float(channel.max())
     if high <= low:
         return np.zeros(channel.shape, np.uint8)
-    return np.rint((channel - low) / (high - low) * 255).astype(np.uint8)
+    return np.asarray(np.rint((channel - low) / (high - low) * 255), np.uint8)
 
 
 def _tvl1() -> Any:
@@ -143,4 +142,4 @@ def read_flow_image(path: Path) -> npt.NDArray[np.float16]:
             f"a flow image of {channels.shape[2]}x{channels.shape[1]}", where=path, fix="expected a square one"
         )
     flow = (channels[:2] - np.median(channels[:2], axis=(1, 2), keepdims=True)) / 128
-    return np.concatenate([flow, channels[2:] / 255]).astype(np.float16)
+    return np.asarray(np.concatenate([flow, channels[2:] / 255]), np.float16)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast, get_args
+from typing import cast
 
 from mer_pipeline.cache.chain import Chain
+from mer_pipeline.choices import DEFAULT_SIZE, METHODS, REGISTRATIONS, Method, Registration
 from mer_pipeline.datasets.clip import Kind
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.align import Registration
-from mer_pipeline.faces.crop import DEFAULT_SIZE
 from mer_pipeline.faces.detectors import Detector, choose_detector
-from mer_pipeline.stages.flow import METHODS, Method
 
 # Of every stage, in their order: a new number makes a stage, and all after it, compute anew.
 VERSIONS: Mapping[str, int] = {"keyframes": 3, "detect": 2, "align": 3, "crop": 2, "motion": 1}
@@ -42,7 +40,7 @@ class Parameters:
         if self.frames != 0 and not 2 <= self.frames <= 256:
             raise MerError(f"{self.frames} frames are outside 2..256", fix="0 takes onset and apex alone")
         for name, value, known in (
-            ("registration", self.registration, get_args(Registration)),
+            ("registration", self.registration, REGISTRATIONS),
             ("motion", self.motion, METHODS),
         ):
             if value not in known:

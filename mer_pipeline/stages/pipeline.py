@@ -13,13 +13,14 @@ import numpy as np
 from mer_pipeline.arrays import Image
 from mer_pipeline.cache import Artefact, Store, key_of
 from mer_pipeline.cache.manifest import ManifestRow
+from mer_pipeline.choices import Method
 from mer_pipeline.datasets import Clip
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.align import AlignedFace, align
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.follow import Followed, follow, having, spans
 from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
-from mer_pipeline.stages.flow import Method, motion, read_flow_image
+from mer_pipeline.stages.flow import motion, read_flow_image
 from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes
 from mer_pipeline.stages.outcome import ClipOutcome
 from mer_pipeline.stages.parameters import VERSIONS, Parameters

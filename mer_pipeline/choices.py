@@ -1,0 +1,11 @@
+"""What a user may choose between; a command names these before anything is loaded that does them."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Registration = Literal["stable", "none"]  # of the head's drift since the onset
+REGISTRATIONS: tuple[Registration, ...] = get_args(Registration)
+Method = Literal["none", "tvl1", "dis"]  # of optical flow
+METHODS: tuple[Method, ...] = get_args(Method)
+DEFAULT_SIZE = 224  # side of a crop in pixels

@@ -65,7 +65,7 @@ class Predictor(Classifier):
 
     def __call__(
         self,
-        clip: Path,
+        clip: str | Path,
         *,
         onset_frame: int | None = None,
         apex_frame: int | None = None,
@@ -89,6 +89,7 @@ class Predictor(Classifier):
         Raises:
             MerError: The clip is unreadable, too short or has no face, or the given frames make no sense.
         """
+        clip = Path(clip)
         footage = open_footage(clip)
         rate, given = fps or footage.fps, onset_frame is not None or apex_frame is not None
         job = _Job(self, footage, rate, footage.times_s if fps is None else None, on_expression)

@@ -35,7 +35,7 @@ _CODECS = ("h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1", "ffv1")
 
 
 def examine() -> list[dict[str, str]]:
-    """Every check as what was looked at, what was found, and what to do where something is missing."""
+    """Run every check: what was checked (`what`), what was found (`found`), and how to get what is missing (`fix`)."""
     checks = [_check("mer", __version__), _check("Python", platform.python_version())]
     checks += [_check(name, importlib.metadata.version(name)) for name in _PACKAGES]
     checks += [_opencv(), _device()]

@@ -79,7 +79,8 @@ class Predictor(Classifier):
 
         Args:
             clip: A video file or a folder of frames.
-            onset_frame, apex_frame: 0-based indices; spotted where None.
+            onset_frame: 0-based index; spotted where None.
+            apex_frame: 0-based index; spotted where None.
             fps: Overrides what the medium says.
             every: Spot every expression, not the strongest alone; None does so in clips longer than `LONG_S`.
             macro: Classify macro-expressions as well.

@@ -2,7 +2,7 @@
 VENV := .venv
 MER := $(VENV)/bin/mer
 
-.PHONY: demo test setup clean
+.PHONY: demo test docs setup clean
 
 demo: setup
 	$(MER) demo
@@ -14,6 +14,10 @@ test: setup
 	$(VENV)/bin/lint-imports
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile
 
+# The site, in site/index.html; needs no network.
+docs: setup
+	$(VENV)/bin/mkdocs build --strict
+
 # Installs only when what is wanted has changed since the last time.
 setup: $(VENV)/.installed
 
@@ -22,4 +26,4 @@ $(VENV)/.installed: pyproject.toml constraints.txt scripts/setup.sh
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site

@@ -107,7 +107,7 @@ def _predict(
         for done, planted in enumerate(truth.to_dict("records"), 1):
             found = predictor(sources[planted["clip_id"]], fps=planted["fps"]).expressions
             if not found:
-                raise MerError("no expression was found", where=planted["clip_id"], fix="report it with mer doctor's output")
+                raise MerError("no expression was found", where=planted["clip_id"], fix="report this fault")
             rows.append(
                 DemoRow(
                     clip=planted["clip"],

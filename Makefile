@@ -1,11 +1,12 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 VENV := .venv
 MER := $(VENV)/bin/mer
+DEMO := # options of `mer demo`, such as --json
 
 .PHONY: demo test docs setup clean
 
 demo: setup
-	$(MER) demo
+	$(MER) demo $(DEMO)
 
 test: setup
 	$(VENV)/bin/ruff check .

@@ -4,8 +4,12 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
+import pandas as pd
 import torch
+
+from mer_pipeline.datasets.corrections import Corrections
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
 
@@ -22,6 +26,23 @@ def test_the_page_has_five_recipes():
     assert re.findall(r"^## A (?:face )?(\w+) \(", PAGE, re.MULTILINE) == [
         "dataset", "network", "command", "detector", "protocol",
     ]  # fmt: skip
+
+
+def test_a_dataset(tmp_path):
+    reader = recipe("mer_pipeline/datasets/mylab.py").READER
+    pd.DataFrame(
+        {
+            **{"Participant": ["s01"], "Clip": ["c01"], "Emotion": ["happiness"]},
+            **{"Onset": [1], "Apex": [2], "Offset": [3], "AU": ["12"]},
+        }
+    ).to_excel(tmp_path / "mylab-annotations.xlsx", index=False)
+    frames = tmp_path / "frames" / "s01" / "c01"
+    frames.mkdir(parents=True)
+    for number in (1, 2, 3):
+        cv2.imwrite(str(frames / f"{number:04d}.png"), np.zeros((8, 8, 3), np.uint8))
+    assert reader.recognise(tmp_path)
+    found = reader.read(tmp_path, Corrections())
+    assert [(clip.clip_id, clip.emotion, clip.fault) for clip in found.clips] == [("mylab/s01/c01", "happiness", None)]
 
 
 def test_a_network():

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mer_pipeline.inference.predictor import Predictor
     from mer_pipeline.inference.result import ClipResult, Expression, write_csv
     from mer_pipeline.inputs.clip_set import ClipSet, load_clips
+    from mer_pipeline.recipe import Recipe, load_recipe
     from mer_pipeline.reports.page import write_report
     from mer_pipeline.runs.run import Run
     from mer_pipeline.spotting.video import Spotting
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from mer_pipeline.stages.preprocess import preprocess
     from mer_pipeline.synth.dataset import synthesise
     from mer_pipeline.synth.options import Options
-    from mer_pipeline.training.recipe import Recipe, load_recipe
     from mer_pipeline.training.train import Plan, train
 
 # Name of the door -> module that holds it, and its name there where that is another.
@@ -54,13 +54,13 @@ _ROOMS = {
     "Plan": "training.train",
     "PredictionFiles": "figures.prediction_files",
     "Predictor": "inference.predictor",
-    "Recipe": "training.recipe",
+    "Recipe": "recipe",
     "Run": "runs.run",
     "Spotting": "spotting.video",
     "compare": "evaluation.compare",
     "export": "inference.export",
     "load_clips": "inputs.clip_set",
-    "load_recipe": "training.recipe",
+    "load_recipe": "recipe",
     "preprocess": "stages.preprocess",
     "read_dataset": "datasets",
     "spot": "spotting.video:spot_video",

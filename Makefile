@@ -1,11 +1,12 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 VENV := .venv
 MER := $(VENV)/bin/mer
+DEMO := # options of `mer demo`, such as --json
 
-.PHONY: demo test setup clean
+.PHONY: demo test docs setup clean
 
 demo: setup
-	$(MER) demo
+	$(MER) demo $(DEMO)
 
 test: setup
 	$(VENV)/bin/ruff check .
@@ -13,6 +14,10 @@ test: setup
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile
+
+# The site, in site/index.html; needs no network.
+docs: setup
+	$(VENV)/bin/mkdocs build --strict
 
 # Installs only when what is wanted has changed since the last time.
 setup: $(VENV)/.installed
@@ -22,4 +27,4 @@ $(VENV)/.installed: pyproject.toml constraints.txt scripts/setup.sh
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site

@@ -8,23 +8,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mer_pipeline.datasets import read_dataset
-from mer_pipeline.inference import Predictor
-from mer_pipeline.stages.preprocess import Parameters, preprocess
-from mer_pipeline.synth import synthesise
-from mer_pipeline.training import load_clips, load_recipe, train
+import mer_pipeline as mer
 
 
 def main(folder: Path, epochs: int = 10) -> None:
     """Run everything below a new folder."""
-    raw = synthesise(folder / "raw", subjects=3, clips=5)
-    annotations = read_dataset(raw)
-    preprocess(annotations, folder / "cache", Parameters(size=64))
-    clips = load_clips(folder / "cache")
+    raw = mer.synthesise(folder / "raw", subjects=3, clips=5)
+    annotations = mer.read_dataset(raw)
+    mer.preprocess(annotations, folder / "cache", mer.Parameters(size=64))
+    clips = mer.load_clips(folder / "cache")
     print(f"{len(clips.clip_ids)} clips, {clips.class_counts}")
-    summary = train(clips, load_recipe("facesleuth-tiny", {"epochs": epochs}), folder / "run")
+    summary = mer.train(clips, mer.load_recipe("facesleuth-tiny", {"epochs": epochs}), folder / "run")
     print(f"UF1 {summary['uf1']:.2f} (last epoch), {summary['oracle']['uf1']:.2f} ({summary['oracle']['note']})")
-    with Predictor(folder / "run") as predictor:
+    with mer.Predictor(folder / "run") as predictor:
         result = predictor(annotations.clips[0].source, fps=200)
     for expression in result.expressions:
         print(expression.onset_frame, expression.apex_frame, expression.emotion)

@@ -8,24 +8,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mer_pipeline.errors import MerError
-from mer_pipeline.figures.prediction_files import PredictionFiles
-from mer_pipeline.inference import ClipResult, Predictor, write_csv
+import mer_pipeline as mer
 
 
 def main(videos: Path, run: Path, out: Path) -> None:
     """Predict; what cannot be read has its reason in the table."""
     clips = sorted(path for path in videos.iterdir() if not path.name.startswith("."))
-    pictures, results = PredictionFiles(None, out / "expression.png", len(clips)), []
-    with Predictor(run) as predictor:
+    pictures, results = mer.PredictionFiles(None, out / "expression.png", len(clips)), []
+    with mer.Predictor(run) as predictor:
         for clip in clips:
             try:
                 result = predictor(clip, on_expression=pictures.on_expression)
-            except MerError as error:
-                result = ClipResult(str(clip), error=str(error))
+            except mer.MerError as error:
+                result = mer.ClipResult(str(clip), error=str(error))
             results.append(result)
             print(clip.name, [found.emotion for found in result.expressions] or result.error)
-    write_csv(out / "expressions.csv", results)
+    mer.write_csv(out / "expressions.csv", results)
 
 
 if __name__ == "__main__":

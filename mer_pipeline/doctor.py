@@ -9,8 +9,8 @@ import platform
 import av
 import torch
 
-import mer_pipeline
 from mer_pipeline.device import choose_device, hardware
+from mer_pipeline.version import __version__
 
 _PACKAGES = (
     "torch",
@@ -35,8 +35,8 @@ _CODECS = ("h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1", "ffv1")
 
 
 def examine() -> list[dict[str, str]]:
-    """Every check as what was looked at, what was found, and what to do where something is missing."""
-    checks = [_check("mer", mer_pipeline.__version__), _check("Python", platform.python_version())]
+    """Run every check: what was checked (`what`), what was found (`found`), and how to get what is missing (`fix`)."""
+    checks = [_check("mer", __version__), _check("Python", platform.python_version())]
     checks += [_check(name, importlib.metadata.version(name)) for name in _PACKAGES]
     checks += [_opencv(), _device()]
     missing = [codec for codec in _CODECS if codec not in av.codecs_available]

@@ -1,4 +1,4 @@
-"""How long work reports where it is: a callable that the library calls and the command line draws."""
+"""Progress of long work: a callable that the library calls and the command line draws."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told after every step of a task; must not raise."""
+    """A callable that is called after every step of a task; it must not raise."""
 
     def __call__(self, task: str, done: int, total: int, detail: str = "") -> None:
         """Report that `done` of `total` steps of `task` are finished; `detail` says what the last step was."""

@@ -1,4 +1,4 @@
-"""The main job on built-in data: synth, preprocess, train, predict, report; what `mer demo` runs."""
+"""The whole chain on synthetic data: synth, preprocess, train, predict, report; what `mer demo` runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MODEL = "facesleuth-tiny"
 
 @dataclass(frozen=True)
 class DemoRow:
-    """One clip of the held-out subject: what was planted and what was found without any annotation."""
+    """One clip of the held-out subject: what was planted, and what was found without annotation. Frames are 0-based."""
 
     clip: str
     planted_emotion: str
@@ -39,15 +39,15 @@ class DemoRow:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo did.
+    """The result of the demo.
 
     Attributes:
-        training: The summary that `mer train --json` prints.
+        training: The summary of the training, as `mer train --json` prints it.
         class_counts: Clips a class.
         held_out: The subject whose clips were predicted, by a network that never saw it.
         example: A clip to try next.
-        rows: One a clip of that subject.
-        report: The page of the run.
+        rows: One row a clip of that subject.
+        report: The HTML report of the run.
     """
 
     training: dict[str, Any]
@@ -63,7 +63,12 @@ class DemoResult:
 
 
 def run_demo(run: Path, *, device: str = "cpu", progress: Progress = silent) -> DemoResult:
-    """Run the chain; the data go to `<run>-data`, and what an earlier call finished is not done again.
+    """Run the chain; what an earlier call finished is not done again.
+
+    Args:
+        run: The run folder; the synthetic data are written beside it, to `<run>-data`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        progress: Called after every step.
 
     Raises:
         MerError: A folder cannot be written, or holds something else.
@@ -89,7 +94,7 @@ def run_demo(run: Path, *, device: str = "cpu", progress: Progress = silent) -> 
         held_out=f"{held_out['dataset'].iloc[0]}/{held_out['subject'].iloc[0]}",
         example=sources[held_out["clip_id"].iloc[0]],
         rows=rows,
-        # The face is a public-domain portrait: here nobody's data are shown.
+        # The face is a public-domain portrait: no personal data are shown.
         report=write_report(run, with_faces=True, cache=cache),
     )
 
@@ -102,7 +107,7 @@ def _predict(
         for done, planted in enumerate(truth.to_dict("records"), 1):
             found = predictor(sources[planted["clip_id"]], fps=planted["fps"]).expressions
             if not found:
-                raise MerError("no expression was found", where=planted["clip_id"], fix="report this")
+                raise MerError("no expression was found", where=planted["clip_id"], fix="report this fault")
             rows.append(
                 DemoRow(
                     clip=planted["clip"],

@@ -278,7 +278,8 @@ def serve(
 
     Args:
         make_predictor: Loads the network and what finds faces.
-        host, port: Where to listen; port 0 takes a free one.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
         most_mib: Larger uploads are refused.
         keep: A folder for what is uploaded; None deletes it when it is done.
         on_ready: Called with the address.

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-import mer_pipeline
 from mer_pipeline.errors import MerError
+from mer_pipeline.version import __version__
 
 # Threads that wait shall sleep: where other work runs on the same cores, spinning ones starve each other (a training
 # step on two busy cores: 0.74 s spinning, 0.49 s asleep). OpenMP reads this when torch is first imported.
@@ -71,7 +71,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mer {mer_pipeline.__version__}")
+        typer.echo(f"mer {__version__}")
         raise typer.Exit
 
 

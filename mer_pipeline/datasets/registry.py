@@ -22,7 +22,7 @@ _PUBLISHED: tuple[Reader, ...] = (
 READERS = (*_PUBLISHED, own_clips.OwnReader(taken=frozenset(reader.name for reader in _PUBLISHED)))
 
 
-def read_dataset(raw: Path, dataset: str = "auto", corrections: bool | Path = True) -> Annotations:
+def read_dataset(raw: str | Path, dataset: str = "auto", corrections: bool | str | Path = True) -> Annotations:
     """Read the annotations of a raw dataset; no frame is decoded.
 
     Args:
@@ -33,6 +33,7 @@ def read_dataset(raw: Path, dataset: str = "auto", corrections: bool | Path = Tr
     Raises:
         MerError: The folder is absent, empty or unknown, or its sheet cannot be read.
     """
+    raw = Path(raw)
     if not raw.is_dir():
         what = "a file, not a folder" if raw.exists() else "no such folder"
         what = "a symbolic link that leads nowhere or round in a circle" if raw.is_symlink() else what
@@ -46,7 +47,7 @@ def read_dataset(raw: Path, dataset: str = "auto", corrections: bool | Path = Tr
     reader = _named(dataset) if dataset != "auto" else _recognised(raw)
     known = Corrections()
     if corrections is not False:
-        known = load_corrections(reader.name, corrections if isinstance(corrections, Path) else None)
+        known = load_corrections(reader.name, None if corrections is True else Path(corrections))
     return reader.read(raw, known)
 
 

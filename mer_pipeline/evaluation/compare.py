@@ -39,7 +39,7 @@ class Judged:
     guesses: dict[int, dict[str, str]]
 
 
-def compare(runs: Sequence[Path], names: Sequence[str] = ()) -> dict[str, Any]:
+def compare(runs: Sequence[str | Path], names: Sequence[str] = ()) -> dict[str, Any]:
     """Compare the first run with each of the others.
 
     Args:
@@ -65,12 +65,13 @@ def compare(runs: Sequence[Path], names: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def read_run(run: Path) -> Judged:
+def read_run(run: str | Path) -> Judged:
     """Read a finished run, with one seed or several.
 
     Raises:
         MerError: It is not finished, or damaged.
     """
+    run = Path(run)
     if not (run / "metrics.json").is_file():
         known = (run / "run.json").is_file()
         raise MerError(

@@ -61,7 +61,8 @@ def intervals(
     how far the score would move with other subjects of the same kind; it does not cover other seeds or trainings.
 
     Args:
-        truth, predicted: Class names of every clip.
+        truth: Class name of every clip.
+        predicted: The class that every clip was given.
         groups: Whose clip it is.
         classes: Class names.
         resamples: How often subjects are drawn.

@@ -114,7 +114,8 @@ def fixed(path: Path, clip_ids: Sequence[str], groups: Sequence[str]) -> Fold:
     Args:
         path: A .csv file with the columns `split` (`train` or `test`) and `clip` (`dataset/subject/clip`) or `subject`
             (`dataset/subject`). Clips that it does not name take no part.
-        clip_ids, groups: Of every clip.
+        clip_ids: `dataset/subject/clip` of every clip.
+        groups: `dataset/subject` of every clip.
 
     Raises:
         MerError: The table is unreadable, names something that is not there, or leaves a side empty.
@@ -161,7 +162,8 @@ def guard(folds: Iterable[Fold], clip_ids: Sequence[str], groups: Sequence[str],
 
     Args:
         folds: What is going to be trained.
-        clip_ids, groups: Of every clip.
+        clip_ids: `dataset/subject/clip` of every clip.
+        groups: `dataset/subject` of every clip.
         images: (n, F, ...) what the network looks at; one with equal content is the same picture whatever its clip is
             called, except an even one, as flow is where nothing moved.
 

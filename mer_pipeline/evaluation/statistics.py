@@ -51,7 +51,8 @@ def paired_bootstrap(
 
     Args:
         truth: Class of every clip.
-        first, second: What a system says of every clip, once for each of its seeds; scores are means over seeds.
+        first: What a system says of every clip, once for each of its seeds; scores are means over seeds.
+        second: The same of the other system.
         groups: Whose clip it is.
         classes: Names.
         resamples: How often subjects are drawn.

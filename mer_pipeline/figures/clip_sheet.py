@@ -54,7 +54,7 @@ class ClipView:
     method: Method
 
 
-def write_contact_sheet(cache: Path, clip_id: str, path: Path) -> None:
+def write_contact_sheet(cache: str | Path, clip_id: str, path: str | Path) -> None:
     """Draw a clip of a cache; the file has mode 0600, since it shows a face.
 
     The recorded frame with the face's box, its landmarks and the outline of the crop; onset, apex and their difference;
@@ -69,9 +69,10 @@ def write_contact_sheet(cache: Path, clip_id: str, path: Path) -> None:
         MerError: No such clip, or it cannot be read, or the file's name does not end in .png.
         WriteError: The file cannot be written.
     """
+    path = Path(path)
     if path.suffix.lower() != ".png":
         raise MerError("a contact sheet is a PNG file", where=path, fix="give a name that ends in .png")
-    write_atomically(path, style.png(draw_clip(view_clip(cache, clip_id))))
+    write_atomically(path, style.png(draw_clip(view_clip(Path(cache), clip_id))))
 
 
 def view_clip(cache: Path, clip_id: str) -> ClipView:

@@ -19,7 +19,7 @@ class PredictionFiles:
         written: The files so far.
     """
 
-    def __init__(self, overlay: Path | None, image: Path | None, clips: int) -> None:
+    def __init__(self, overlay: str | Path | None, image: str | Path | None, clips: int) -> None:
         """Check the names.
 
         Args:
@@ -30,6 +30,7 @@ class PredictionFiles:
         Raises:
             MerError: A name has another ending.
         """
+        overlay, image = (None if name is None else Path(name) for name in (overlay, image))
         for path, suffix in ((overlay, ".mp4"), (image, ".png")):
             if path is not None and path.suffix.lower() != suffix:
                 raise MerError(f"the name must end in {suffix}", where=path, fix=f"try {path.with_suffix(suffix)}")

@@ -60,7 +60,7 @@ class Classifier:
 
     def __init__(
         self,
-        model: Path | None = None,
+        model: str | Path | None = None,
         device: str = "auto",
         *,
         aus: str = "predicted",
@@ -81,7 +81,7 @@ class Classifier:
             MerError: It cannot be used, the device or the face detector is not available, or it takes no Action Units
                 and is given some.
         """
-        self.model = load_model(model, device, detector)
+        self.model = load_model(None if model is None else Path(model), device, detector)
         self.card = self.model.card
         self._aus_source, self._aus = _read_aus(aus, self.model)
         self._confidence = confidence

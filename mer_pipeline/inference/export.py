@@ -52,7 +52,7 @@ class Exported:
     difference: float
 
 
-def export(model: Path, out: Path, cache: Path | None = None) -> Exported:
+def export(model: str | Path, out: str | Path, cache: str | Path | None = None) -> Exported:
     """Write a trained network as an ONNX file and compare it with torch.
 
     Args:
@@ -65,6 +65,7 @@ def export(model: Path, out: Path, cache: Path | None = None) -> Exported:
         WriteError: The file cannot be written.
     """
     needed("onnx"), needed("onnxruntime")
+    model, out, cache = Path(model), Path(out), None if cache is None else Path(cache)
     state, card = load_network(model)
     network = Model(rebuild(state, card, model), card, torch.device("cpu"), model)
     batches, compared = _batches(network, cache)

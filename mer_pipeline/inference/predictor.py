@@ -65,7 +65,7 @@ class Predictor(Classifier):
 
     def __call__(
         self,
-        clip: Path,
+        clip: str | Path,
         *,
         onset_frame: int | None = None,
         apex_frame: int | None = None,
@@ -79,7 +79,8 @@ class Predictor(Classifier):
 
         Args:
             clip: A video file or a folder of frames.
-            onset_frame, apex_frame: 0-based indices; spotted where None.
+            onset_frame: 0-based index; spotted where None.
+            apex_frame: 0-based index; spotted where None.
             fps: Overrides what the medium says.
             every: Spot every expression, not the strongest alone; None does so in clips longer than `LONG_S`.
             macro: Classify macro-expressions as well.
@@ -89,6 +90,7 @@ class Predictor(Classifier):
         Raises:
             MerError: The clip is unreadable, too short or has no face, or the given frames make no sense.
         """
+        clip = Path(clip)
         footage = open_footage(clip)
         rate, given = fps or footage.fps, onset_frame is not None or apex_frame is not None
         job = _Job(self, footage, rate, footage.times_s if fps is None else None, on_expression)

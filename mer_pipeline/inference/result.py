@@ -114,7 +114,7 @@ _EXPRESSION = (
 )  # fmt: skip
 
 
-def write_csv(path: Path, results: Sequence[ClipResult]) -> None:
+def write_csv(path: str | Path, results: Sequence[ClipResult]) -> None:
     """One row an expression; a clip without any, or that failed, has one row that says so.
 
     Columns: the clip, the expression, `probability` of the emotion, `p_<class>`, `au_<number>`, `aus_source`,
@@ -135,7 +135,7 @@ def write_csv(path: Path, results: Sequence[ClipResult]) -> None:
         rows = [_row(found) for found in result.expressions]
         rows += [{name: getattr(found, name, None) for name in _EXPRESSION} for found in result.unclassified]
         table.writerows({**shared, **row} for row in rows or [{}])
-    write_atomically(path, buffer.getvalue().encode())
+    write_atomically(Path(path), buffer.getvalue().encode())
 
 
 def _row(found: Expression) -> dict[str, Any]:

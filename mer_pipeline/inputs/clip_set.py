@@ -103,7 +103,7 @@ class ClipSet:
 
 
 def load_clips(
-    cache: Path, labels: str | None = None, view: ViewName = "pair", *, size: int = 0, frames: int = 8
+    cache: str | Path, labels: str | None = None, view: ViewName = "pair", *, size: int = 0, frames: int = 8
 ) -> ClipSet:
     """Read every usable clip of a cache.
 
@@ -117,6 +117,7 @@ def load_clips(
     Raises:
         MerError: Nothing usable, clips of several chains, or a crop that is absent or damaged.
     """
+    cache = Path(cache)
     everything, shown = read_manifests(cache), VIEWS[view]
     has = has_view(everything, shown, cache)
     table, others = everything[has], everything[~has]

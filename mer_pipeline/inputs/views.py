@@ -174,7 +174,8 @@ class View(abc.ABC):
 
         Args:
             pictures: As `array` makes them.
-            mean, std: Normalisation of RGB in 0..1.
+            mean: What is subtracted from RGB in 0..1.
+            std: What it is divided by then.
         """
         del mean, std
         return pictures.float()

@@ -190,7 +190,7 @@ class OrientationAttention(MapSource):
 
 
 def _full_precision(device_type: str) -> AbstractContextManager[object]:
-    """No autocast: means of thousands of pixels need more than bfloat16. (Torch has none to switch off on `meta`.)"""
+    """No autocast: means of thousands of pixels need more than bfloat16; on `meta` torch has none to switch off."""
     return nullcontext() if device_type == "meta" else torch.autocast(device_type, enabled=False)
 
 

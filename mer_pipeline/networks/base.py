@@ -132,7 +132,8 @@ class Network(nn.Module):
 
         Args:
             motion: (B, channels, h, w), from which they are estimated.
-            aus, aus_known: See `ActionUnitInput`.
+            aus: See `ActionUnitInput`.
+            aus_known: See `ActionUnitInput`.
         """
         if self.action_units is None:
             return None, None

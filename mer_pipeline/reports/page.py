@@ -7,7 +7,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-import mer_pipeline
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.cached import CachedClips
@@ -15,9 +14,12 @@ from mer_pipeline.reports import sections
 from mer_pipeline.reports.examples import Example, description, explained, explanations, wrongly_answered
 from mer_pipeline.runs.ablation import FILE, read_ablation
 from mer_pipeline.runs.run import Run, read_run
+from mer_pipeline.version import __version__
 
 
-def write_report(folder: Path, out: Path | None = None, *, with_faces: bool = False, cache: Path | None = None) -> Path:
+def write_report(
+    folder: str | Path, out: str | Path | None = None, *, with_faces: bool = False, cache: str | Path | None = None
+) -> Path:
     """Write the page, with mode 0600.
 
     Args:
@@ -33,7 +35,8 @@ def write_report(folder: Path, out: Path | None = None, *, with_faces: bool = Fa
         MerError: The run is not finished or damaged, or the cache that was given does not hold its clips.
         WriteError: The file cannot be written.
     """
-    page = out or folder / "report.html"
+    folder, cache = Path(folder), None if cache is None else Path(cache)
+    page = folder / "report.html" if out is None else Path(out)
     if page.suffix.lower() not in (".html", ".htm"):
         raise MerError("a report is an HTML file", where=page, fix="give a name that ends in .html")
     if (folder / FILE).is_file():
@@ -50,9 +53,7 @@ def write_report(folder: Path, out: Path | None = None, *, with_faces: bool = Fa
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template(name).render(
-        **context, with_faces=with_faces, folder=folder, version=mer_pipeline.__version__
-    )
+    text = environment.get_template(name).render(**context, with_faces=with_faces, folder=folder, version=__version__)
     write_atomically(page, text.encode())
     return page
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import torch
 
-import mer_pipeline
+from mer_pipeline.version import __version__
 
 
 def versions() -> dict[str, str]:
     """Of mer, torch and Python, and the commit where there is one."""
-    found = {"mer": mer_pipeline.__version__, "torch": torch.__version__, "python": platform.python_version()}
+    found = {"mer": __version__, "torch": torch.__version__, "python": platform.python_version()}
     commit = _commit()
     return {**found, "commit": commit} if commit else found
 
 
 def _commit() -> str | None:
     """The commit of a source checkout, with `+changes` where files differ from it; None where there is no checkout."""
-    root = Path(mer_pipeline.__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
     try:

@@ -64,7 +64,8 @@ def spot(
     Args:
         tracks: The motion of the skin.
         fps: Frames a second.
-        onset_frame, apex_frame: Known frames, which are kept.
+        onset_frame: A known onset, which is kept.
+        apex_frame: A known apex, which is kept.
 
     Returns:
         None where no stretch of two frames shows a face.

@@ -184,7 +184,8 @@ def track(frames: Iterable[tuple[int, Image]], start: int, stop: int, fps: float
 
     Args:
         frames: (index, (H, W, 3) RGB) in order.
-        start, stop: What the result covers.
+        start: First frame that the result covers.
+        stop: The frame after the last.
         fps: Frames a second.
         look: Finds a face in a frame.
     """

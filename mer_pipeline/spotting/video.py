@@ -225,7 +225,7 @@ class _Course:
 
 
 def spot_video(
-    video: Path,
+    video: str | Path,
     *,
     fps: float | None = None,
     progress: Progress = silent,
@@ -244,6 +244,7 @@ def spot_video(
     Raises:
         MerError: The video is unreadable, or a frame folder whose rate is not given.
     """
+    video = Path(video)
     footage, counts = open_footage(video), DetectionCounts()
     rate = fps or footage.fps
     if rate is None:

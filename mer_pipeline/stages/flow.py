@@ -27,7 +27,8 @@ def motion(onset: Image, apex: Image, method: Method) -> npt.NDArray[np.float16]
     """Optical flow from onset to apex and its strain.
 
     Args:
-        onset, apex: (size, size, 3) uint8 RGB crops of one clip.
+        onset: (size, size, 3) uint8 RGB crop.
+        apex: (size, size, 3) uint8 RGB crop of the same clip.
         method: `tvl1` (Zach, Pock and Bischof, DAGM 2007) or `dis` (Kroeger et al., ECCV 2016).
 
     Returns:

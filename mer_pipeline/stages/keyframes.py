@@ -73,7 +73,9 @@ def find_keyframes(
     Args:
         footage: The clip.
         face_mesh: Gives the face finder; called only where something must be spotted.
-        onset_frame, apex_frame, offset_frame: What is annotated.
+        onset_frame: The annotated onset, if any.
+        apex_frame: The annotated apex, if any.
+        offset_frame: The annotated offset, if any.
         fps: Frames a second, where the footage does not say.
         looked: Counts the frames in which a face was looked for.
 

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mer_pipeline
 from mer_pipeline.cache import Store, private_folder, write_atomically
 from mer_pipeline.cache.manifest import write_manifest
 from mer_pipeline.datasets import Annotations, Clip
@@ -26,6 +25,7 @@ from mer_pipeline.stages.outcome import ClipOutcome
 from mer_pipeline.stages.parameters import Parameters
 from mer_pipeline.stages.pipeline import Pipeline
 from mer_pipeline.stages.workers import run_clips
+from mer_pipeline.version import __version__
 
 __all__ = ["Parameters", "Summary", "preprocess"]
 
@@ -85,11 +85,11 @@ class Summary:
 
 def preprocess(
     annotations: Annotations,
-    cache: Path,
+    cache: str | Path,
     parameters: Parameters | None = None,
     *,
     jobs: int = 1,
-    flow_images: Path | None = None,
+    flow_images: str | Path | None = None,
     progress: Progress = silent,
 ) -> Summary:
     """Run the stages over every clip of a dataset; a clip that fails is listed and stops no other.
@@ -107,7 +107,7 @@ def preprocess(
         MerError: A worker process was ended from outside.
         ValueError: Flow images without motion.
     """
-    started = time.monotonic()
+    started, cache = time.monotonic(), Path(cache)
     parameters = parameters or Parameters()
     if flow_images is not None and parameters.motion == "none":
         raise ValueError("flow images need a method of motion")
@@ -132,7 +132,7 @@ def preprocess(
     write_manifest(folder / "manifest.parquet", rows)
     write_atomically(folder / "dataset.json", json.dumps(_facts(annotations, parameters), indent=2).encode())
     if flow_images is not None:
-        summary.flow_images = export_flow_images(rows, store, flow_images)
+        summary.flow_images = export_flow_images(rows, store, Path(flow_images))
     summary.seconds = round(time.monotonic() - started, 3)
     return summary
 
@@ -181,7 +181,7 @@ def _facts(annotations: Annotations, parameters: Parameters) -> dict[str, Any]:
         "stages": chain.pop("stages"),
         "parameters": chain,
         "versions": {
-            "mer": mer_pipeline.__version__,
+            "mer": __version__,
             "python": platform.python_version(),
             "mediapipe": importlib.metadata.version("mediapipe"),
             "opencv": importlib.metadata.version("opencv-contrib-python"),

@@ -37,13 +37,13 @@ _FOR_SUBJECT, _FOR_EMOTIONS, _FOR_CLIP, _FOR_NOISE = 1, 2, 3, 4
 
 
 def synthesise(
-    out: Path,
+    out: str | Path,
     *,
     layout: str = "casme2",
     subjects: int = 6,
     clips: int = 8,
     seed: int = 0,
-    face: Path | None = None,
+    face: str | Path | None = None,
     options: Options = _DEFAULTS,
     progress: Progress = silent,
 ) -> Path:
@@ -70,7 +70,7 @@ def synthesise(
     chosen = None if layout == LONG else layout_named(layout)
     _check(chosen, subjects, clips, seed, options)
     with _written_whole(out):
-        portraits = load_portraits(face)
+        portraits = load_portraits(None if face is None else Path(face))
         if chosen is None:
             write_long(
                 out, TRUTH, portraits,

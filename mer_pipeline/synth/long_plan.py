@@ -100,7 +100,8 @@ def draw_long(options: Options, fps: float, seconds: float, expressions: int, se
 
     Args:
         options: Strength of the motion, and what disturbs it.
-        fps, seconds: Rate and length of the video.
+        fps: Frames a second.
+        seconds: Length of the video.
         expressions: How many micro- and macro-expressions; every third is a macro-expression.
         seed: What all randomness is drawn from.
 

@@ -79,7 +79,8 @@ def train_network(
 
     Args:
         clips: All clips.
-        train, test: Row numbers; `test` may be empty.
+        train: Row numbers of the training clips.
+        test: Row numbers of the test clips; may be empty.
         recipe: How.
         seed: Of weights, order and augmentation.
         device: Where.

@@ -69,7 +69,7 @@ class Plan:
 def train(
     clips: ClipSet,
     recipe: Recipe,
-    run: Path,
+    run: str | Path,
     plan: Plan = Plan(),
     *,
     device: str = "auto",
@@ -94,7 +94,7 @@ def train(
         MerError: The run folder belongs to another run, the device is absent, the clips cannot be split, or something
             of a test clip would be trained on.
     """
-    chosen = choose_device(device)
+    run, chosen = Path(run), choose_device(device)
     folds = plan.folds(clips)
     if plan.seeds == 1:
         return _one_seed(clips, recipe, run, plan, folds, chosen, command, progress)

@@ -35,14 +35,16 @@ class Trainer:
         inner: bool,
         progress: Progress,
     ) -> None:
-        """Args:
-        clips: All clips.
-        recipe: How.
-        run: The run folder.
-        device: Where.
-        folds: How many there will be.
-        inner: Whether subjects inside each training fold choose the epoch.
-        progress: Told after every epoch.
+        """State what is trained.
+
+        Args:
+            clips: All clips.
+            recipe: How.
+            run: The run folder.
+            device: Where.
+            folds: How many there will be.
+            inner: Whether subjects inside each training fold choose the epoch.
+            progress: Told after every epoch.
         """
         self._clips, self._recipe, self._run, self._device = clips, recipe, run, device
         self._inner, self._progress = inner, progress

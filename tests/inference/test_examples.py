@@ -1,7 +1,10 @@
-"""The scripts that users copy run, and say what `mer` says."""
+"""The examples that users copy run, say what `mer` says, and use the library's door alone."""
 
+import ast
 import csv
 import importlib.util
+import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -19,6 +22,54 @@ def example(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def sources():
+    """Name -> Python text of every example."""
+    found = {path.name: path.read_text() for path in EXAMPLES.glob("*.py")}
+    for path in EXAMPLES.glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        found[path.name] = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return found
+
+
+def test_the_examples_use_the_door_alone():
+    assert set(sources()) == {"library.py", "predict_folder.py", "onnx_alone.py", "compare_two_runs.ipynb"}
+    for name, text in sources().items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("mer_pipeline"), name
+            if isinstance(node, ast.Import):
+                imported = [alias.name for alias in node.names if alias.name.startswith("mer_pipeline")]
+                assert imported in ([], ["mer_pipeline"]), name
+
+
+def test_library(tmp_path, capsys):
+    example("library").main(tmp_path, epochs=1)
+    printed = capsys.readouterr().out
+    assert printed.startswith("15 clips, {")
+    assert "optimistic: epoch chosen on the test fold" in printed
+
+
+def test_the_notebook_compares_two_runs_and_shows_pictures(raw, cache, tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat", reason="needs nbformat, nbclient and ipykernel (extra dev)")
+    nbclient = pytest.importorskip("nbclient", reason="needs nbformat, nbclient and ipykernel (extra dev)")
+    # Set and cache are there already, as on a second run: what writes them is tested elsewhere.
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "raw").symlink_to(raw, target_is_directory=True)
+    shutil.copytree(cache, tmp_path / "out" / "cache")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent), prepend=":")
+    notebook = nbformat.read(EXAMPLES / "compare_two_runs.ipynb", as_version=4)
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    parameters.source += '\nFOLDER, EPOCHS = Path("out"), 1'
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert "15 of 15 clips" in printed
+    assert "95 % interval over subjects" in printed
+    assert len([output for output in outputs if "image/png" in output.get("data", {})]) == 3
+    assert (tmp_path / "out" / "run-soa" / "report.html").is_file()
 
 
 def test_predict_folder(raw, run, tmp_path, capsys):

@@ -22,9 +22,10 @@ def main(folder: Path, epochs: int = 10) -> None:
     preprocess(annotations, folder / "cache", Parameters(size=64))
     clips = load_clips(folder / "cache")
     print(f"{len(clips.clip_ids)} clips, {clips.class_counts}")
-    summary = train(clips, load_recipe("facesleuth-tiny", {"epochs": epochs}), folder / "run")
-    print(f"UF1 {summary['uf1']:.2f} (last epoch), {summary['oracle']['uf1']:.2f} ({summary['oracle']['note']})")
-    with Predictor(folder / "run") as predictor:
+    run = train(clips, load_recipe("facesleuth-tiny", {"epochs": epochs}), folder / "run")
+    optimistic, note = run.metrics.optimistic
+    print(f"UF1 {run.metrics.scores.uf1:.2f} (last epoch), {optimistic.uf1:.2f} ({note})")
+    with Predictor(run.folder) as predictor:
         result = predictor(annotations.clips[0].source, fps=200)
     for expression in result.expressions:
         print(expression.onset_frame, expression.apex_frame, expression.emotion)

@@ -32,7 +32,7 @@ from torchvision.transforms import v2
 from mer_pipeline import networks
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.device import choose_device, hardware
-from mer_pipeline.evaluation.protocols import loso
+from mer_pipeline.evaluation.protocols import folds_of
 from mer_pipeline.inputs.normalise import MEAN, STD
 from mer_pipeline.networks import Network, named_tensors
 from mer_pipeline.runs.provenance import versions
@@ -158,7 +158,7 @@ def _step(
 
 def measured(name: str, clips: ClipSet, recipe: Recipe, device: torch.device, folder: Path) -> Row:
     """Both ways on the largest fold."""
-    fold = max(loso(clips.groups), key=lambda one: len(one.train))
+    fold = max(folds_of("loso", clips.clip_ids, clips.groups), key=lambda one: len(one.train))
     batches = len(fold.train) / min(recipe.batch, len(fold.train))
     step, look = time_steps(clips, fold.train, recipe, device, steps=5)
     cost = networks.multiply_accumulates(recipe.outline(clips.size, len(clips.classes)))

@@ -18,9 +18,10 @@ def main(folder: Path, epochs: int = 10) -> None:
     mer.preprocess(annotations, folder / "cache", mer.Parameters(size=64))
     clips = mer.load_clips(folder / "cache")
     print(f"{len(clips.clip_ids)} clips, {clips.class_counts}")
-    summary = mer.train(clips, mer.load_recipe("facesleuth-tiny", {"epochs": epochs}), folder / "run")
-    print(f"UF1 {summary['uf1']:.2f} (last epoch), {summary['oracle']['uf1']:.2f} ({summary['oracle']['note']})")
-    with mer.Predictor(folder / "run") as predictor:
+    run = mer.train(clips, mer.load_recipe("facesleuth-tiny", {"epochs": epochs}), folder / "run")
+    optimistic, note = run.metrics.optimistic
+    print(f"UF1 {run.metrics.scores.uf1:.2f} (last epoch), {optimistic.uf1:.2f} ({note})")
+    with mer.Predictor(run.folder) as predictor:
         result = predictor(annotations.clips[0].source, fps=200)
     for expression in result.expressions:
         print(expression.onset_frame, expression.apex_frame, expression.emotion)

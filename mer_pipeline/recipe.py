@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -175,6 +175,15 @@ class Recipe:
     def as_json(self) -> dict[str, Any]:
         """The recipe with every default written out, options of the network included."""
         return {**asdict(self), "options": self.network_options}
+
+
+def recipe_defaults() -> dict[str, Any]:
+    """The values of a recipe that states nothing, options of the network left out.
+
+    >>> recipe_defaults()["epochs"]
+    99
+    """
+    return {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
 
 
 def zoo() -> Path:

@@ -10,9 +10,9 @@ chosen on a test fold, except where the word optimistic says so. How the setting
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from mer_pipeline.evaluation.metrics import scores
 from mer_pipeline.evaluation.statistics import paired_bootstrap
 from mer_pipeline.progress import Progress
 from mer_pipeline.runs.card import read_json, write_json
+from mer_pipeline.runs.run import Run
 from mer_pipeline.training import ClipSet, Plan, load_clips, load_recipe, train
 from studies.flow_angles import SMALL, study_angles
 from studies.flow_report import write_report
@@ -69,24 +70,25 @@ def study(clips: ClipSet, protocol: str, out: Path, progress: Progress) -> dict[
     found: dict[str, Any] = {"systems": {}}
     for name, (model, settings) in SYSTEMS.items():
         run = out / name.replace(", ", "-")
-        summary = train(clips, load_recipe(model, settings), run, plan, device="cpu", progress=progress,
+        trained = train(clips, load_recipe(model, settings), run, plan, device="cpu", progress=progress,
                         command=f"studies.flow_set {protocol}")  # fmt: skip
-        probabilities[name] = _mean_probabilities(run)
+        summary = trained.metrics.as_json()
+        probabilities[name] = _mean_probabilities(trained)
         single = {key: summary[key] for key in ("uf1", "uar", "accuracy", "sd", "oracle", "seconds")}
         found["systems"][name] = {
             "model": model,
             "settings": settings,
             **single,
-            **_judged(probabilities[name], run, clips),
+            **_judged(probabilities[name], trained, clips),
         }
         controls = summary["controls"]
     together = {
         clip: np.mean([table[clip] for table in probabilities.values()], axis=0).tolist()
         for clip in next(iter(probabilities.values()))
     }
-    found["systems"][ENSEMBLE] = _judged(together, run, clips)
+    found["systems"][ENSEMBLE] = _judged(together, trained, clips)
     found["controls"] = {name: {key: one[key] for key in ("uf1", "uar", "accuracy")} for name, one in controls.items()}
-    found["controls"]["svm"] |= {"by_part": _by_part(_controls(run)["svm"], clips)}
+    found["controls"]["svm"] |= {"by_part": _by_part(trained.control_predictions["svm"], clips)}
     return found
 
 
@@ -96,9 +98,9 @@ def study_shuffled(clips: ClipSet, out: Path, progress: Progress) -> dict[str, A
     dealt = dataclasses.replace(clips, labels=clips.labels[order])
     model, settings = SYSTEMS["ststnet"]
     recipe = load_recipe(model, {**settings, "epochs": 30})
-    summary = train(
-        dealt, recipe, out, Plan(select="inner"), device="cpu", progress=progress, command="studies.flow_set"
-    )
+    plan = Plan(select="inner")
+    trained = train(dealt, recipe, out, plan, device="cpu", progress=progress, command="studies.flow_set")
+    summary = trained.metrics.as_json()
     return {
         "epochs": recipe.epochs,
         "classes": dealt.class_counts,
@@ -107,39 +109,29 @@ def study_shuffled(clips: ClipSet, out: Path, progress: Progress) -> dict[str, A
     }
 
 
-def _mean_probabilities(run: Path) -> dict[str, list[float]]:
+def _mean_probabilities(run: Run) -> dict[str, list[float]]:
     """clip_id -> mean over seeds of the last epoch's probabilities."""
     sums: dict[str, list[list[float]]] = defaultdict(list)
-    for folder in sorted(run.glob("seed-*")):
-        with (folder / "predictions.csv").open(newline="") as file:
-            for row in csv.DictReader(file):
-                if row["selection"] == "last" and row["aus"] in ("unused", "predicted"):
-                    sums[row["clip_id"]].append([float(value) for name, value in row.items() if name.startswith("p_")])
+    for training in run.trainings:
+        for prediction in training.predictions:
+            sums[prediction.clip_id].append(prediction.probabilities)
     return {clip: np.mean(tables, axis=0).tolist() for clip, tables in sums.items()}
 
 
-def _controls(run: Path) -> dict[str, dict[str, str]]:
-    guesses: dict[str, dict[str, str]] = defaultdict(dict)
-    with (next(run.glob("seed-*")) / "controls.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            guesses[row["control"]][row["clip_id"]] = row["predicted"]
-    return guesses
-
-
-def _judged(table: dict[str, list[float]], run: Path, clips: ClipSet) -> dict[str, Any]:
+def _judged(table: dict[str, list[float]], run: Run, clips: ClipSet) -> dict[str, Any]:
     """The mean probabilities as one system: its scores, by part, and its UF1 less that of the SVM."""
     guesses = {clip: clips.classes[int(np.argmax(values))] for clip, values in table.items()}
     truth = _truth(clips)
     ids = sorted(guesses)
     subjects = [clip.rpartition("/")[0] for clip in ids]
-    svm = _controls(run)["svm"]
+    svm = run.control_predictions["svm"]
     difference = paired_bootstrap(
         [truth[c] for c in ids], [[guesses[c] for c in ids]], [[svm[c] for c in ids]], subjects, clips.classes
     )["uf1"]
     return {"averaged": _by_part(guesses, clips), "less_svm": difference.as_json()}
 
 
-def _by_part(guesses: dict[str, str], clips: ClipSet) -> dict[str, dict[str, float]]:
+def _by_part(guesses: Mapping[str, str], clips: ClipSet) -> dict[str, dict[str, float]]:
     truth = _truth(clips)
     parts = {
         "all": list(guesses),
@@ -148,8 +140,9 @@ def _by_part(guesses: dict[str, str], clips: ClipSet) -> dict[str, dict[str, flo
     return {
         name: {
             key: round(value, 4)
-            for key, value in scores([truth[c] for c in ids], [guesses[c] for c in ids], clips.classes).items()
-            if key in ("uf1", "uar", "accuracy")
+            for key, value in scores(
+                [truth[c] for c in ids], [guesses[c] for c in ids], clips.classes
+            ).overall.brief.items()
         }
         for name, ids in parts.items()
     }

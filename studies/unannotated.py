@@ -43,7 +43,7 @@ def measured(run: Path, raw: Path) -> dict[str, Any]:
                 emotions["spotted"].append(found.emotion)
                 apart.append(abs(found.apex_frame - frames[1]))
                 verdicts[found.verdict] = verdicts.get(found.verdict, 0) + 1
-    found_scores = {name: scores(emotions["truth"], emotions[name], classes) for name in ("planted", "spotted")}
+    found_scores = {name: scores(emotions["truth"], emotions[name], classes).overall for name in ("planted", "spotted")}
     return {"clips": len(apart), **found_scores, "apex_apart": sorted(apart), "verdicts": verdicts}
 
 

@@ -12,6 +12,7 @@ from mer_pipeline.evaluation.compare import compare
 from mer_pipeline.inference import Predictor
 from mer_pipeline.reports import write_report
 from mer_pipeline.runs.card import load_network
+from mer_pipeline.runs.run import Run
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.training import Plan, load_clips, load_recipe, train
 
@@ -63,10 +64,9 @@ def test_an_old_run_predicts_what_it_predicted(before, run, expected):
 
 
 def test_old_runs_are_compared_and_reported(before, tmp_path):
-    found = compare([before / "runs" / "tiny", before / "runs" / "flow"])
+    found = compare([Run(before / "runs" / "tiny"), Run(before / "runs" / "flow")]).as_json()
     page = write_report(before / "runs" / "tiny", tmp_path / "tiny.html", cache=before / "cache").read_text()
-    values = found if isinstance(found, dict) else found.as_json()
-    assert [run["uf1"] for run in values["runs"]] == pytest.approx(
+    assert [run["uf1"] for run in found["runs"]] == pytest.approx(
         [json.loads((HERE / "runs" / run / "metrics.json").read_text())["uf1"] for run in ("tiny", "flow")]
     )
     assert "facesleuth-tiny was trained in 2 folds" in page

@@ -103,9 +103,9 @@ def test_paths_may_be_strings(raw, cache, run, tmp_path):
     assert {counts["computed"] for counts in summary.stages.values()} == {0}
     clips = mer.load_clips(str(cache))
     short = mer.load_recipe("facesleuth-tiny", {"epochs": 1})
-    metrics = mer.train(clips, short, str(tmp_path / "run"), mer.Plan(protocol="kfold:2"), device="cpu")
-    assert metrics["uf1"] == json.loads((tmp_path / "run" / "metrics.json").read_text())["uf1"]
-    assert mer.compare([str(run), str(run)])["comparisons"]
+    trained = mer.train(clips, short, str(tmp_path / "run"), mer.Plan(protocol="kfold:2"), device="cpu")
+    assert trained.metrics.scores.uf1 == json.loads((tmp_path / "run" / "metrics.json").read_text())["uf1"]
+    assert mer.compare([str(run), mer.Run(run)]).comparisons
     assert mer.write_report(str(run), str(tmp_path / "page.html"), cache=str(cache)).is_file()
     mer.write_contact_sheet(str(cache), clips.clip_ids[0], str(tmp_path / "clip.png"))
     clip = str(annotations.clips[0].source)

@@ -44,7 +44,7 @@ def test_the_chain_runs_on(mer, caches, layout):
 
 def test_all_sets_in_one_cache_train_together(mer, caches, tmp_path):
     called = mer("train", "--dataset", caches / "all", "--model", "facesleuth-tiny", "--epochs", 1,
-                 "--protocol-labels", "megc3", "--out", tmp_path / "run", "--json", "-q")  # fmt: skip
+                 "--labels", "megc3", "--out", tmp_path / "run", "--json", "-q")  # fmt: skip
     assert called.code == 0, called.err
     summary = json.loads(called.out)
     assert summary["labels"] == "megc3"

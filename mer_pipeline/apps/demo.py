@@ -14,6 +14,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.inference import Predictor
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.reports import write_report
+from mer_pipeline.runs.run import Run
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.synth import synthesise
 from mer_pipeline.training import load_clips, load_recipe, train
@@ -42,7 +43,7 @@ class DemoResult:
     """The result of the demo.
 
     Attributes:
-        training: The summary of the training, as `mer train --json` prints it.
+        run: The finished run.
         class_counts: Clips a class.
         held_out: The subject whose clips were predicted, by a network that never saw it.
         example: A clip to try next.
@@ -50,7 +51,7 @@ class DemoResult:
         report: The HTML report of the run.
     """
 
-    training: dict[str, Any]
+    run: Run
     class_counts: dict[str, int]
     held_out: str
     example: Path
@@ -59,7 +60,14 @@ class DemoResult:
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON values."""
-        return {**asdict(self), "example": str(self.example), "report": str(self.report)}
+        return {
+            "training": self.run.metrics.as_json(),
+            "class_counts": self.class_counts,
+            "held_out": self.held_out,
+            "example": str(self.example),
+            "rows": [asdict(row) for row in self.rows],
+            "report": str(self.report),
+        }
 
 
 def run_demo(run: Path, *, device: str = "cpu", progress: Progress = silent) -> DemoResult:
@@ -82,17 +90,17 @@ def run_demo(run: Path, *, device: str = "cpu", progress: Progress = silent) -> 
     preprocess(annotations, cache, Parameters(size=CROP_SIZE), progress=progress)
     clips = load_clips(cache)
     recipe = load_recipe(MODEL, {"options.attention": "soa"})
-    summary = train(clips, recipe, run, device=device, command="mer demo", progress=progress)
+    finished = train(clips, recipe, run, device=device, command="mer demo", progress=progress)
     truth = pd.read_parquet(raw / "truth.parquet")
-    held_out = truth[truth["subject"] == truth["subject"].iloc[-1]]
+    clips_held_out = truth[truth["subject"] == truth["subject"].iloc[-1]]
+    held_out = f"{clips_held_out['dataset'].iloc[0]}/{clips_held_out['subject'].iloc[0]}"
     sources = {clip.clip_id: clip.source for clip in annotations.clips}
-    fold = run / "folds" / f"{held_out['dataset'].iloc[0]}-{held_out['subject'].iloc[0]}"
-    rows = _predict(fold, held_out, sources, device, progress)
+    rows = _predict(finished.fold_folder(held_out), clips_held_out, sources, device, progress)
     return DemoResult(
-        training=summary,
+        run=finished,
         class_counts=clips.class_counts,
-        held_out=f"{held_out['dataset'].iloc[0]}/{held_out['subject'].iloc[0]}",
-        example=sources[held_out["clip_id"].iloc[0]],
+        held_out=held_out,
+        example=sources[clips_held_out["clip_id"].iloc[0]],
         rows=rows,
         # The face is a public-domain portrait: no personal data are shown.
         report=write_report(run, with_faces=True, cache=cache),

@@ -5,11 +5,22 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Device, Json, Quiet, progress_bar, say, say_json, say_warning
+from mer_pipeline.cli.common import (
+    Device,
+    HeldOut,
+    Json,
+    Labels,
+    OldLabels,
+    Quiet,
+    progress_bar,
+    say,
+    say_json,
+    say_warning,
+)
 
 
 def ablate(
@@ -19,12 +30,13 @@ def ablate(
         str, typer.Option(help="Rows by name, with commas, such as baseline,cva,soa; all where not given.")
     ] = "",
     seeds: Annotated[int, typer.Option(min=1, help="Trainings a row, with other seeds.")] = 3,
-    protocol: Annotated[str, typer.Option(help="loso, lodo, kfold:N, or a .csv file with a fixed split.")] = "loso",
+    protocol: HeldOut = "loso",
     select: Annotated[str, typer.Option(help="Which epoch counts: last, inner or oracle (optimistic).")] = "last",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of every row's recipe.")
     ] = None,
-    labels: Annotated[str | None, typer.Option("--protocol-labels", help="As in mer train.")] = None,
+    labels: Labels = None,
+    old_labels: OldLabels = None,
     out: Annotated[Path | None, typer.Option(help="Folder; by default runs/ablation-<model>.")] = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -42,14 +54,14 @@ def ablate(
         say_warning(note)
 
     def load(recipe: training.Recipe) -> training.ClipSet:
-        clips = training.load_clips(dataset, labels, recipe.view, size=recipe.size, frames=recipe.frames)
+        clips = training.load_clips(dataset, labels or old_labels, recipe.view, size=recipe.size, frames=recipe.frames)
         for note in clips.notes:
             say_warning(note)
         return clips
 
     folder = out or Path("runs") / f"ablation-{model}"
     with progress_bar(quiet, f"the same command with --out {folder} goes on from here") as progress:
-        found: dict[str, Any] = training.ablate(
+        found = training.ablate(
             load,
             model,
             folder,
@@ -62,10 +74,10 @@ def ablate(
         )
     page = write_report(folder)
     if as_json:
-        say_json({**found, "report": str(page)})
+        say_json({**found.as_json(), "report": str(page)})
         return
-    say((folder / "table.txt").read_text().rstrip().replace("[", r"\["))
-    for row in found["rows"]:
-        if row.get("verdict"):
-            say(f"{row['label']}: {row['verdict']}".replace("[", r"\["))
+    say(found.table("txt").read_text().rstrip().replace("[", r"\["))
+    for row in found.rows:
+        if row.verdict:
+            say(f"{row.label}: {row.verdict}".replace("[", r"\["))
     say(f"table: {folder}/table.txt, .csv, .tex; report: {page}")

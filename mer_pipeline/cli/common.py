@@ -13,6 +13,7 @@ import typer
 
 from mer_pipeline import progress as reports
 from mer_pipeline.errors import MerError
+from mer_pipeline.evaluation.protocols import protocol_help
 from mer_pipeline.faces.detectors import DETECTORS, Detector, choose_detector
 
 if TYPE_CHECKING:  # rich is imported when something is printed
@@ -56,6 +57,12 @@ PredictorFile = Annotated[
         "--predictor", help="dlib's file of 68 points; MER_DLIB_PREDICTOR where not given.", show_default=False
     ),
 ]
+HeldOut = Annotated[str, typer.Option(help=protocol_help())]
+Labels = Annotated[
+    str | None,
+    typer.Option("--labels", help="Label set, such as megc3, or a .toml file with your own; the dataset's by default."),
+]
+OldLabels = Annotated[str | None, typer.Option("--protocol-labels", hidden=True)]  # the former name of --labels
 RawFolder = Annotated[Path, typer.Argument(help="The dataset's folder as it was handed out.")]
 Dataset = Annotated[str, typer.Option(help="Which dataset it is; auto recognises it from the layout.")]
 Corrected = Annotated[

@@ -16,8 +16,9 @@ def compare(
 ) -> None:
     """Compare the first run with the others: bootstrap over subjects, McNemar over clips, t-test over seeds."""
     from mer_pipeline.evaluation.compare import compare as compare_runs
+    from mer_pipeline.runs.run import Run
 
-    found = compare_runs(runs)
+    found = compare_runs([Run(folder) for folder in runs]).as_json()
     if as_json:
         say_json(found)
         return

@@ -27,7 +27,7 @@ def demo(
     if as_json:
         say_json(result.as_json())
         return
-    say_summary(result.training, result.class_counts)
+    say_summary(result.run.metrics, result.class_counts)
     rows = [
         (row.clip, row.planted_emotion, row.predicted_emotion, f"{row.planted_onset} / {row.predicted_onset}",
          f"{row.planted_apex} / {row.predicted_apex}")

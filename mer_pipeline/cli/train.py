@@ -5,12 +5,30 @@ from __future__ import annotations
 import datetime
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mer_pipeline.cli.common import Device, Json, Quiet, counts_line, progress_bar, say, say_json, say_warning
+from mer_pipeline.cli.common import (
+    Device,
+    HeldOut,
+    Json,
+    Labels,
+    OldLabels,
+    Quiet,
+    counts_line,
+    progress_bar,
+    say,
+    say_json,
+    say_warning,
+)
+
+if TYPE_CHECKING:  # they import torch, which takes seconds
+    from mer_pipeline.runs.metrics import Metrics
+    from mer_pipeline.runs.results import Scores
+    from mer_pipeline.training.estimate import Estimate
 
 
 def train(
@@ -25,9 +43,7 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated."),
     ] = None,
-    protocol: Annotated[
-        str, typer.Option(help="Who is held out: loso, lodo (a dataset), kfold:N, or a .csv file with a fixed split.")
-    ] = "loso",
+    protocol: HeldOut = "loso",
     select: Annotated[
         str,
         typer.Option(help="Which epoch counts: last, inner (subjects inside the fold choose) or oracle (optimistic)."),
@@ -36,17 +52,13 @@ def train(
     aus: Annotated[
         str | None, typer.Option(help="Action Units at test time: predicted, annotated or none.", show_default=False)
     ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            "--protocol-labels",
-            help="Label protocol, such as megc3, or a .toml file with your own; the dataset's by default.",
-        ),
-    ] = None,
+    labels: Labels = None,
+    old_labels: OldLabels = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/<date>-<name>.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check recipe, folds, cache and memory, tell the cost, and train nothing.")
+        bool,
+        typer.Option("--dry-run", help="Check recipe, folds, cache and memory, estimate the cost, and train nothing."),
     ] = False,
     device: Device = "auto",
     as_json: Json = False,
@@ -61,37 +73,30 @@ def train(
     from mer_pipeline import training  # after what is quick to refuse: it imports torch
 
     plan = training.Plan(protocol, select, seeds, tensorboard)
-    clips = training.load_clips(dataset, labels, recipe.view, size=recipe.size, frames=recipe.frames)
+    clips = training.load_clips(dataset, labels or old_labels, recipe.view, size=recipe.size, frames=recipe.frames)
     for note in clips.notes:
         say_warning(note)
     if dry_run:
-        _say_estimate(training.estimate(clips, recipe, plan, device), as_json)
+        estimate = training.estimate(clips, recipe, plan, device)
+        say_json(estimate.as_json()) if as_json else _say_estimate(estimate)
         return
     run = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{model}"
     with progress_bar(quiet, f"the same command with --out {run} goes on from here") as progress:
-        summary = training.train(
-            clips, recipe, run, plan, device=device, command=shlex.join(sys.argv), progress=progress
-        )
+        found = training.train(clips, recipe, run, plan, device=device, command=shlex.join(sys.argv), progress=progress)
     if as_json:
-        say_json(summary)
+        say_json(found.metrics.as_json())
         return
-    say_summary(summary, clips.class_counts)
+    say_summary(found.metrics, clips.class_counts)
 
 
-def _say_estimate(found: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        say_json(found)
-        return
-    say(f"[bold]{found['model']}[/]: {found['parameters']:,} parameters, {found['multiply_accumulates']:,} "
+def _say_estimate(found: Estimate) -> None:
+    say(f"[bold]{found.model}[/]: {found.parameters:,} parameters, {found.multiply_accumulates:,} "
         f"multiply-accumulates a clip")  # fmt: skip
-    say(f"{found['clips']} clips of {found['subjects']} subjects, {found['view']} at {found['size']} px; "
-        f"{found['folds']} folds ({found['protocol']}), no leak between their sides")  # fmt: skip
-    say(
-        f"memory: {found['data_mb']:,} MB of clips, {found['memory_mb']:,} MB in all; "
-        f"{found['memory_free_mb']:,} MB were free"
-    )
-    say(f"time: about {_duration(found['seconds'])} on {found['device']} ({found['seconds_per_step']:.2f} s a step)")
-    for problem in found["problems"]:
+    say(f"{found.clips} clips of {found.subjects} subjects, {found.view} at {found.size} px; "
+        f"{found.folds} folds ({found.protocol}), no leak between their sides")  # fmt: skip
+    say(f"memory: {found.data_mb:,} MB of clips, {found.memory_mb:,} MB in all; {found.memory_free_mb:,} MB were free")
+    say(f"time: about {_duration(found.seconds)} on {found.device} ({found.seconds_per_step:.2f} s a step)")
+    for problem in found.problems:
         say_warning(problem)
 
 
@@ -100,40 +105,41 @@ def _duration(seconds: float) -> str:
 
 
 _EPOCHS = {"last": "last epoch", "inner": "epoch chosen inside the training fold"}
-_HELD_OUT = {"loso": "LOSO", "lodo": "LODO"}
 
 
-def say_summary(summary: dict[str, Any], class_counts: dict[str, int]) -> None:
-    """Print a training's result: the honest score first, the flattering one beside it and named so."""
-    oracle, (low, high) = summary["oracle"], summary["intervals95"]["uf1"]
-    say(f"[bold]{summary['model']}[/] {summary['labels']}: {counts_line(class_counts)}")
-    epoch = _EPOCHS.get(summary["selection"], summary.get("note"))
-    what = f"{_HELD_OUT.get(summary['protocol'], summary['protocol'])}, {summary['subjects']} subjects, "
-    what += f"{summary['clips']} clips, {epoch}, Action Units {summary['aus']}"
-    if "seeds" in summary:
-        what = f"{len(summary['seeds'])} seeds, mean ± sd; {what}"
-    say(f"[bold]{_scores(summary)}[/]  ({what})")
-    if "seeds" in summary:
-        say(f"what follows is of seed {summary['seeds'][0]}:")
+def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
+    """Print a training's result: the honest score first, the optimistic one beside it and named so."""
+    from mer_pipeline.evaluation.protocols import protocol_label
+
+    (optimistic, note), (low, high) = found.optimistic, found.intervals["uf1"]
+    say(f"[bold]{found.model}[/] {found.labels}: {counts_line(class_counts)}")
+    what = f"{protocol_label(found.protocol)}, {found.subjects} subjects, {found.clips} clips, "
+    what += f"{_EPOCHS.get(found.selection, note)}, Action Units {found.aus}"
+    if found.seeds:
+        what = f"{len(found.seeds)} seeds, mean ± sd; {what}"
+    say(f"[bold]{_scores(found.scores, found.deviation)}[/]  ({what})")
+    if found.seeds:
+        say(f"what follows is of seed {found.seeds[0].name}:")
     say(f"UF1 95 % interval over subjects {low:.3f} to {high:.3f}")
-    for name, control in summary["controls"].items():
-        say(f"control {name}: UF1 {control['uf1']:.3f}; {control['verdict']}")
-    if len(summary["by_dataset"]) > 1:
-        each = "; ".join(f"{name} {values['uf1']:.3f}" for name, values in summary["by_dataset"].items())
-        say(f"UF1 by dataset: {each}")
-    if len(summary["by_aus"]) > 1:
-        each = "; ".join(f"{source} {values['uf1']:.3f}" for source, values in summary["by_aus"].items())
-        say(f"UF1 by source of the Action Units at test time: {each}")
-    if summary["selection"] != "oracle":
-        say(f"[dim]{_scores(oracle)}  ({oracle['note']})[/]")
-    if summary["theta_deg"]:
-        say(f"learned angles: {', '.join(f'{angle:.1f}' for angle in summary['theta_deg'])} deg")
-    say(f"{summary['seconds']:.0f} s; run: {summary['run']}")
+    for control in found.controls:
+        say(f"control {control.name}: UF1 {control.scores.uf1:.3f}; {control.verdict}")
+    if len(found.by_dataset) > 1:
+        say(f"UF1 by dataset: {_uf1_of_each(found.by_dataset)}")
+    if len(found.by_aus) > 1:
+        say(f"UF1 by source of the Action Units at test time: {_uf1_of_each(found.by_aus)}")
+    if found.selection != "oracle":
+        say(f"[dim]{_scores(optimistic)}  ({note})[/]")
+    if found.theta_deg:
+        say(f"learned angles: {', '.join(f'{angle:.1f}' for angle in found.theta_deg)} deg")
+    say(f"{found.seconds:.0f} s; run: {found.run}")
 
 
-def _scores(found: dict[str, Any]) -> str:
+def _uf1_of_each(scores: Mapping[str, Scores]) -> str:
+    return "; ".join(f"{name} {values.uf1:.3f}" for name, values in scores.items())
+
+
+def _scores(found: Scores, deviation: Scores | None = None) -> str:
     """`UF1 0.612 ± 0.010  UAR ...`; without the deviation where there is one seed."""
-    deviation = found.get("sd", {})
     names = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
     return "  ".join(
         f"{label} {found[name]:.3f}" + (f" ± {deviation[name]:.3f}" if deviation else "")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from mer_pipeline.runs.card import Prediction
+from mer_pipeline.runs.results import Calibration
 
 _BINS = 10
 _LEAST = 1e-6  # probabilities are written with six digits
@@ -19,7 +19,7 @@ _RANGE = (0.05, 20.0)
 Table = npt.NDArray[np.float64]
 
 
-def calibrate(predictions: Sequence[Prediction], classes: Sequence[str]) -> dict[str, Any]:
+def calibrate(predictions: Sequence[Prediction], classes: Sequence[str]) -> Calibration:
     """Fit a temperature on held-out predictions, and measure what it does.
 
     Args:
@@ -27,8 +27,8 @@ def calibrate(predictions: Sequence[Prediction], classes: Sequence[str]) -> dict
         classes: In the order of the probabilities.
 
     Returns:
-        `temperature` for the network of all subjects, fitted on all of these predictions; and the expected calibration
-        error `ece_before` and `ece_after`. For the latter the temperature of each fold is fitted on the other folds
+        The temperature for the network of all subjects, fitted on all of these predictions, and the expected
+        calibration error without and with one. For the latter the temperature of each fold is fitted on the other folds
         alone, so that no clip is judged by a temperature that has seen it.
     """
     logits = np.log(np.maximum([p.probabilities for p in predictions], _LEAST))
@@ -39,11 +39,11 @@ def calibrate(predictions: Sequence[Prediction], classes: Sequence[str]) -> dict
         inside = folds == fold
         temperature = fitted(logits[~inside], truth[~inside]) if not inside.all() else 1.0
         cooled[inside] = logits[inside] / temperature
-    return {
-        "temperature": round(fitted(logits, truth), 4),
-        "ece_before": round(expected_error(softmax(logits), truth), 4),
-        "ece_after": round(expected_error(softmax(cooled), truth), 4),
-    }
+    return Calibration(
+        temperature=round(fitted(logits, truth), 4),
+        ece_before=round(expected_error(softmax(logits), truth), 4),
+        ece_after=round(expected_error(softmax(cooled), truth), 4),
+    )
 
 
 def fitted(logits: Table, truth: npt.NDArray[np.int64]) -> float:

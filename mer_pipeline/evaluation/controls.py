@@ -1,4 +1,4 @@
-"""What needs no network: answers that any network must beat before its score means something, on the same folds."""
+"""What needs no network: guesses that any network must beat before its score means something, on the same folds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from sklearn.svm import SVC
 
 from mer_pipeline.evaluation.protocols import Fold
 from mer_pipeline.inputs.clip_set import ClipSet
+from mer_pipeline.runs.results import AUS_ONLY
 
-MAJORITY, SVM, AUS_ONLY = "majority", "svm", "aus-only"
+MAJORITY, SVM = "majority", "svm"
 DESCRIPTIONS = {
     MAJORITY: "always the commonest class of the training clips",
     SVM: "support vector machine on averaged flow or difference",
@@ -39,10 +40,10 @@ def controls(clips: ClipSet, folds: Sequence[Fold], aus: bool) -> dict[str, dict
     Returns:
         Control -> row of the clip set -> class that it predicts.
     """
-    looked = features(clips)
+    inputs = features(clips)
     fitted: dict[str, Callable[[Fold], Sequence[int]]] = {
         MAJORITY: lambda fold: [Counter(clips.labels[list(fold.train)].tolist()).most_common(1)[0][0]] * len(fold.test),
-        SVM: lambda fold: _fitted(SVC(C=1.0, class_weight="balanced"), looked, clips, fold),
+        SVM: lambda fold: _fitted(SVC(C=1.0, class_weight="balanced"), inputs, clips, fold),
     }
     if aus and bool(clips.aus_known.any()):
         units = clips.aus.numpy()
@@ -54,7 +55,7 @@ def controls(clips: ClipSet, folds: Sequence[Fold], aus: bool) -> dict[str, dict
 
 
 def features(clips: ClipSet) -> Features:
-    """What the support vector machine looks at, (clips, features).
+    """What the support vector machine is given, (clips, features).
 
     Flow from onset to apex averaged to 7x7 cells, or the grey difference of apex and onset averaged to 14x14; of a
     sequence, the frame that differs most from the first stands for the apex.

@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
+from mer_pipeline.runs.results import ClassScores, Scores
 
-def scores(truth: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class DetailedScores:
+    """Scores of some predictions with the parts behind them.
+
+    Attributes:
+        overall: Of all classes.
+        per_class: Class -> F1 and recall; classes that occur in the truth.
+        confusion: Clips, (classes, classes), truth in rows.
+    """
+
+    overall: Scores
+    per_class: Mapping[str, ClassScores]
+    confusion: tuple[tuple[int, ...], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values."""
+        per_class = {name: one._asdict() for name, one in self.per_class.items()}
+        return {**self.overall.as_json(), "per_class": per_class, "confusion": [list(row) for row in self.confusion]}
+
+
+def scores(truth: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> DetailedScores:
     """Accuracy, UF1 (F1 averaged over classes) and UAR (recall averaged over classes), with the parts behind them.
 
-    The averages run over the classes that occur in the truth: a class that nobody shows has no recall, and counting its
+    The averages run over the classes that occur in the truth: a class without clips has no recall, and counting its
     F1 as 0 would punish every system alike (MEGC 2019 scores sum over all subjects' clips, where each class occurs).
 
-    >>> scores(["a", "a", "b"], ["a", "b", "b"], ["a", "b", "c"])["uar"]
+    >>> scores(["a", "a", "b"], ["a", "b", "b"], ["a", "b", "c"]).overall.uar
     0.75
     """
     present = [name for name in classes if name in set(truth)]
     per_class = f1_score(truth, predicted, labels=present, average=None, zero_division=0)
     recall = recall_score(truth, predicted, labels=present, average=None, zero_division=0)
-    return {
-        "clips": len(truth),
-        "accuracy": float(accuracy_score(truth, predicted)),
-        "uf1": float(per_class.mean()),
-        "uar": float(recall.mean()),
-        "weighted_f1": float(f1_score(truth, predicted, labels=present, average="weighted", zero_division=0)),
-        "per_class": {
-            name: {"f1": float(f1), "recall": float(r)} for name, f1, r in zip(present, per_class, recall, strict=True)
-        },
-        "confusion": confusion_matrix(truth, predicted, labels=list(classes)).tolist(),
-    }
+    overall = Scores(
+        clips=len(truth),
+        accuracy=float(accuracy_score(truth, predicted)),
+        uf1=float(per_class.mean()),
+        uar=float(recall.mean()),
+        weighted_f1=float(f1_score(truth, predicted, labels=present, average="weighted", zero_division=0)),
+    )
+    each = {name: ClassScores(float(f1), float(r)) for name, f1, r in zip(present, per_class, recall, strict=True)}
+    confusion = confusion_matrix(truth, predicted, labels=list(classes)).tolist()
+    return DetailedScores(overall, each, tuple(tuple(row) for row in confusion))
 
 
 def uf1(truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]) -> float:
@@ -57,7 +79,7 @@ def intervals(
 ) -> dict[str, tuple[float, float]]:
     """95 % intervals of accuracy, UF1 and UAR by bootstrap over subjects (percentile method).
 
-    Clips of one subject are no independent evidence, so subjects are drawn, each with all its clips. The interval tells
+    Clips of one subject are no independent evidence, so subjects are drawn, each with all its clips. The interval says
     how far the score would move with other subjects of the same kind; it does not cover other seeds or trainings.
 
     Args:

@@ -1,21 +1,27 @@
-"""Who is held out: folds from scikit-learn by `dataset/subject`, and the guard against leaks between their sides."""
+"""Who is held out: the protocols, one class each.
+
+A protocol is a splitter with scikit-learn's interface, `split(X, y, groups)` and `get_n_splits(X, y, groups)`: `X` has
+clip ids, `groups` has subjects as `dataset/subject`. One more protocol is one more class with `@register`: its help and
+errors in `--protocol` and the words of reports follow from it.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
-import torch
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
+from typing import TYPE_CHECKING, ClassVar
 
 from mer_pipeline.errors import MerError
 
-_DEFAULT_FOLDS = 5
-_SPLITS = ("train", "test")
+if TYPE_CHECKING:  # the command line reads the words of this module at its start, and these take seconds to import
+    import numpy as np
+    import numpy.typing as npt
+
+    Rows = npt.NDArray[np.int64]
+
+_SIDES = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -35,110 +41,236 @@ class Fold:
         if not self.train or not self.test or set(self.train) & set(self.test):
             raise ValueError(f"{self.held_out}: train and test must be non-empty and disjoint")
 
-    @property
-    def folder(self) -> str:
-        """The fold's name as a folder."""
-        return self.held_out.replace("/", "-")
+
+class Protocol(ABC):
+    """A way to hold clips out.
+
+    Attributes:
+        usage: What is written after `--protocol`, such as `kfold:N`.
+        help: What is held out, in a few words.
+        label: Its name in a line of results, such as `LOSO`; empty for what was written after `--protocol`.
+        sentence: How reports go on after "N folds, "; empty for "split by" and what was written.
+    """
+
+    usage: ClassVar[str]
+    help: ClassVar[str]
+    label: ClassVar[str] = ""
+    sentence: ClassVar[str] = ""
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, text: str) -> Protocol | None:
+        """The protocol that was written after `--protocol`; None where it is another."""
+
+    @abstractmethod
+    def folds(self, clip_ids: Sequence[str], groups: Sequence[str]) -> list[Fold]:
+        """The folds of some clips.
+
+        Args:
+            clip_ids: (n,) `dataset/subject/clip`.
+            groups: (n,) `dataset/subject`.
+
+        Raises:
+            MerError: These clips cannot be split so.
+        """
+
+    def split(
+        self, X: Sequence[str], y: object = None, groups: Sequence[str] | None = None
+    ) -> Iterator[tuple[Rows, Rows]]:
+        """The folds for scikit-learn: row numbers of training and of test clips.
+
+        Args:
+            X: (n,) clip ids.
+            y: Not used.
+            groups: (n,) `dataset/subject`; None to take them from the clip ids.
+        """
+        import numpy as np
+
+        for fold in self.folds(X, groups if groups is not None else _groups(X)):
+            yield np.array(fold.train, np.int64), np.array(fold.test, np.int64)
+
+    def get_n_splits(self, X: Sequence[str], y: object = None, groups: Sequence[str] | None = None) -> int:
+        """How many folds there are, for scikit-learn."""
+        return sum(1 for _ in self.split(X, y, groups))
+
+
+PROTOCOLS: list[type[Protocol]] = []
+
+
+def register(protocol: type[Protocol]) -> type[Protocol]:
+    """Class decorator: make a protocol known."""
+    PROTOCOLS.append(protocol)
+    return protocol
+
+
+@register
+class LeaveOneSubjectOut(Protocol):
+    """One fold a subject.
+
+    >>> [fold.held_out for fold in LeaveOneSubjectOut().folds(["a/1/x", "a/2/x", "a/1/y"], ["a/1", "a/2", "a/1"])]
+    ['a/1', 'a/2']
+    """
+
+    usage, help = "loso", "a subject"
+    label, sentence = "LOSO", "each holding out one subject (LOSO)"
+
+    @classmethod
+    def parse(cls, text: str) -> Protocol | None:
+        """`loso`."""
+        return cls() if text == "loso" else None
+
+    def folds(self, clip_ids: Sequence[str], groups: Sequence[str]) -> list[Fold]:
+        """Each named as its subject."""
+        if len(set(groups)) < 2:
+            raise MerError("leave-one-subject-out needs at least two subjects", fix="preprocess more clips")
+        return _leave_out(groups)
+
+
+@register
+class LeaveOneDatasetOut(Protocol):
+    """One fold a dataset.
+
+    >>> folds = LeaveOneDatasetOut().folds(["a/1/x", "b/1/x", "a/2/x"], ["a/1", "b/1", "a/2"])
+    >>> [(fold.held_out, fold.test) for fold in folds]
+    [('a', (0, 2)), ('b', (1,))]
+    """
+
+    usage, help = "lodo", "a dataset"
+    label, sentence = "LODO", "each holding out one dataset (LODO)"
+
+    @classmethod
+    def parse(cls, text: str) -> Protocol | None:
+        """`lodo`."""
+        return cls() if text == "lodo" else None
+
+    def folds(self, clip_ids: Sequence[str], groups: Sequence[str]) -> list[Fold]:
+        """Each named as its dataset."""
+        datasets = [group.split("/")[0] for group in groups]
+        if len(set(datasets)) < 2:
+            raise MerError(
+                "leave-one-dataset-out needs at least two datasets", fix="preprocess another set into the same cache"
+            )
+        return _leave_out(datasets)
+
+
+@register
+@dataclass(frozen=True)
+class SubjectFolds(Protocol):
+    """Subjects in `count` parts of about as many clips each; one fold a part.
+
+    >>> [fold.held_out for fold in SubjectFolds(2).folds(["a/1/x", "a/2/x", "a/3/x"], ["a/1", "a/2", "a/3"])]
+    ['fold-1', 'fold-2']
+    """
+
+    usage, help = "kfold:N", "one of N parts of the subjects"
+    count: int = 5
+
+    @classmethod
+    def parse(cls, text: str) -> Protocol | None:
+        """`kfold` or `kfold:N`."""
+        name, _, count = text.partition(":")
+        if name != "kfold" or (count and not count.isdecimal()):
+            return None
+        return cls(int(count)) if count else cls()
+
+    def folds(self, clip_ids: Sequence[str], groups: Sequence[str]) -> list[Fold]:
+        """Numbered from 1."""
+        from sklearn.model_selection import GroupKFold
+
+        subjects, count = len(set(groups)), self.count
+        if not 2 <= count <= subjects:
+            raise MerError(
+                f"{subjects} subjects cannot be split into {count} folds", fix="choose 2 folds or more, fewer"
+            )
+        splits = enumerate(GroupKFold(count).split(groups, groups=groups), 1)
+        return [Fold(f"fold-{n}", tuple(train.tolist()), tuple(test.tolist())) for n, (train, test) in splits]
+
+
+@register
+@dataclass(frozen=True)
+class FixedSplit(Protocol):
+    """One fold that a table names.
+
+    Attributes:
+        path: A .csv file with the columns `split` (`train` or `test`) and `clip` (`dataset/subject/clip`) or `subject`
+            (`dataset/subject`). Clips that it does not name take no part.
+    """
+
+    usage, help = "a .csv file with a split", "what the file says"
+    path: Path
+
+    @classmethod
+    def parse(cls, text: str) -> Protocol | None:
+        """The name of a .csv file."""
+        return cls(Path(text)) if text.endswith(".csv") else None
+
+    def folds(self, clip_ids: Sequence[str], groups: Sequence[str]) -> list[Fold]:
+        """One, named as the file."""
+        import pandas as pd
+
+        path = self.path
+        try:
+            table = pd.read_csv(path, dtype="string")
+        except (OSError, ValueError):
+            raise MerError(
+                "not a readable table", where=path, fix="give a .csv with the columns clip and split"
+            ) from None
+        column = next((name for name in ("clip", "subject") if name in table.columns), None)
+        if column is None or "split" not in table.columns:
+            raise MerError("lacks a column", where=path, fix="it needs the columns split, and clip or subject")
+        of_clip = list(clip_ids if column == "clip" else groups)
+        sides: dict[str, set[str]] = {side: set(table.loc[table["split"] == side, column].dropna()) for side in _SIDES}
+        if wrong := sorted(set(table["split"].fillna("")) - set(_SIDES)):
+            raise MerError(f"split {wrong[0]!r} is unknown", where=path, fix="write train or test")
+        if unknown := sorted((sides["train"] | sides["test"]) - set(of_clip)):
+            raise MerError(f"the cache has no {column} {unknown[0]!r}", where=path, fix="write ids as mer prints them")
+        if both := sorted(sides["train"] & sides["test"]):
+            raise MerError(f"{both[0]} is on both sides", where=path, fix="name it once")
+        train, test = (tuple(row for row, name in enumerate(of_clip) if name in sides[side]) for side in _SIDES)
+        if not train or not test:
+            raise MerError("leaves a side empty", where=path, fix="name clips for train and for test")
+        return [Fold(path.stem, train, test)]
+
+
+def parse_protocol(text: str) -> Protocol:
+    """The protocol that was written after `--protocol`.
+
+    Raises:
+        MerError: There is none of this name.
+    """
+    for protocol in PROTOCOLS:
+        if (found := protocol.parse(text)) is not None:
+            return found
+    raise MerError(f"unknown protocol {text!r}", fix=f"choose {_either(one.usage for one in PROTOCOLS)}")
+
+
+def protocol_help() -> str:
+    """What can be written after `--protocol`, and what each holds out."""
+    return f"Who is held out: {_either(f'{one.usage} ({one.help})' for one in PROTOCOLS)}."
+
+
+def protocol_label(text: str) -> str:
+    """The name in a line of results of what was written after `--protocol`, such as `LOSO`."""
+    return next((one.label for one in PROTOCOLS if one.label and one.parse(text)), text)
+
+
+def protocol_sentence(text: str) -> str:
+    """How reports go on after "N folds, "; also for a protocol that this version does not know."""
+    return next((one.sentence for one in PROTOCOLS if one.sentence and one.parse(text)), f"split by {text}")
 
 
 def folds_of(protocol: str, clip_ids: Sequence[str], groups: Sequence[str]) -> list[Fold]:
-    """The folds of a protocol.
-
-    Args:
-        protocol: `loso`, `lodo`, `kfold`, `kfold:N`, or a .csv file with a fixed split (see `fixed`).
-        clip_ids: `dataset/subject/clip` of every clip.
-        groups: `dataset/subject` of every clip.
+    """The folds of what was written after `--protocol`.
 
     Raises:
         MerError: An unknown protocol, or one that these clips cannot be split by.
     """
-    name, _, count = protocol.partition(":")
-    if protocol.endswith(".csv"):
-        return [fixed(Path(protocol), clip_ids, groups)]
-    if protocol == "loso":
-        return loso(groups)
-    if protocol == "lodo":
-        return lodo(groups)
-    if name == "kfold" and (not count or count.isdecimal()):
-        return kfold(groups, int(count or _DEFAULT_FOLDS))
-    raise MerError(f"unknown protocol {protocol!r}", fix="choose loso, lodo, kfold:N or a .csv file with a split")
+    return parse_protocol(protocol).folds(clip_ids, groups)
 
 
-def loso(groups: Sequence[str]) -> list[Fold]:
-    """Leave one subject out: one fold a subject.
-
-    Args:
-        groups: `dataset/subject` of every clip.
-
-    Raises:
-        MerError: There is only one subject.
-
-    >>> [fold.held_out for fold in loso(["a/1", "a/2", "a/1"])]
-    ['a/1', 'a/2']
-    """
-    if len(set(groups)) < 2:
-        raise MerError("leave-one-subject-out needs at least two subjects", fix="preprocess more clips")
-    return _leave_out(groups)
-
-
-def lodo(groups: Sequence[str]) -> list[Fold]:
-    """Leave one dataset out: one fold a dataset.
-
-    >>> [(fold.held_out, fold.test) for fold in lodo(["a/1", "b/1", "a/2"])]
-    [('a', (0, 2)), ('b', (1,))]
-    """
-    datasets = [group.split("/")[0] for group in groups]
-    if len(set(datasets)) < 2:
-        raise MerError(
-            "leave-one-dataset-out needs at least two datasets", fix="preprocess another set into the same cache"
-        )
-    return _leave_out(datasets)
-
-
-def kfold(groups: Sequence[str], count: int) -> list[Fold]:
-    """Subjects in `count` parts of about as many clips each; one fold a part.
-
-    >>> [fold.held_out for fold in kfold(["a/1", "a/2", "a/3", "a/4"], 2)]
-    ['fold-1', 'fold-2']
-    """
-    subjects = len(set(groups))
-    if not 2 <= count <= subjects:
-        raise MerError(f"{subjects} subjects cannot be split into {count} folds", fix="choose 2 folds or more, fewer")
-    splits = GroupKFold(count).split(groups, groups=groups)
-    return [Fold(f"fold-{n}", tuple(train.tolist()), tuple(test.tolist())) for n, (train, test) in enumerate(splits, 1)]
-
-
-def fixed(path: Path, clip_ids: Sequence[str], groups: Sequence[str]) -> Fold:
-    """One split that a table names.
-
-    Args:
-        path: A .csv file with the columns `split` (`train` or `test`) and `clip` (`dataset/subject/clip`) or `subject`
-            (`dataset/subject`). Clips that it does not name take no part.
-        clip_ids: `dataset/subject/clip` of every clip.
-        groups: `dataset/subject` of every clip.
-
-    Raises:
-        MerError: The table is unreadable, names something that is not there, or leaves a side empty.
-    """
-    try:
-        table = pd.read_csv(path, dtype="string")
-    except (OSError, ValueError):
-        raise MerError("not a readable table", where=path, fix="give a .csv with the columns clip and split") from None
-    column = next((name for name in ("clip", "subject") if name in table.columns), None)
-    if column is None or "split" not in table.columns:
-        raise MerError("lacks a column", where=path, fix="it needs the columns split, and clip or subject")
-    of_clip = list(clip_ids if column == "clip" else groups)
-    sides: dict[str, set[str]] = {side: set(table.loc[table["split"] == side, column].dropna()) for side in _SPLITS}
-    if wrong := sorted(set(table["split"].fillna("")) - set(_SPLITS)):
-        raise MerError(f"split {wrong[0]!r} is unknown", where=path, fix="write train or test")
-    if unknown := sorted((sides["train"] | sides["test"]) - set(of_clip)):
-        raise MerError(f"the cache has no {column} {unknown[0]!r}", where=path, fix="write ids as mer prints them")
-    if both := sorted(sides["train"] & sides["test"]):
-        raise MerError(f"{both[0]} is on both sides", where=path, fix="name it once")
-    train, test = (tuple(row for row, name in enumerate(of_clip) if name in sides[side]) for side in _SPLITS)
-    if not train or not test:
-        raise MerError("leaves a side empty", where=path, fix="name clips for train and for test")
-    return Fold(path.stem, train, test)
+def _either(words: Iterable[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}"
 
 
 def inner_split(groups: Sequence[str], train: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -150,6 +282,8 @@ def inner_split(groups: Sequence[str], train: Sequence[int]) -> tuple[list[int],
     Raises:
         MerError: There are not two training subjects.
     """
+    from sklearn.model_selection import GroupKFold
+
     own = [groups[row] for row in train]
     if len(set(own)) < 2:
         raise MerError("choosing the epoch inside a fold needs two training subjects", fix="use --select last")
@@ -157,46 +291,15 @@ def inner_split(groups: Sequence[str], train: Sequence[int]) -> tuple[list[int],
     return [train[at] for at in learn], [train[at] for at in choose]
 
 
-def guard(folds: Iterable[Fold], clip_ids: Sequence[str], groups: Sequence[str], images: torch.Tensor) -> None:
-    """Refuse folds that let anything of a test clip into training.
-
-    Args:
-        folds: What is going to be trained.
-        clip_ids: `dataset/subject/clip` of every clip.
-        groups: `dataset/subject` of every clip.
-        images: (n, F, ...) what the network looks at; one with equal content is the same picture whatever its clip is
-            called, except an even one, as flow is where nothing moved.
-
-    Raises:
-        MerError: A subject, a clip or a picture is on both sides of a fold.
-    """
-    prints = [
-        {
-            hashlib.blake2b(picture.numpy().tobytes(), digest_size=16).digest()
-            for picture in clip.contiguous()
-            if picture.min() != picture.max()
-        }
-        for clip in images
-    ]
-    for fold in folds:
-        seen = {picture: row for row in fold.train for picture in prints[row]}
-        subjects, clips = {groups[row] for row in fold.train}, {clip_ids[row] for row in fold.train}
-        for row in fold.test:
-            where = f"fold {fold.held_out}"
-            if groups[row] in subjects:
-                raise MerError(f"leak: subject {groups[row]} is on both sides", where=where, fix="split by subject")
-            if clip_ids[row] in clips:
-                raise MerError(f"leak: clip {clip_ids[row]} is on both sides", where=where, fix="split by subject")
-            same = next((seen[picture] for picture in prints[row] if picture in seen), None)
-            if same is not None:
-                raise MerError(
-                    f"leak: {clip_ids[row]} and {clip_ids[same]} hold the same picture, on both sides",
-                    where=where,
-                    fix="remove one of them from the data",
-                )
+def _groups(clip_ids: Sequence[str]) -> list[str]:
+    """`dataset/subject` of every clip."""
+    return [clip.rpartition("/")[0] for clip in clip_ids]
 
 
 def _leave_out(names: Sequence[str]) -> list[Fold]:
+    import numpy as np
+    from sklearn.model_selection import LeaveOneGroupOut
+
     array = np.asarray(names)
     splits = LeaveOneGroupOut().split(array, groups=array)
     return [Fold(str(array[test[0]]), tuple(train.tolist()), tuple(test.tolist())) for train, test in splits]

@@ -5,36 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from mer_pipeline.evaluation.metrics import confusions_by_group, scores_of, subject_draws
+from mer_pipeline.runs.results import Difference
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A score of one system less that of another.
+class McNemar:
+    """McNemar's test: clips that only one of two systems has right, and the p-value."""
 
-    Attributes:
-        value: On the clips at hand.
-        low, high: 95 % interval over subjects.
-    """
+    only_first: int
+    only_second: int
+    p: float
 
-    value: float
-    low: float
-    high: float
 
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
+@dataclass(frozen=True)
+class PairedT:
+    """A paired t-test over seeds: number of pairs, mean difference, p-value."""
 
-    def as_json(self) -> dict[str, float]:
-        """Rounded JSON values."""
-        return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+    pairs: int
+    mean: float
+    p: float
 
 
 def paired_bootstrap(
@@ -76,20 +71,20 @@ def paired_bootstrap(
     return differences
 
 
-def mcnemar(truth: Sequence[str], first: Sequence[str], second: Sequence[str]) -> dict[str, Any]:
+def mcnemar(truth: Sequence[str], first: Sequence[str], second: Sequence[str]) -> McNemar:
     """McNemar's exact test (binomial) over the clips on which just one of two systems is right.
 
-    >>> mcnemar(["a"] * 10, ["a"] * 10, ["b"] * 10)["p"]
+    >>> mcnemar(["a"] * 10, ["a"] * 10, ["b"] * 10).p
     0.001953125
     """
     only_first = sum(a == t != b for t, a, b in zip(truth, first, second, strict=True))
     only_second = sum(b == t != a for t, a, b in zip(truth, first, second, strict=True))
     both = only_first + only_second
     p = float(stats.binomtest(only_first, both).pvalue) if both else 1.0
-    return {"only_first": only_first, "only_second": only_second, "p": p}
+    return McNemar(only_first, only_second, p)
 
 
-def paired_t(first: Sequence[float], second: Sequence[float]) -> dict[str, Any] | None:
+def paired_t(first: Sequence[float], second: Sequence[float]) -> PairedT | None:
     """Paired t-test over seeds, two-sided; None with fewer than two pairs.
 
     >>> paired_t([0.5], [0.4]) is None
@@ -101,8 +96,8 @@ def paired_t(first: Sequence[float], second: Sequence[float]) -> dict[str, Any] 
     mean = float(differences.mean())
     if np.allclose(differences, mean):
         # Without any spread the statistic is not defined: no doubt left, or no difference at all.
-        return {"pairs": len(first), "mean": mean, "p": 1.0 if math.isclose(mean, 0, abs_tol=1e-12) else 0.0}
-    return {"pairs": len(first), "mean": mean, "p": float(stats.ttest_rel(first, second).pvalue)}
+        return PairedT(len(first), mean, 1.0 if math.isclose(mean, 0, abs_tol=1e-12) else 0.0)
+    return PairedT(len(first), mean, float(stats.ttest_rel(first, second).pvalue))
 
 
 def verdict(difference: Difference, better: str, worse: str, score: str = "UF1") -> str:

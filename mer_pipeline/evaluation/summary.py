@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
-from mer_pipeline.evaluation.controls import AUS_ONLY, DESCRIPTIONS, SVM
-from mer_pipeline.evaluation.metrics import intervals, scores
+from mer_pipeline.evaluation.controls import DESCRIPTIONS, SVM
+from mer_pipeline.evaluation.metrics import DetailedScores, intervals, scores
 from mer_pipeline.evaluation.statistics import paired_bootstrap, verdict
 from mer_pipeline.runs.card import Prediction
+from mer_pipeline.runs.metrics import Metrics
+from mer_pipeline.runs.results import AUS_ONLY, OPTIMISTIC, Control, Scores, Seed
 
-OPTIMISTIC = "optimistic: epoch chosen on the test fold"
 SELECTIONS = ("last", "inner", "oracle")
-_BRIEF = ("clips", "accuracy", "uf1", "uar")
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Scores over the pooled predictions of all folds.
+
+    Attributes:
+        aus: The AU source that the scores are of.
+        detailed: Of the chosen selection and AU source.
+        intervals: Measure -> low and high of the 95 % interval over subjects.
+        selections: Every way of choosing the epoch that the training recorded -> scores.
+        by_aus, by_dataset: Every AU source and every dataset -> scores.
+        controls: What needs no network.
+    """
+
+    aus: str
+    detailed: DetailedScores
+    intervals: Mapping[str, tuple[float, float]]
+    selections: Mapping[str, Scores]
+    by_aus: Mapping[str, Scores]
+    by_dataset: Mapping[str, Scores]
+    controls: tuple[Control, ...]
 
 
 def pooled(
@@ -24,7 +47,7 @@ def pooled(
     aus: str,
     select: str,
     controls: Mapping[str, Mapping[str, str]],
-) -> dict[str, Any]:
+) -> Pooled:
     """Scores over the pooled predictions of all folds.
 
     Args:
@@ -33,39 +56,31 @@ def pooled(
         aus: The AU source whose score is the run's.
         select: The selection whose score is the run's.
         controls: Control -> clip_id -> class that it predicts.
-
-    Returns:
-        Scores of the chosen selection and AU source with intervals over subjects; beside them every selection that the
-        training recorded, every AU source, every dataset and every control.
     """
     chosen = headline(predictions, aus, select)
-    sources = sorted({p.aus for p in predictions if p.selection == select})
-    datasets = sorted({p.clip_id.split("/")[0] for p in chosen})
+    source = chosen[0].aus
     truth, guess, subjects = _columns(chosen)
-    selections: dict[str, dict[str, Any]] = {
-        name: _brief([p for p in predictions if p.selection == name and p.aus == chosen[0].aus], classes)
-        for name in SELECTIONS
-        if any(p.selection == name for p in predictions)
-    }
-    selections["oracle"] = {"note": OPTIMISTIC, **selections["oracle"]}
-    return {
-        "aus": chosen[0].aus,
-        **scores(truth, guess, classes),
-        **({"note": OPTIMISTIC} if select == "oracle" else {}),
-        "intervals95": intervals(truth, guess, subjects, classes),
-        "selections": selections,
-        "oracle": selections["oracle"],
-        "by_aus": {
-            source: _brief([p for p in predictions if p.selection == select and p.aus == source], classes)
-            for source in sources
+    return Pooled(
+        aus=source,
+        detailed=scores(truth, guess, classes),
+        intervals=intervals(truth, guess, subjects, classes),
+        selections={
+            name: _brief([p for p in predictions if p.selection == name and p.aus == source], classes)
+            for name in SELECTIONS
+            if any(p.selection == name for p in predictions)
         },
-        "by_dataset": {
-            name: _brief([p for p in chosen if p.clip_id.split("/")[0] == name], classes) for name in datasets
+        by_aus={
+            name: _brief([p for p in predictions if p.selection == select and p.aus == name], classes)
+            for name in sorted({p.aus for p in predictions if p.selection == select})
         },
-        "controls": {
-            name: _control(name, dict(guesses), predictions, chosen, classes) for name, guesses in controls.items()
+        by_dataset={
+            name: _brief([p for p in chosen if p.clip_id.split("/")[0] == name], classes)
+            for name in sorted({p.clip_id.split("/")[0] for p in chosen})
         },
-    }
+        controls=tuple(
+            _control(name, dict(guesses), predictions, chosen, classes) for name, guesses in controls.items()
+        ),
+    )
 
 
 def headline(predictions: Sequence[Prediction], aus: str, select: str) -> list[Prediction]:
@@ -81,7 +96,7 @@ def _control(
     predictions: Sequence[Prediction],
     chosen: Sequence[Prediction],
     classes: Sequence[str],
-) -> dict[str, Any]:
+) -> Control:
     """A control's scores, and the network's UF1 less the control's on the same clips."""
     network = "the network"
     annotated = [p for p in predictions if p.selection == chosen[0].selection and p.aus == "annotated"]
@@ -91,13 +106,12 @@ def _control(
     truth, guess, subjects = _columns(chosen)
     controlled = [guesses[p.clip_id] for p in chosen]
     difference = paired_bootstrap(truth, [guess], [controlled], subjects, classes)["uf1"]
-    found = {key: value for key, value in scores(truth, controlled, classes).items() if key in _BRIEF}
     said = verdict(difference, network, name)
     if name == AUS_ONLY and not (difference.clear and difference.value > 0):
         said = f"the image added nothing to annotated Action Units ({said})"
     if name == SVM and not (difference.clear and difference.value > 0):
         said = f"the network does not beat the {name} ({said})"
-    return {"what": DESCRIPTIONS[name], **found, "difference": difference.as_json(), "verdict": said}
+    return Control(name, DESCRIPTIONS[name], _without_weighted(scores(truth, controlled, classes)), difference, said)
 
 
 def _columns(rows: Sequence[Prediction]) -> tuple[list[str], list[str], list[str]]:
@@ -105,27 +119,49 @@ def _columns(rows: Sequence[Prediction]) -> tuple[list[str], list[str], list[str
     return [p.truth for p in rows], [p.predicted for p in rows], [p.clip_id.rpartition("/")[0] for p in rows]
 
 
-def _brief(rows: Sequence[Prediction], classes: Sequence[str]) -> dict[str, Any]:
+def _brief(rows: Sequence[Prediction], classes: Sequence[str]) -> Scores:
     truth, guess, _ = _columns(rows)
-    return {name: value for name, value in scores(truth, guess, classes).items() if name in _BRIEF}
+    return _without_weighted(scores(truth, guess, classes))
 
 
-def mean_and_sd(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation over seeds of what every run was judged by, and of its optimistic figure."""
-    names = ("accuracy", "uf1", "uar", "weighted_f1")
-    values = torch.tensor([[summary[name] for name in names] for summary in summaries], dtype=torch.float64)
-    optimistic = torch.tensor([[s["oracle"][name] for name in names[:3]] for s in summaries], dtype=torch.float64)
-    return {
-        **dict(zip(names, values.mean(0).tolist(), strict=True)),
-        "sd": dict(zip(names, values.std(0).tolist(), strict=True)),
-        "oracle": {"note": OPTIMISTIC, **dict(zip(names[:3], optimistic.mean(0).tolist(), strict=True))},
-    }
+def _without_weighted(found: DetailedScores) -> Scores:
+    return replace(found.overall, weighted_f1=None)
 
 
-def mean_axis_deg(folds: Sequence[Sequence[float]]) -> list[float]:
+def over_seeds(found: Sequence[Metrics], run: Path, seconds: float) -> Metrics:
+    """The metrics of a run with several seeds: means and standard deviations of what each was judged by.
+
+    Args:
+        found: Of each training.
+        run: The run folder that holds theirs.
+        seconds: How long all took.
+    """
+    each = [one.scores for one in found]
+    values = torch.tensor([[s.accuracy, s.uf1, s.uar, s.weighted_f1] for s in each], dtype=torch.float64)
+    best = [one.optimistic[0] for one in found]
+    optimistic = torch.tensor([[s.accuracy, s.uf1, s.uar] for s in best], dtype=torch.float64)
+    return replace(
+        found[0],
+        run=str(run),
+        scores=replace(_scores_of(values.mean(0)), clips=each[0].clips),
+        deviation=_scores_of(values.std(0)),
+        optimistic=(_scores_of(optimistic.mean(0)), OPTIMISTIC),
+        seeds=tuple(Seed(one.seed, one.run, one.scores, one.theta_deg) for one in found),
+        theta_deg=mean_axis_deg([one.theta_deg for one in found]),
+        seconds=seconds,
+    )
+
+
+def _scores_of(values: torch.Tensor) -> Scores:
+    """Accuracy, UF1, UAR and, where it is given, weighted F1."""
+    accuracy, uf1, uar, *weighted = values.tolist()
+    return Scores(uf1, uar, accuracy, weighted_f1=weighted[0] if weighted else None)
+
+
+def mean_axis_deg(folds: Sequence[Sequence[float]]) -> tuple[float, ...]:
     """The mean over folds of each layer's angle; angles are axes, so 179 and 1 average to 0."""
     if not folds or not folds[0]:
-        return []
+        return ()
     doubled = torch.deg2rad(torch.tensor(folds, dtype=torch.float64) * 2)
     mean = torch.atan2(doubled.sin().mean(0), doubled.cos().mean(0)).rad2deg() / 2
-    return [round(float(angle) % 180, 2) for angle in mean]
+    return tuple(round(float(angle) % 180, 2) for angle in mean)

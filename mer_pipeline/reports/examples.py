@@ -22,7 +22,8 @@ from mer_pipeline.inference.model import rebuild
 from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.networks import CellMap, LineMap, Network, Ranks
 from mer_pipeline.runs.card import Card, Prediction, load_network
-from mer_pipeline.runs.run import Run, well_formed
+from mer_pipeline.runs.results import well_formed
+from mer_pipeline.runs.run import Run
 
 EXAMPLES = 5
 WORST = 8
@@ -56,7 +57,7 @@ class Example:
 def one_of_each_class(run: Run) -> list[Prediction]:
     """Of every class the clip that is most surely right, or most surely wrong where none is right."""
     found = []
-    for name in run.classes:
+    for name in run.metrics.classes:
         clips = [p for p in run.predictions if p.truth == name]
         found += sorted(clips, key=lambda p: (p.predicted != name, -max(p.probabilities), p.clip_id))[:1]
     return found[:EXAMPLES]
@@ -70,10 +71,10 @@ def surely_wrong(run: Run) -> list[Prediction]:
 
 def explained(run: Run) -> bool:
     """Whether the network of a run has attention maps or rank scores."""
-    recipe = run.recipe
+    recipe = run.facts.recipe
     with well_formed(run.folder / "run.json"), torch.device("meta"):
-        size = int(run.facts["data"]["size"])
-        outline = networks.build(recipe["network"], classes=len(run.classes), size=size, **recipe["options"])
+        classes, size = len(run.metrics.classes), run.facts.data.size
+        outline = networks.build(recipe["network"], classes=classes, size=size, **recipe["options"])
     return outline.explains
 
 

@@ -13,7 +13,7 @@ from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.reports import sections
 from mer_pipeline.reports.examples import Example, description, explained, explanations, wrongly_answered
 from mer_pipeline.runs.ablation import FILE, read_ablation
-from mer_pipeline.runs.run import Run, read_run
+from mer_pipeline.runs.run import Run
 from mer_pipeline.version import __version__
 
 
@@ -44,7 +44,7 @@ def write_report(
             raise MerError("an ablation's page shows no clips", where=folder, fix="report the run of one of its rows")
         name, context = "ablation.html", sections.of_ablation(read_ablation(folder))
     else:
-        run = read_run(folder)
+        run = Run(folder).check()
         name, context = "run.html", {**sections.of_run(run), **_clips(run, with_faces, cache)}
     environment = Environment(
         loader=PackageLoader("mer_pipeline.reports"),
@@ -85,7 +85,7 @@ def _open(run: Run, cache: Path | None) -> tuple[CachedClips | None, str]:
     """The cache that is given, or that the run names if it is still there; else why there is none."""
     if cache is not None:
         return CachedClips(cache), ""
-    named = run.facts.get("cache")
+    named = run.facts.cache
     if not named or not Path(named).is_dir():
         return None, "the cache that the run was trained on is not here"
     try:

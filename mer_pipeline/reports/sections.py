@@ -9,15 +9,15 @@ from typing import Any
 from markupsafe import Markup
 
 from mer_pipeline import networks
+from mer_pipeline.evaluation.protocols import protocol_sentence
 from mer_pipeline.figures.charts import curve, half_circle, reliability
 from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow, around_zero
+from mer_pipeline.recipe import recipe_defaults
 from mer_pipeline.runs.ablation import Ablation, Row
-from mer_pipeline.runs.run import AUS_ONLY, MEASURES, Run, Span, well_formed
+from mer_pipeline.runs.metrics import Metrics
+from mer_pipeline.runs.results import AUS_ONLY, MEASURES, Difference, well_formed
+from mer_pipeline.runs.run import Run
 
-_FOLDS = {
-    "loso": "each holding out one subject (LOSO)",
-    "lodo": "each holding out one dataset (LODO)",
-}
 _AUS = {
     "predicted": "at test time the Action Units are the network's own estimate",
     "annotated": "at test time it is given annotated Action Units, which are not available for a new clip",
@@ -43,9 +43,9 @@ def of_run(run: Run) -> dict[str, Any]:
         "scores": score_chart(run),
         "ways": way_rows(run),
         "differences": control_chart(run),
-        "verdicts": [control for control in run.controls if control.name != AUS_ONLY],
+        "verdicts": [control for control in run.metrics.controls if control.name != AUS_ONLY],
         "image_added": image_added(run),
-        "sources": [(_SOURCES.get(name, name), values) for name, values in run.by_aus.items()],
+        "sources": [(_SOURCES.get(name, name), values) for name, values in run.metrics.by_aus.items()],
         "confusion": confusion(run),
         "classes": class_chart(run),
         "subjects": subjects(run),
@@ -54,24 +54,24 @@ def of_run(run: Run) -> dict[str, Any]:
         "angle_words": angle_words(run),
         "reliability": reliability(run.predictions),
         "recipe": recipe_rows(run),
-        "facts": fact_rows(run.facts),
+        "facts": fact_rows(run.facts.as_json()),
     }
 
 
 def sentence(run: Run) -> str:
     """What was run, in words."""
-    sets, epochs = ", ".join(run.facts["data"]["datasets"]), run.recipe["epochs"]
-    seeds = f", {len(run.seeds)} times with different seeds" if run.seeds else ""
-    held_out = _FOLDS.get(run.protocol, f"split by {run.protocol}")
+    metrics, sets, epochs = run.metrics, ", ".join(run.facts.data.datasets), run.facts.recipe["epochs"]
+    seeds = f", {len(metrics.seeds)} times with different seeds" if metrics.seeds else ""
+    held_out = protocol_sentence(metrics.protocol)
     counts = {
         "last": f"The last of {epochs} epochs counts",
         "inner": f"Of {epochs} epochs the one counts that subjects inside each training fold chose",
-        "oracle": f"Of {epochs} epochs the one counts that scores best on the held-out clips ({run.optimistic[1]})",
-    }[run.selection]
+        "oracle": f"Of {epochs} epochs the one counts that scores best on the held-out clips ({metrics.optimistic[1]})",
+    }[metrics.selection]
     return (
-        f"{run.model} was trained in {len(run.folds)} folds, {held_out}{seeds}, on {run.clips} clips of {run.subjects} "
-        f"subjects of {sets}, with the {len(run.classes)} classes of {run.labels}. {counts}; "
-        f"{_AUS.get(run.aus, run.aus)}."
+        f"{metrics.model} was trained in {len(run.folds)} folds, {held_out}{seeds}, on {metrics.clips} clips of "
+        f"{metrics.subjects} subjects of {sets}, with the {len(metrics.classes)} classes of {metrics.labels}. "
+        f"{counts}; {_AUS.get(metrics.aus, metrics.aus)}."
     )
 
 
@@ -79,13 +79,13 @@ def score_chart(run: Run) -> RangeChart:
     """Every measure: the honest value with its interval, and the optimistic one."""
     rows = []
     for name, label in MEASURES.items():
-        honest, optimistic = run.honest[name], run.optimistic[0][name]
+        honest, optimistic = run.metrics.honest[name], run.metrics.optimistic[0][name]
         rows.append(
             RangeRow(
                 label,
-                _score(run, name),
+                _score(run.metrics, name),
                 _marks(run, name),
-                interval=None if run.selection == "oracle" else run.intervals[name],
+                interval=None if run.metrics.selection == "oracle" else run.metrics.intervals[name],
                 joined=(min(honest, optimistic), max(honest, optimistic)),
                 aside=f"{optimistic:.3f}",
             )
@@ -95,26 +95,33 @@ def score_chart(run: Run) -> RangeChart:
 
 def _marks(run: Run, measure: str) -> list[Mark]:
     """The score of every seed, the optimistic and the honest one."""
-    scores, how = run.optimistic
-    seeds = [Mark(seed.scores[measure], "seed", f"seed {seed.name}: {seed.scores[measure]:.3f}") for seed in run.seeds]
+    scores, how = run.metrics.optimistic
+    seeds = [
+        Mark(seed.scores[measure], "seed", f"seed {seed.name}: {seed.scores[measure]:.3f}")
+        for seed in run.metrics.seeds
+    ]
     optimistic = Mark(scores[measure], "optimistic", f"{scores[measure]:.3f}, {how}")
-    return [*seeds, optimistic, Mark(run.honest[measure], "honest", _score(run, measure))]
+    return [*seeds, optimistic, Mark(run.metrics.honest[measure], "honest", _score(run.metrics, measure))]
 
 
-def _score(of: Run | Row, measure: str) -> str:
+def _score(of: Metrics | Row, measure: str) -> str:
     return f"{of.honest[measure]:.3f}" + (f" ± {of.deviation[measure]:.3f}" if of.deviation else "")
 
 
 def way_rows(run: Run) -> list[tuple[str, Any, bool]]:
     """Every way of choosing the epoch that was recorded: its name, its scores, and whether it is optimistic."""
-    names = {"last": "last epoch", "inner": _INNER, "oracle": run.optimistic[1]}
-    return [(names[name], run.selections[name], name == "oracle") for name in names if name in run.selections]
+    names = {"last": "last epoch", "inner": _INNER, "oracle": run.metrics.optimistic[1]}
+    return [
+        (names[name], run.metrics.selections[name], name == "oracle")
+        for name in names
+        if name in run.metrics.selections
+    ]
 
 
 def control_chart(run: Run) -> RangeChart:
     """UF1 of the network less that of each control."""
     rows = []
-    for control in run.controls:
+    for control in run.metrics.controls:
         found, mark = control.difference, Mark(control.difference.value, "honest", control.verdict)
         rows.append(RangeRow(control.name, f"{found.value:+.3f}", [mark], (found.low, found.high)))
     return around_zero(rows)
@@ -122,7 +129,7 @@ def control_chart(run: Run) -> RangeChart:
 
 def image_added(run: Run) -> str:
     """Whether the image added anything to annotated Action Units; empty where that was not measured."""
-    control = next((control for control in run.controls if control.name == AUS_ONLY), None)
+    control = next((control for control in run.metrics.controls if control.name == AUS_ONLY), None)
     if control is None:
         return ""
     if not (control.difference.clear and control.difference.value > 0):
@@ -138,14 +145,14 @@ def confusion(run: Run) -> list[tuple[str, list[tuple[int, float]]]]:
     """A row a true class: its name, and count and share of every prediction."""
     return [
         (name, [(count, count / max(sum(counts), 1)) for count in counts])
-        for name, counts in zip(run.classes, run.confusion, strict=True)
+        for name, counts in zip(run.metrics.classes, run.metrics.confusion, strict=True)
     ]
 
 
 def class_chart(run: Run) -> RangeChart:
     """F1 and recall of every class that occurs."""
     rows = []
-    for name, (f1, recall) in run.per_class.items():
+    for name, (f1, recall) in run.metrics.per_class.items():
         marks = [Mark(recall, "second", f"recall {recall:.3f}"), Mark(f1, "honest", f"F1 {f1:.3f}")]
         rows.append(RangeRow(name, f"{f1:.2f} | {recall:.2f}", marks))
     return RangeChart(rows)
@@ -155,7 +162,7 @@ def subjects(run: Run) -> list[tuple[str, int, int]]:
     """Subject, right and all clips, the best first."""
     right: Counter[str] = Counter()
     clips: Counter[str] = Counter()
-    several = len(run.by_dataset) > 1
+    several = len(run.metrics.by_dataset) > 1
     for p in run.predictions:
         subject = p.clip_id.rpartition("/")[0]
         name = subject if several else subject.rpartition("/")[2]
@@ -168,23 +175,25 @@ def curves(run: Run) -> list[tuple[str, Markup, str]]:
     """Title, drawing and remark."""
     folds = f"mean and 10th to 90th percentile of {len(run.folds)} folds"
     chosen = [fold.chosen_epoch for fold in run.folds if fold.chosen_epoch is not None]
-    use = "never used to choose" if run.selection != "oracle" else run.optimistic[1]
+    use = "never used to choose" if run.metrics.selection != "oracle" else run.metrics.optimistic[1]
     marks = "; ticks below: the epochs chosen inside the training folds" if chosen else ""
-    loss = curve([f.loss for f in run.folds], "Training loss over epochs", "control", share=False, chosen=chosen)
-    tested = curve([f.test_accuracy for f in run.folds], "Held-out accuracy over epochs", "honest", share=True)
+    loss = curve(
+        [f.history.loss for f in run.folds], "Training loss over epochs", "control", share=False, chosen=chosen
+    )
+    tested = curve([f.history.test_accuracy for f in run.folds], "Held-out accuracy over epochs", "honest", share=True)
     return [("Training loss", loss, folds + marks), (f"Accuracy on held-out clips, {use}", tested, folds)]
 
 
 def angles(run: Run) -> list[tuple[str, Markup]]:
     """A half circle a layer with the path of every fold; empty where nothing is learned."""
-    start = run.recipe["options"].get("theta_deg")
+    start = run.facts.recipe["options"].get("theta_deg")
     found = []
-    for layer, mean in enumerate(run.theta_deg):
-        title = f"layer {layer + 1}" if len(run.theta_deg) > 1 else "all layers, one angle"
+    for layer, mean in enumerate(run.metrics.theta_deg):
+        title = f"layer {layer + 1}" if len(run.metrics.theta_deg) > 1 else "all layers, one angle"
         paths = []
         for fold in run.folds:
             with well_formed(fold.folder / "result.json"):
-                learned = [layers[layer] for layers in fold.theta_deg]
+                learned = [layers[layer] for layers in fold.history.theta_deg]
             paths.append((fold.held_out, [*([float(start)] if start is not None else []), *learned]))
         found.append((f"{title}: {mean:.1f}°", half_circle(paths, mean, f"Learned angle, {title}")))
     return found
@@ -192,21 +201,23 @@ def angles(run: Run) -> list[tuple[str, Markup]]:
 
 def angle_words(run: Run) -> str:
     """What to say where no angle is learned."""
-    if run.theta_deg or not run.attention:
+    if run.metrics.theta_deg or not run.metrics.attention:
         return ""
-    if run.attention in _FIXED:
-        return f"Attention {run.attention} is fixed at {_FIXED[run.attention]}°; no angle is learned."
-    return "This network has no oriented attention." if run.attention == "none" else ""
+    if run.metrics.attention in _FIXED:
+        return f"Attention {run.metrics.attention} is fixed at {_FIXED[run.metrics.attention]}°; no angle is learned."
+    return "This network has no oriented attention." if run.metrics.attention == "none" else ""
 
 
 def recipe_rows(run: Run) -> list[tuple[str, str, str | None]]:
     """Key, value, and the default where the value differs from it (None else); those that differ first."""
-    recipe = {key: value for key, value in run.recipe.items() if key not in ("model", "network", "source", "options")}
-    defaults: Mapping[str, Any] = run.facts.get("defaults") or {}
+    recipe = {
+        key: value for key, value in run.facts.recipe.items() if key not in ("model", "network", "source", "options")
+    }
+    defaults = run.facts.defaults or recipe_defaults()  # runs of older versions state none
     rows = [(key, value, defaults.get(key, value)) for key, value in recipe.items()]
     with well_formed(run.folder / "run.json"):
-        known = networks.option_defaults(run.recipe["network"])
-        rows += [(f"options.{key}", value, known.get(key)) for key, value in run.recipe["options"].items()]
+        known = networks.option_defaults(run.facts.recipe["network"])
+        rows += [(f"options.{key}", value, known.get(key)) for key, value in run.facts.recipe["options"].items()]
     shown = [(key, _text(value), _text(default) if value != default else None) for key, value, default in rows]
     return sorted(shown, key=lambda row: row[2] is None)
 
@@ -236,7 +247,9 @@ def _settings(settings: Mapping[str, Any]) -> str:
 def of_ablation(ablation: Ablation) -> dict[str, Any]:
     """Everything of the page of an ablation."""
     runs = ablation.runs
-    sources = [name for name in ("annotated", "predicted", "none") if any(name in run.by_aus for _, run in runs)]
+    sources = [
+        name for name in ("annotated", "predicted", "none") if any(name in run.metrics.by_aus for _, run in runs)
+    ]
     return {
         "ablation": ablation,
         "measures": MEASURES,
@@ -259,24 +272,24 @@ def _of_row(run: Run) -> tuple[object, ...]:
 
 def ablation_sentence(ablation: Ablation) -> str:
     """What was run, in words."""
-    run = ablation.runs[0][1]
-    seeds = f"{len(run.seeds)} trainings a row with different seeds" if run.seeds else "one training a row"
-    held_out = _FOLDS.get(run.protocol, f"split by {run.protocol}")
+    metrics = ablation.runs[0][1].metrics
+    seeds = f"{len(metrics.seeds)} trainings a row with different seeds" if metrics.seeds else "one training a row"
+    held_out = protocol_sentence(metrics.protocol)
     return (
-        f"{len(ablation.runs)} variants of {run.model}, all judged alike: {len(run.folds)} folds, {held_out}, on "
-        f"{run.clips} clips of {run.subjects} subjects of {', '.join(run.by_dataset)}, with the {len(run.classes)} "
-        f"classes of {run.labels}; {seeds}."
+        f"{len(ablation.runs)} variants of {metrics.model}, all judged alike: {metrics.fold_count} folds, {held_out}, "
+        f"on {metrics.clips} clips of {metrics.subjects} subjects of {', '.join(metrics.by_dataset)}, with the "
+        f"{len(metrics.classes)} classes of {metrics.labels}; {seeds}."
     )
 
 
 def _scores_of_row(row: Row) -> RangeRow:
     if row.run is None:
         return RangeRow(row.label, _score(row, "uf1"), [Mark(row.honest.uf1, "control", row.what)])
-    interval = row.run.intervals["uf1"]
+    interval = row.run.metrics.intervals["uf1"]
     return RangeRow(row.label, _score(row, "uf1"), _marks(row.run, "uf1"), interval, anchor=f"row-{row.name}")
 
 
-def _difference_of_row(row: Row, found: Span) -> RangeRow:
+def _difference_of_row(row: Row, found: Difference) -> RangeRow:
     note = f"{found.value:+.3f}" + ("" if row.p_seeds is None else f", p = {row.p_seeds:.3f}")
     mark = Mark(found.value, "honest", row.verdict)
     return RangeRow(row.label, note, [mark], (found.low, found.high), anchor=f"row-{row.name}")

@@ -1,282 +1,255 @@
-"""A finished run as its report needs it: read from its folder, and checked once, so that no page meets a surprise."""
+"""A run folder: training writes it; comparison, reports and prediction read it.
+
+    RUN/run.json                 what was run: recipe, data, versions, hardware, command, commit
+    RUN/predictions.csv          one row a clip, selection and AU source, joined by clip_id
+    RUN/metrics.json             scores of the pooled predictions; written last
+    RUN/controls.csv             what the controls predict of every clip
+    RUN/folds/<fold>/            weights.safetensors, card.json, result.json (predictions and history; written last),
+                                 inner.json where subjects inside the training fold chose the epoch
+    RUN/final/                   weights.safetensors and card.json of the network trained on all subjects
+    RUN/tensorboard/<fold>/      event files, where they were asked for
+
+With several seeds, RUN/seed-<n>/ is a run folder each, and RUN/metrics.json has their mean.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
+
+from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.errors import MerError
-from mer_pipeline.runs.card import Prediction, read_json
+from mer_pipeline.runs.card import Card, Prediction, read_json, save_network, write_json
+from mer_pipeline.runs.facts import Facts
+from mer_pipeline.runs.metrics import Metrics
+from mer_pipeline.runs.results import FoldResult, History, well_formed
 
-MEASURES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
-AUS_ONLY = "aus-only"  # the control that takes annotated Action Units and no image
+T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Scores:
-    """Each 0 to 1."""
-
-    uf1: float
-    uar: float
-    accuracy: float
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Scores:
-        """Read them from a JSON object that may hold more."""
-        return cls(*(float(values[name]) for name in MEASURES))
-
-    def __getitem__(self, measure: str) -> float:
-        return float(getattr(self, measure))
-
-
-@dataclass(frozen=True)
-class Span:
-    """A value and its 95 % interval over subjects."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True)
-class Control:
-    """What needs no network, on the same folds; `difference` is the network's UF1 less its own."""
-
-    name: str
-    what: str
-    scores: Scores
-    difference: Span
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The temperature that was fitted, and the expected calibration error without and with it."""
-
-    temperature: float
-    ece_before: float
-    ece_after: float
-
-
-@dataclass(frozen=True)
-class Seed:
-    """One of several trainings."""
-
-    name: str
-    scores: Scores
-    theta_deg: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One fold: who was held out, where its network lies, and what happened in each epoch.
-
-    Attributes:
-        held_out: The group that training never saw.
-        folder: Weights, card and result.
-        clips: The ids of its test clips.
-        chosen_epoch: The epoch chosen inside the training fold, from 1; None where the last counts.
-        loss, test_accuracy: One value an epoch.
-        theta_deg: One list of layers an epoch.
-    """
-
-    held_out: str
-    folder: Path
-    clips: frozenset[str]
-    chosen_epoch: int | None
-    loss: tuple[float, ...]
-    test_accuracy: tuple[float, ...]
-    theta_deg: tuple[tuple[float, ...], ...]
+_FACTS, _METRICS, _RESULT, _INNER = "run.json", "metrics.json", "result.json", "inner.json"
+_PREDICTIONS, _CONTROLS = "predictions.csv", "controls.csv"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. With several seeds the scores are means over them, and the rest is of the first.
+    """A finished run; `Run.create` gives one that is under way. A file is read, and checked, when it is first needed.
 
     Attributes:
         folder: Where it lies.
-        facts: `run.json`: recipe, data, command, versions, hardware.
-        model, protocol, labels, selection, aus: See `mer_pipeline.runs.card`.
-        attention: Mode of the oriented attention; None for networks without.
-        classes: In the order of probabilities.
-        clips, subjects: How many were predicted.
-        scores: What the run is judged by.
-        deviation: Standard deviation over seeds; None with one.
-        intervals: Measure -> low and high.
-        seeds: One entry a training; empty with one.
-        selections: Way of choosing the epoch -> scores.
-        optimistic: Scores of the epoch chosen on the test fold, and the words for that.
-        by_aus, by_dataset: Scores by source of the Action Units at test time, and by dataset.
-        controls: What needs no network.
-        per_class: Class -> F1 and recall.
-        confusion: Clips, truth in rows.
-        calibration: Of the probabilities.
-        theta_deg: Learned angles, mean over folds, one a layer.
-        predictions: One a clip: those that the scores are of.
-        folds: In the order of their folders.
-        seconds: How long it took.
+        under_way: Whether it may be unfinished: what training writes to.
+
+    Raises:
+        MerError: The folder holds no run, or one that is not finished; on reading, a file that is damaged.
     """
 
     folder: Path
-    facts: Mapping[str, Any]
-    model: str
-    attention: str | None
-    protocol: str
-    labels: str
-    selection: str
-    aus: str
-    classes: tuple[str, ...]
-    clips: int
-    subjects: int
-    scores: Scores
-    deviation: Scores | None
-    intervals: Mapping[str, tuple[float, float]]
-    seeds: tuple[Seed, ...]
-    selections: Mapping[str, Scores]
-    optimistic: tuple[Scores, str]
-    by_aus: Mapping[str, Scores]
-    by_dataset: Mapping[str, Scores]
-    controls: tuple[Control, ...]
-    per_class: Mapping[str, tuple[float, float]]
-    confusion: tuple[tuple[int, ...], ...]
-    calibration: Calibration
-    theta_deg: tuple[float, ...]
-    predictions: tuple[Prediction, ...]
-    folds: tuple[Fold, ...]
-    seconds: float
+    under_way: bool = field(default=False, kw_only=True, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+        if self.under_way or (self.folder / _METRICS).is_file():
+            return
+        begun = (self.folder / _FACTS).is_file()
+        raise MerError(
+            "this run is not finished" if begun else "not a run folder",
+            where=self.folder,
+            fix="finish it with the same mer train command" if begun else "give the folder that mer train wrote",
+        )
+
+    @classmethod
+    def create(cls, folder: Path, facts: Facts) -> Run:
+        """Begin a run, or go on with the one that the folder holds.
+
+        Args:
+            folder: Created with mode 0700.
+            facts: What is run; of a folder that exists, the part that makes it this run must be equal.
+
+        Raises:
+            MerError: The folder holds something else.
+        """
+        path = folder / _FACTS
+        if path.is_file():
+            before = read_json(path)
+            if differing := [key for key, value in facts.identity().items() if before.get(key) != value]:
+                what = " and ".join(differing)
+                raise MerError(f"this folder holds a run with another {what}", where=folder, fix="choose another --out")
+            return cls(folder, under_way=True)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise MerError("exists and is not a run folder", where=folder, fix="choose another --out")
+        private_folder(folder)
+        write_json(path, facts.as_json())
+        return cls(folder, under_way=True)
+
+    def check(self) -> Run:
+        """Read everything, so that nothing that uses this run meets a damaged file later.
+
+        Raises:
+            MerError: Something is absent or damaged, or does not fit the rest.
+        """
+        folds = self.trainings[0].folder / "folds"
+        if self.facts and len(self.folds) != self.metrics.fold_count:
+            raise MerError(
+                f"holds {len(self.folds)} finished folds of {self.metrics.fold_count}", where=folds, fix="train again"
+            )
+        tested = frozenset[str]().union(*(fold.clips for fold in self.folds))
+        if homeless := {p.clip_id for p in self.predictions} - tested:
+            raise MerError(f"no fold held out {min(homeless)}", where=folds, fix="train again")
+        return self
+
+    # What a finished run holds.
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What was run: `run.json`."""
+        return self._read(_FACTS, Facts.of)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What it came to: `metrics.json`."""
+        return self._read(_METRICS, Metrics.of)
+
+    @cached_property
+    def trainings(self) -> tuple[Run, ...]:
+        """One run a seed; this run itself where there is one seed."""
+        return tuple(Run(self.seed_folder(seed.number)) for seed in self.metrics.seeds) or (self,)
+
+    @cached_property
+    def folds(self) -> tuple[FoldResult, ...]:
+        """The folds in the order of their folders; of the first seed."""
+        folder = self.trainings[0].folder / "folds"
+        return tuple(_fold_result(path) for path in sorted(folder.glob(f"*/{_RESULT}")))
+
+    @cached_property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """The predictions that the run is judged by, one a clip; of the first seed."""
+        rows = _rows(self.trainings[0].folder / _PREDICTIONS)
+        judged = (self.metrics.selection, self.metrics.aus)
+        with well_formed(self.trainings[0].folder / _PREDICTIONS):
+            chosen = [row for row in rows if (row["selection"], row["aus"]) == judged]
+            if not chosen:
+                raise ValueError(f"holds no prediction of the selection {judged[0]}")
+            return tuple(_prediction(row, self.metrics.classes) for row in chosen)
+
+    @cached_property
+    def control_predictions(self) -> Mapping[str, Mapping[str, str]]:
+        """Control -> clip_id -> class that it predicts; of the first seed."""
+        path = self.trainings[0].folder / _CONTROLS
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        rows = _rows(path)
+        with well_formed(path):
+            for row in rows:
+                found[row["control"]][row["clip_id"]] = row["predicted"]
+        return dict(found)
+
+    # Where the parts lie.
+
+    def fold_folder(self, held_out: str) -> Path:
+        """The folder of a fold; of a run with several seeds, of the first.
+
+        Args:
+            held_out: Name of the fold, such as the subject `casme2/01`.
+        """
+        run = self if self.under_way else self.trainings[0]
+        return run.folder / "folds" / held_out.replace("/", "-")
+
+    def seed_folder(self, seed: int) -> Path:
+        """The run folder of one of several seeds."""
+        return self.folder / f"seed-{seed}"
+
+    def checkpoint(self, held_out: str | None) -> Path:
+        """Where the training of a fold is kept while it is under way; None for the final network."""
+        return (self.folder / "final" if held_out is None else self.fold_folder(held_out)) / "under-way.safetensors"
+
+    def tensorboard(self, held_out: str) -> Path:
+        """The folder of a fold's event files."""
+        return self.folder / "tensorboard" / self.fold_folder(held_out).name
+
+    # What training writes, and asks for when it goes on.
+
+    def fold_result(self, held_out: str) -> FoldResult | None:
+        """A fold that was finished before."""
+        path = self.fold_folder(held_out) / _RESULT
+        return _fold_result(path) if path.is_file() else None
+
+    def write_fold(self, result: FoldResult, state: dict[str, torch.Tensor], card: Card) -> None:
+        """Write a fold; its result last, so that a result means a finished fold."""
+        save_network(result.folder, state, card)
+        write_json(result.folder / _RESULT, result.as_json())
+
+    def chosen_epoch(self, held_out: str) -> int | None:
+        """The epoch of a fold, from 1, that was chosen before inside its training clips."""
+        path = self.fold_folder(held_out) / _INNER
+        if not path.is_file():
+            return None
+        values = read_json(path)
+        with well_formed(path):
+            return int(values["chosen_epoch"])
+
+    def write_chosen_epoch(self, held_out: str, epoch: int, subjects: Iterable[str], history: History) -> None:
+        """Write which epoch was chosen for a fold, and by whom."""
+        values = {"chosen_epoch": epoch, "subjects": sorted(subjects), "history": history.as_json()}
+        write_json(self.fold_folder(held_out) / _INNER, values)
 
     @property
-    def recipe(self) -> Mapping[str, Any]:
-        """With every default written out."""
-        recipe: Mapping[str, Any] = self.facts["recipe"]
-        return recipe
+    def has_final(self) -> bool:
+        """Whether the network for prediction is finished."""
+        return (self.folder / "final" / "card.json").is_file()  # written after the weights
 
-    @property
-    def honest(self) -> Scores:
-        """Scores that no test clip had a say in: of the last epoch where the run itself was judged by the test fold."""
-        return self.selections["last"] if self.selection == "oracle" else self.scores
+    def write_final(self, state: dict[str, torch.Tensor], card: Card) -> None:
+        """Write the network for prediction."""
+        save_network(self.folder / "final", state, card)
 
+    def write_predictions(self, predictions: Iterable[Prediction], classes: Sequence[str]) -> None:
+        """Write what the networks predicted of their test clips."""
+        header = ["clip_id", "fold", "selection", "aus", "truth", "predicted", *(f"p_{name}" for name in classes)]
+        rows = ([p.clip_id, p.fold, p.selection, p.aus, p.truth, p.predicted, *p.probabilities] for p in predictions)
+        _write_rows(self.folder / _PREDICTIONS, header, rows)
 
-def read_run(folder: Path) -> Run:
-    """Read a finished run, with one seed or several.
+    def write_controls(self, guesses: Mapping[str, Mapping[str, str]]) -> None:
+        """Write what the controls predicted: control -> clip_id -> class."""
+        rows = ((clip, name, guess) for name, of_clips in guesses.items() for clip, guess in of_clips.items())
+        _write_rows(self.folder / _CONTROLS, ["clip_id", "control", "predicted"], rows)
 
-    Raises:
-        MerError: It is no run, not finished, or damaged.
-    """
-    if not (folder / "metrics.json").is_file():
-        known = (folder / "run.json").is_file()
-        raise MerError(
-            "this run is not finished" if known else "not a run folder",
-            where=folder,
-            fix="finish it with the same mer train command" if known else "give the folder that mer train wrote",
-        )
-    facts, metrics = read_json(folder / "run.json"), read_json(folder / "metrics.json")
-    with well_formed(folder / "run.json"):
-        _check_facts(facts)
-    with well_formed(folder / "metrics.json"):
-        shown = folder / f"seed-{int(metrics['seeds'][0])}" if "seeds" in metrics else folder
-        classes = tuple(str(name) for name in metrics["classes"])
-        told = _of_metrics(metrics)
-    predictions = _predictions(shown / "predictions.csv", classes, told["selection"], told["aus"])
-    folds = tuple(_fold(path) for path in sorted((shown / "folds").glob("*/result.json")))
-    if len(folds) != metrics["folds"]:
-        raise MerError(
-            f"holds {len(folds)} finished folds of {metrics['folds']}", where=shown / "folds", fix="train again"
-        )
-    if homeless := {p.clip_id for p in predictions} - frozenset().union(*(fold.clips for fold in folds)):
-        raise MerError(f"no fold held out {min(homeless)}", where=shown / "folds", fix="train again")
-    return Run(folder=folder, facts=facts, classes=classes, predictions=predictions, folds=folds, **told)
+    def finish(self, metrics: Metrics) -> Run:
+        """Write the scores; the finished run."""
+        write_json(self.folder / _METRICS, metrics.as_json())
+        return Run(self.folder)
+
+    def _read(self, name: str, of: Callable[[Mapping[str, Any]], T]) -> T:
+        values = read_json(self.folder / name)
+        with well_formed(self.folder / name):
+            return of(values)
 
 
-@contextmanager
-def well_formed(path: Path) -> Iterator[None]:
-    """Tell what is wrong with a file's content in one line."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        told = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise MerError(
-            f"damaged, or written by another version ({told})", where=path, fix="delete its folder and train again"
-        ) from None
+def _fold_result(path: Path) -> FoldResult:
+    values = read_json(path)
+    with well_formed(path):
+        return FoldResult.of(values, path.parent)
 
 
-def _check_facts(facts: Mapping[str, Any]) -> None:
-    """Touch what the page takes from `run.json`."""
-    recipe, data = facts["recipe"], facts["data"]
-    recipe["network"], recipe["epochs"], dict(recipe["options"]), dict(data["classes"]), int(data["size"])
-    list(data["datasets"]), list(facts.get("notes") or ()), dict(facts["versions"]), dict(facts["hardware"])
-
-
-def _of_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `Run` that `metrics.json` holds."""
-    confusion = tuple(tuple(int(count) for count in row) for row in metrics["confusion"])
-    if len({len(metrics["classes"]), len(confusion), *map(len, confusion)}) != 1:
-        raise ValueError("the confusion matrix does not fit the classes")
-    if {"last", "oracle", metrics["selection"]} - set(metrics["selections"]):
-        raise ValueError("a way of choosing the epoch is missing")
-    calibration = metrics["calibration"]
-    return {
-        **{name: str(metrics[name]) for name in ("model", "protocol", "labels", "selection", "aus")},
-        "attention": metrics["attention"],
-        "clips": int(metrics["clips"]),
-        "subjects": int(metrics["subjects"]),
-        "scores": Scores.of(metrics),
-        "deviation": Scores.of(metrics["sd"]) if "sd" in metrics else None,
-        "intervals": {name: _pair(metrics["intervals95"][name]) for name in MEASURES},
-        "seeds": tuple(
-            Seed(str(number), Scores.of(one), tuple(map(float, one["theta_deg"])))
-            for number, one in zip(metrics.get("seeds", ()), metrics.get("runs", ()), strict=True)
-        ),
-        "selections": {name: Scores.of(values) for name, values in metrics["selections"].items()},
-        "optimistic": (Scores.of(metrics["oracle"]), str(metrics["oracle"]["note"])),
-        "by_aus": {name: Scores.of(values) for name, values in metrics["by_aus"].items()},
-        "by_dataset": {name: Scores.of(values) for name, values in metrics["by_dataset"].items()},
-        "controls": tuple(_control(name, values) for name, values in metrics["controls"].items()),
-        "per_class": {name: (float(v["f1"]), float(v["recall"])) for name, v in metrics["per_class"].items()},
-        "confusion": confusion,
-        "calibration": Calibration(*(float(calibration[k]) for k in ("temperature", "ece_before", "ece_after"))),
-        "theta_deg": tuple(float(angle) for angle in metrics["theta_deg"]),
-        "seconds": float(metrics["seconds"]),
-    }
-
-
-def _control(name: str, values: Mapping[str, Any]) -> Control:
-    return Control(name, str(values["what"]), Scores.of(values), span(values["difference"]), str(values["verdict"]))
-
-
-def span(values: Mapping[str, Any]) -> Span:
-    """Read a difference."""
-    return Span(float(values["value"]), float(values["low"]), float(values["high"]))
-
-
-def _pair(values: Any) -> tuple[float, float]:
-    low, high = values
-    return float(low), float(high)
-
-
-def _predictions(path: Path, classes: tuple[str, ...], selection: str, aus: str) -> tuple[Prediction, ...]:
-    """The predictions that the run is judged by, one a clip."""
+def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with well_formed(path), path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if (row["selection"], row["aus"]) == (selection, aus)]
-            found = tuple(_prediction(row, classes) for row in rows)
-            if not found:
-                raise ValueError(f"holds no prediction of the selection {selection}")
+            return list(csv.DictReader(file))
     except OSError:
         raise MerError("absent or unreadable", where=path, fix="train again") from None
-    return found
 
 
-def _prediction(row: Mapping[str, str], classes: tuple[str, ...]) -> Prediction:
+def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *rows])
+    write_atomically(path, text.getvalue().encode())
+
+
+def _prediction(row: Mapping[str, str], classes: Sequence[str]) -> Prediction:
     probabilities = [float(row[f"p_{name}"]) for name in classes]
     if not all(0 <= p <= 1 for p in probabilities):
         raise ValueError(f"the probabilities of {row['clip_id']} are not in 0..1")
@@ -291,20 +264,3 @@ def _prediction(row: Mapping[str, str], classes: tuple[str, ...]) -> Prediction:
         predicted=row["predicted"],
         probabilities=probabilities,
     )
-
-
-def _fold(path: Path) -> Fold:
-    result = read_json(path)
-    with well_formed(path):
-        history, predictions = result["history"], result["predictions"]
-        if not history["loss"] or not history["test_accuracy"]:
-            raise ValueError("no epoch is recorded")
-        return Fold(
-            held_out=str(predictions[0]["fold"]),
-            folder=path.parent,
-            clips=frozenset(str(p["clip_id"]) for p in predictions),
-            chosen_epoch=result["chosen_epoch"],
-            loss=tuple(float(value) for value in history["loss"]),
-            test_accuracy=tuple(float(value) for value in history["test_accuracy"]),
-            theta_deg=tuple(tuple(float(angle) for angle in layers) for layers in history["theta_deg"]),
-        )

@@ -1,9 +1,9 @@
-"""Folds, the training loop, scores, and the run that ties them together."""
+"""Training: recipes, the training loop, whole runs, ablations."""
 
 from mer_pipeline.evaluation.compare import compare
-from mer_pipeline.evaluation.summary import OPTIMISTIC
 from mer_pipeline.inputs.clip_set import ClipSet, load_clips
 from mer_pipeline.recipe import Recipe, load_recipe, model_names, parse_settings
+from mer_pipeline.runs.results import OPTIMISTIC
 from mer_pipeline.training.ablate import ablate, chosen_variants
 from mer_pipeline.training.estimate import estimate
 from mer_pipeline.training.train import Plan, train

@@ -5,32 +5,30 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from mer_pipeline import networks
-from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.device import choose_device, hardware
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.compare import compare
-from mer_pipeline.evaluation.controls import AUS_ONLY, MAJORITY, SVM
-from mer_pipeline.evaluation.summary import OPTIMISTIC
+from mer_pipeline.evaluation.controls import MAJORITY, SVM
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.recipe import Recipe, load_recipe
-from mer_pipeline.runs.card import read_json, write_json
+from mer_pipeline.runs.ablation import Ablation, Row
 from mer_pipeline.runs.provenance import versions
+from mer_pipeline.runs.results import AUS_ONLY, MEASURES, OPTIMISTIC
+from mer_pipeline.runs.run import Run
 from mer_pipeline.training.train import Plan, train
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-_SCORES = ("uf1", "uar", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -95,11 +93,11 @@ def ablate(
     device: str = "auto",
     command: str = "",
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Ablation:
     """Train every row and write the table; what is finished is not trained again.
 
     Args:
-        load: Gives the clips that a recipe looks at.
+        load: Gives the clips for a recipe.
         model: Name in the zoo.
         out: One run folder a row, `ablation.json`, and the table as text, CSV and LaTeX.
         plan: How every row is judged.
@@ -107,10 +105,7 @@ def ablate(
         rows: See `chosen_variants`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         command: What the user typed, for the record.
-        progress: Told after every epoch of a row.
-
-    Returns:
-        What `ablation.json` holds.
+        progress: Called after every epoch of a row.
 
     Raises:
         MerError: The folder belongs to another ablation, or a training cannot begin.
@@ -120,35 +115,33 @@ def ablate(
         for row in rows
     }
     clips = load(next(iter(recipes.values())))
-    _open(out, clips, model, plan, settings, [row.name for row in rows])
-    summaries = {}
+    facts = {"seeds": plan.seeds, "wanted": [row.name for row in rows]}
+    ablation = Ablation.create(out, _identity(clips, model, plan, settings), facts)
+    runs = {}
     for number, row in enumerate(rows, 1):
         at = f"{row.label} ({number} of {len(rows)})"
 
         def report(task: str, done: int, total: int, detail: str = "", at: str = at) -> None:
             progress(f"{task} {at}", done, total, detail)
 
-        summaries[row.name] = train(
+        runs[row.name] = train(
             clips, recipes[row.name], out / row.name, plan, device=device, command=command, progress=report
         )
-    found = {
-        **read_json(out / "ablation.json"),
-        "classes": list(clips.classes),
-        "clips": next(iter(summaries.values()))["clips"],
-        "subjects": len(set(clips.groups)),
-        "rows": _rows(rows, recipes, summaries, out) + _control_rows(summaries),
-        "command": command,
-        "versions": versions(),
-        "hardware": hardware(choose_device(device)),
-    }
-    write_json(out / "ablation.json", found)
-    for suffix, text in (("txt", as_text(found)), ("csv", as_csv(found)), ("tex", as_latex(found))):
-        write_atomically(out / f"table.{suffix}", text.encode())
-    return found
+    found = _rows(rows, runs) + _control_rows(runs.values())
+    return ablation.finish(
+        found,
+        before={
+            "classes": list(clips.classes),
+            "clips": next(iter(runs.values())).metrics.clips,
+            "subjects": len(set(clips.groups)),
+        },
+        after={"command": command, "versions": versions(), "hardware": hardware(choose_device(device))},
+        tables={"txt": as_text(found), "csv": as_csv(found), "tex": as_latex(found)},
+    )
 
 
-def _open(out: Path, clips: ClipSet, model: str, plan: Plan, settings: Mapping[str, Any], rows: Sequence[str]) -> None:
-    identity = {
+def _identity(clips: ClipSet, model: str, plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "model": model,
         "dataset": "+".join(clips.datasets),
         "fingerprint": clips.fingerprint(),
@@ -157,85 +150,59 @@ def _open(out: Path, clips: ClipSet, model: str, plan: Plan, settings: Mapping[s
         "select": plan.select,
         "settings": dict(settings),
     }
-    path = out / "ablation.json"
-    if path.is_file():
-        before = read_json(path)
-        if differing := [key for key, value in identity.items() if before.get(key) != value]:
-            raise MerError(
-                f"this folder holds an ablation with another {' and '.join(differing)}",
-                where=out,
-                fix="choose another --out",
-            )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise MerError("exists and is not an ablation folder", where=out, fix="choose another --out")
-    private_folder(out)
-    write_json(path, {**identity, "seeds": plan.seeds, "wanted": list(rows)})
 
 
-def _rows(
-    rows: Sequence[Variant], recipes: Mapping[str, Recipe], summaries: Mapping[str, dict[str, Any]], out: Path
-) -> list[dict[str, Any]]:
+def _rows(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[Row]:
     """What was trained, each compared with the first."""
-    first = rows[0].name
-    found = []
+    first, found = rows[0], []
     for row in rows:
-        summary = summaries[row.name]
-        pair, labels = (out / row.name, out / first), (row.label, rows[0].label)
-        against = compare(pair, labels)["comparisons"][0] if row.name != first else None
-        found.append(
-            {
-                "name": row.name,
-                "label": row.label,
-                "model": recipes[row.name].model,
-                "settings": dict(row.options),
-                "run": row.name,
-                **{name: summary[name] for name in _SCORES},
-                "sd": summary.get("sd"),
-                "intervals95": summary["intervals95"],
-                "oracle": summary["oracle"],
-                "by_aus": summary["by_aus"],
-                "theta_deg": summary["theta_deg"],
-                "against": first if against else None,
-                "difference": against["difference"]["uf1"] if against else None,
-                "p_seeds": against["paired_t"]["p"] if against and against["paired_t"] else None,
-                "verdict": against["conclusion"] if against else "",
-            }
-        )
+        run = runs[row.name]
+        trained = Row(row.name, row.label, run.metrics.scores, run.metrics.deviation, run, settings=dict(row.options))
+        if row is not first:
+            (against,) = compare((run, runs[first.name]), (row.label, first.label)).comparisons
+            trained = replace(
+                trained,
+                against=first.name,
+                difference=against.difference["uf1"],
+                p_seeds=against.over_seeds.p if against.over_seeds else None,
+                verdict=against.conclusion,
+            )
+        found.append(trained)
     return found
 
 
-def _control_rows(summaries: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _control_rows(runs: Iterable[Run]) -> list[Row]:
     """The controls, from the row that has most of them; they depend on the clips alone."""
-    controls = max((summary["controls"] for summary in summaries.values()), key=len)
+    controls = {control.name: control for control in max((run.metrics.controls for run in runs), key=len)}
     return [
-        {
-            "name": name,
-            "label": "AUs only, no image" if name == AUS_ONLY else f"control: {name}",
-            "run": None,
-            **{score: controls[name][score] for score in _SCORES},
-            "what": controls[name]["what"],
-        }
+        Row(
+            name,
+            "AUs only, no image" if name == AUS_ONLY else f"control: {name}",
+            controls[name].scores,
+            what=controls[name].what,
+        )
         for name in (AUS_ONLY, SVM, MAJORITY)
         if name in controls
     ]
 
 
-def _table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells: the honest scores, then the sources of AUs, then the flattering score under its name."""
+def _table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells: the honest scores, then the sources of AUs, then the optimistic score under its name."""
     sources = ("annotated", "predicted", "none")
-    header = ["row", "UF1", "UAR", "accuracy", *(f"UF1, AUs {source}" for source in sources), f"UF1 ({OPTIMISTIC})"]
+    header = ["row", *MEASURES.values(), *(f"UF1, AUs {source}" for source in sources), f"UF1 ({OPTIMISTIC})"]
     cells = []
-    for row in found["rows"]:
-        deviation = row.get("sd")
-        honest = [f"{row[name]:.3f}" + (f" ± {deviation[name]:.3f}" if deviation else "") for name in _SCORES]
-        aus = [f"{row['by_aus'][s]['uf1']:.3f}" if s in row.get("by_aus", {}) else "" for s in sources]
-        cells.append([row["label"], *honest, *aus, f"{row['oracle']['uf1']:.3f}" if "oracle" in row else ""])
+    for row in rows:
+        spread = [f" ± {row.deviation[name]:.3f}" if row.deviation else "" for name in MEASURES]
+        honest = [f"{row.scores[name]:.3f}{more}" for name, more in zip(MEASURES, spread, strict=True)]
+        by_aus = row.run.metrics.by_aus if row.run else {}
+        aus = [f"{by_aus[source].uf1:.3f}" if source in by_aus else "" for source in sources]
+        cells.append([row.label, *honest, *aus, f"{row.run.metrics.optimistic[0].uf1:.3f}" if row.run else ""])
     return header, cells
 
 
-def as_text(found: Mapping[str, Any]) -> str:
+def as_text(rows: Sequence[Row]) -> str:
     """The table in columns."""
-    header, cells = _table(found)
+    header, cells = _table(rows)
     widths = [max(len(line[at]) for line in [header, *cells]) for at in range(len(header))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [header, *cells]
@@ -243,17 +210,17 @@ def as_text(found: Mapping[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def as_csv(found: Mapping[str, Any]) -> str:
+def as_csv(rows: Sequence[Row]) -> str:
     """The table as CSV."""
-    header, cells = _table(found)
+    header, cells = _table(rows)
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([header, *cells])
     return text.getvalue()
 
 
-def as_latex(found: Mapping[str, Any]) -> str:
+def as_latex(rows: Sequence[Row]) -> str:
     """The table as LaTeX (booktabs)."""
-    header, cells = _table(found)
+    header, cells = _table(rows)
     escaped = [
         [cell.replace("±", r"$\pm$").replace("_", r"\_").replace("%", r"\%") for cell in line]
         for line in [header, *cells]

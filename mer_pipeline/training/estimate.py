@@ -1,8 +1,10 @@
-"""What a training would cost, found out by a few of its steps; nothing is written."""
+"""What a training would cost, measured on a few of its steps; nothing is written."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mer_pipeline import networks
@@ -17,19 +19,60 @@ from mer_pipeline.training.train import Plan
 _BYTES_A_PARAMETER = 16
 
 
-def estimate(clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto") -> dict[str, Any]:
-    """Check that a training can begin, and tell what it would cost.
+@dataclass(frozen=True)
+class Estimate:
+    """What a training would cost, and of what.
+
+    Attributes:
+        model: Name in the zoo.
+        recipe: As JSON values, with every default written out.
+        parameters: Of the network.
+        multiply_accumulates: Of one clip.
+        view, size: What the network is given; side in pixels.
+        clips, subjects: How many.
+        classes: Class -> clips.
+        protocol, folds, selection, seeds: How the recipe is judged.
+        device: Where.
+        data_mb, memory_mb, memory_free_mb: Of the clips, in all, and free, in MB (10^6 bytes).
+        seconds_per_step: Measured.
+        seconds: Of the whole training, estimated from it.
+        problems: What does not forbid the training, but should be known before it.
+    """
+
+    model: str
+    recipe: Mapping[str, Any]
+    parameters: int
+    multiply_accumulates: int
+    view: str
+    size: int
+    clips: int
+    subjects: int
+    classes: Mapping[str, int]
+    protocol: str
+    folds: int
+    selection: str
+    seeds: int
+    device: str
+    data_mb: int
+    memory_mb: int
+    memory_free_mb: int
+    seconds_per_step: float
+    seconds: float
+    problems: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `mer train --dry-run --json` prints."""
+        return {**asdict(self), "problems": list(self.problems)}
+
+
+def estimate(clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto") -> Estimate:
+    """Check that a training can begin, and estimate what it would cost.
 
     Args:
         clips: The clips in memory.
         recipe: How.
         plan: How it is judged.
         device: Where.
-
-    Returns:
-        JSON values: `parameters`, `multiply_accumulates` of a clip, `folds`, `data_mb`, `memory_mb`, `memory_free_mb`,
-        `seconds_per_step` (measured), `seconds` of the whole training (estimated from it), `problems`, and what they
-        are of.
 
     Raises:
         MerError: The clips cannot be split, something of a test clip would be trained on, or the network's weights
@@ -48,41 +91,41 @@ def estimate(clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto") -
             fix="choose a smaller --model",
         )
     largest = max(folds, key=lambda fold: len(fold.train))
-    step, look = time_steps(clips, largest.train, recipe, where)
+    step, test = time_steps(clips, largest.train, recipe, where)
     seconds = sum(
-        _seconds(len(fold.train), len(fold.test), recipe, step, look) * (1 + (plan.select == "inner")) for fold in folds
-    ) + _seconds(len(clips.clip_ids), 0, recipe, step, look)
+        _seconds(len(fold.train), len(fold.test), recipe, step, test) * (1 + (plan.select == "inner")) for fold in folds
+    ) + _seconds(len(clips.clip_ids), 0, recipe, step, test)
     used = used_memory_mb(where)
-    return {
-        "model": recipe.model,
-        "recipe": recipe.as_json(),
-        "parameters": parameters,
-        "multiply_accumulates": networks.multiply_accumulates(outline),
-        "view": clips.view,
-        "size": clips.size,
-        "clips": len(clips.clip_ids),
-        "subjects": len(set(clips.groups)),
-        "classes": clips.class_counts,
-        "protocol": plan.protocol,
-        "folds": len(folds),
-        "selection": plan.select,
-        "seeds": plan.seeds,
-        "device": str(where),
-        "data_mb": round(clips.images.numel() * clips.images.element_size() / 1e6),
-        "memory_mb": used,
-        "memory_free_mb": free,
-        "seconds_per_step": round(step, 4),
-        "seconds": round(seconds * plan.seeds, 1),
-        "problems": _problems(clips, recipe, largest.train, used, free),
-    }
+    return Estimate(
+        model=recipe.model,
+        recipe=recipe.as_json(),
+        parameters=parameters,
+        multiply_accumulates=networks.multiply_accumulates(outline),
+        view=clips.view,
+        size=clips.size,
+        clips=len(clips.clip_ids),
+        subjects=len(set(clips.groups)),
+        classes=clips.class_counts,
+        protocol=plan.protocol,
+        folds=len(folds),
+        selection=plan.select,
+        seeds=plan.seeds,
+        device=str(where),
+        data_mb=round(clips.images.numel() * clips.images.element_size() / 1e6),
+        memory_mb=used,
+        memory_free_mb=free,
+        seconds_per_step=round(step, 4),
+        seconds=round(seconds * plan.seeds, 1),
+        problems=_problems(clips, recipe, largest.train, used, free),
+    )
 
 
-def _seconds(train: int, test: int, recipe: Recipe, step: float, look: float) -> float:
+def _seconds(train: int, test: int, recipe: Recipe, step_s: float, test_s: float) -> float:
     """Of one training; a short last batch is counted by its share."""
-    return recipe.epochs * (train / min(recipe.batch, train) * step + test * look)
+    return recipe.epochs * (train / min(recipe.batch, train) * step_s + test * test_s)
 
 
-def _problems(clips: ClipSet, recipe: Recipe, train: tuple[int, ...], used: int, free: int) -> list[str]:
+def _problems(clips: ClipSet, recipe: Recipe, train: tuple[int, ...], used: int, free: int) -> tuple[str, ...]:
     """What does not forbid the training, but should be known before it."""
     found = []
     if used > 0.9 * (used + free):
@@ -92,4 +135,4 @@ def _problems(clips: ClipSet, recipe: Recipe, train: tuple[int, ...], used: int,
         found.append(f"no clip of {', '.join(absent)}")
     if math.ceil(len(train) / recipe.batch) < 2:
         found.append(f"batch {recipe.batch} holds all {len(train)} training clips: an epoch is a single step")
-    return found
+    return tuple(found)

@@ -1,11 +1,11 @@
-"""Training one network on the clips of one fold, and looking at its test clips after every epoch."""
+"""Training one network on the clips of one fold, and testing it on the held-out clips after every epoch."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from mer_pipeline.evaluation.metrics import uf1
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.networks import Network, named_tensors
 from mer_pipeline.recipe import Recipe
+from mer_pipeline.runs.results import History
 from mer_pipeline.training.augment import augment
 from mer_pipeline.training.checkpoint import TrainingState
 
@@ -26,26 +27,9 @@ _EVALUATION_BATCH = 64
 _KEEP_EVERY_S = 60.0
 
 
-@dataclass
-class History:
-    """What happened in each epoch.
-
-    Attributes:
-        loss: Mean training loss.
-        test_accuracy, test_uf1: On the held-out clips; recorded to show what choosing by them would do, never used to
-            choose.
-        theta_deg: Learned angles, one list an epoch.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    test_accuracy: list[float] = field(default_factory=list)
-    test_uf1: list[float] = field(default_factory=list)
-    theta_deg: list[list[float]] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class Trained:
-    """A trained network and what it says of the test clips.
+    """A trained network and what it predicts of the test clips.
 
     Attributes:
         network: After the last epoch, or after the chosen one.
@@ -75,7 +59,7 @@ def train_network(
     chosen_epoch: int | None = None,
     keep: Path | None = None,
 ) -> Trained:
-    """Train on some clips; after every epoch look at others.
+    """Train on some clips; after every epoch test on others.
 
     Args:
         clips: All clips.
@@ -84,9 +68,9 @@ def train_network(
         recipe: How.
         seed: Of weights, order and augmentation.
         device: Where.
-        on_epoch: Told the number of finished epochs and the loss of the last.
+        on_epoch: Called with the number of finished epochs and the loss of the last.
         chosen_epoch: An epoch, from 1, whose network is wanted instead of the last.
-        keep: Where a long training is kept on disk while it is under way; removed at its end.
+        keep: Where the state of a long training is kept on disk while it is under way; removed at its end.
     """
     session = _Session(clips, train, test, recipe, seed=seed, device=device, chosen_epoch=chosen_epoch)
     done, kept = session.resume(keep), time.monotonic()
@@ -124,36 +108,36 @@ class _Session:
         network = networks.build(
             recipe.network, classes=len(clips.classes), size=clips.size, **recipe.network_options
         ).to(device)
-        self._under_way = TrainingState(
-            network, *_optimiser(network, recipe), torch.Generator().manual_seed(seed), device
-        )
+        self._state = TrainingState(network, *_optimiser(network, recipe), torch.Generator().manual_seed(seed), device)
         self.history = History()
         self._oracle: Tensor | None = None
         self._chosen: dict[str, Tensor] = {}
         self._chosen_state: dict[str, Tensor] = {}
 
     def epoch(self, number: int) -> None:
-        """Train for one epoch and look at the test clips."""
-        way, losses = self._under_way, []
-        way.network.train()
-        for chosen in _batches(self._rows, self._recipe.batch, way.generator):
+        """Train for one epoch and test on the held-out clips."""
+        state, losses = self._state, []
+        state.network.train()
+        for rows in _batches(self._rows, self._recipe.batch, state.generator):
             with _autocast(self._device):
-                loss = _loss(way.network, self._clips, chosen, self._recipe, self._weight, way.generator, self._device)
-            way.optimiser.zero_grad(set_to_none=True)
+                loss = _loss(
+                    state.network, self._clips, rows, self._recipe, self._weight, state.generator, self._device
+                )
+            state.optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            way.optimiser.step()
+            state.optimiser.step()
             losses.append(loss.detach())
-        way.schedule.step()
+        state.schedule.step()
         self.history.loss.append(float(torch.stack(losses).mean()))
-        self.history.theta_deg.append(networks.learned_angles_deg(way.network))
+        self.history.theta_deg.append(networks.learned_angles_deg(state.network))
         if self._test:
-            self._look()
+            self._test_epoch()
         if number == self._chosen_epoch:
-            self._chosen = self._of_every_source()
-            self._chosen_state = {name: value.clone() for name, value in way.network.state_dict().items()}
+            self._chosen = self._predict_every_source()
+            self._chosen_state = {name: value.clone() for name, value in state.network.state_dict().items()}
 
-    def _look(self) -> None:
-        probabilities = predict(self._under_way.network, self._clips, self._test, self._recipe.aus, self._device)
+    def _test_epoch(self) -> None:
+        probabilities = predict(self._state.network, self._clips, self._test, self._recipe.aus, self._device)
         truth, guess = self._clips.labels[self._test], probabilities.argmax(1)
         accuracy = float((guess == truth).float().mean())
         if accuracy > max(self.history.test_accuracy, default=-1.0):
@@ -161,8 +145,8 @@ class _Session:
         self.history.test_accuracy.append(accuracy)
         self.history.test_uf1.append(uf1(truth.numpy(), guess.numpy()))
 
-    def _of_every_source(self) -> dict[str, Tensor]:
-        network = self._under_way.network
+    def _predict_every_source(self) -> dict[str, Tensor]:
+        network = self._state.network
         if not self._test:
             return {}
         return {aus: predict(network, self._clips, self._test, aus, self._device) for aus in au_sources(network)}
@@ -173,15 +157,15 @@ class _Session:
         tensors |= {f"chosen.{name}": value for name, value in self._chosen.items()}
         if self._oracle is not None:
             tensors["oracle."] = self._oracle
-        self._under_way.save(path, asdict(self.history), tensors)
+        self._state.save(path, self.history.as_json(), tensors)
 
     def resume(self, path: Path | None) -> int:
         """Go on from what `keep` wrote, if there is anything; the number of epochs that are done."""
-        found = None if path is None else self._under_way.load(path)
+        found = None if path is None else self._state.load(path)
         if found is None:
             return 0
         facts, tensors = found
-        self.history = History(**facts)
+        self.history = History.of(facts)
         self._oracle = tensors.get("oracle.")
         for kind, part in (("state.", self._chosen_state), ("chosen.", self._chosen)):
             part.update({name[len(kind) :]: value for name, value in tensors.items() if name.startswith(kind)})
@@ -189,7 +173,7 @@ class _Session:
 
     def trained(self) -> Trained:
         """What the training came to."""
-        last, network = self._of_every_source(), self._under_way.network
+        last, network = self._predict_every_source(), self._state.network
         if self._chosen_state:
             network.load_state_dict(self._chosen_state)
         return Trained(network, last, self._chosen, self._oracle, self.history)
@@ -198,7 +182,7 @@ class _Session:
 def time_steps(
     clips: ClipSet, train: Sequence[int], recipe: Recipe, device: torch.device, steps: int = 2
 ) -> tuple[float, float]:
-    """Seconds of a training step, and of looking at one clip, after one that warms up.
+    """Seconds of a training step, and of testing one clip, after one step that warms up.
 
     Args:
         clips: All clips.
@@ -235,11 +219,11 @@ def predict(network: Network, clips: ClipSet, rows: Sequence[int], aus: str, dev
     """Class probabilities of some clips with one AU source; (rows, classes) float32 on the CPU."""
     network.eval()
     parts = []
-    for chosen in torch.tensor(rows).split(_EVALUATION_BATCH):
-        known = clips.aus_known[chosen] if aus == "annotated" else torch.full(chosen.shape, aus == "none")
-        values = torch.zeros_like(clips.aus[chosen]) if aus == "none" else clips.aus[chosen]
+    for batch in torch.tensor(rows).split(_EVALUATION_BATCH):
+        known = clips.aus_known[batch] if aus == "annotated" else torch.full(batch.shape, aus == "none")
+        values = torch.zeros_like(clips.aus[batch]) if aus == "none" else clips.aus[batch]
         with _autocast(device):
-            output = network.run(_inputs(clips, clips.tensor(chosen, device), values, known))
+            output = network.run(_inputs(clips, clips.tensor(batch, device), values, known))
         parts.append(output.logits.float().softmax(1).cpu())
     return torch.cat(parts)
 
@@ -251,14 +235,14 @@ def _inputs(clips: ClipSet, images: Tensor, aus: Tensor, known: Tensor) -> dict[
 def _loss(
     network: Network,
     clips: ClipSet,
-    chosen: Tensor,
+    rows: Tensor,
     recipe: Recipe,
     weight: Tensor,
     generator: torch.Generator,
     device: torch.device,
 ) -> Tensor:
     images = augment(
-        clips.tensor(chosen, device),
+        clips.tensor(rows, device),
         vectors=clips.view.startswith("flow"),
         flip=recipe.flip,
         rotation_deg=recipe.rotation_deg,
@@ -266,14 +250,14 @@ def _loss(
         generator=generator,
     )
     # A network that only ever sees annotated AUs learns to read the label off them; at random it gets its own estimate.
-    substituted = torch.rand(len(chosen), generator=generator) < recipe.au_substitution
-    known = clips.aus_known[chosen] & ~substituted
-    output = network.run(_inputs(clips, images, clips.aus[chosen], known))
-    loss = F.cross_entropy(output.logits.float(), clips.labels[chosen].to(device), weight=weight)
+    substituted = torch.rand(len(rows), generator=generator) < recipe.au_substitution
+    known = clips.aus_known[rows] & ~substituted
+    output = network.run(_inputs(clips, images, clips.aus[rows], known))
+    loss = F.cross_entropy(output.logits.float(), clips.labels[rows].to(device), weight=weight)
     if output.au_logits is not None and recipe.au_loss:
-        annotated = clips.aus_known[chosen].to(device).float()[:, None]
+        annotated = clips.aus_known[rows].to(device).float()[:, None]
         each = F.binary_cross_entropy_with_logits(
-            output.au_logits.float(), clips.aus[chosen].to(device), reduction="none"
+            output.au_logits.float(), clips.aus[rows].to(device), reduction="none"
         )
         loss = loss + recipe.au_loss * (each * annotated).sum() / (annotated.sum() * each.shape[1]).clamp(min=1)
     return loss if output.own_loss is None else loss + output.own_loss.float()

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from mer_pipeline.cache import private_folder
 from mer_pipeline.errors import MerError
+from mer_pipeline.runs.results import History
 
 
 def check_tensorboard() -> None:
-    """Raises MerError where the extra is not installed."""
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        raise MerError("tensorboard is not installed", fix="pip install 'mer-pipeline[tensorboard]'") from None
+    """Make sure that event files can be written.
+
+    Raises:
+        MerError: The extra is not installed.
+    """
+    if find_spec("tensorboard") is None:
+        raise MerError("tensorboard is not installed", fix="pip install 'mer-pipeline[tensorboard]'")
 
 
-def write_events(folder: Path, history: Mapping[str, Sequence[Any]]) -> None:
+def write_events(folder: Path, history: History) -> None:
     """Write the curves of one fold; nothing where they were written before.
 
     Args:
         folder: Of the fold's event files.
-        history: Name -> one value an epoch, or one list of values (angles).
+        history: One value an epoch, or one list of values (angles).
     """
     if folder.is_dir() and any(folder.iterdir()):
         return
     from torch.utils.tensorboard import SummaryWriter
 
     writer = SummaryWriter(str(private_folder(folder)))
-    for name, values in history.items():
+    for name, values in history.as_json().items():
         for epoch, value in enumerate(values, 1):
             if isinstance(value, list):
                 for layer, part in enumerate(value, 1):

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.device import choose_device, hardware
 from mer_pipeline.errors import MerError
-from mer_pipeline.evaluation import summary as summaries
+from mer_pipeline.evaluation import summary
 from mer_pipeline.evaluation.calibration import calibrate
 from mer_pipeline.evaluation.controls import controls
-from mer_pipeline.evaluation.protocols import Fold, folds_of, guard, inner_split
+from mer_pipeline.evaluation.leaks import guard
+from mer_pipeline.evaluation.protocols import Fold, folds_of, inner_split
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.recipe import Recipe
-from mer_pipeline.runs.card import Prediction, read_json, write_json
+from mer_pipeline.recipe import Recipe, recipe_defaults
+from mer_pipeline.runs.facts import Data, Facts
+from mer_pipeline.runs.metrics import Metrics
 from mer_pipeline.runs.provenance import versions
-from mer_pipeline.training.tensorboard import write_events
+from mer_pipeline.runs.results import OPTIMISTIC, Calibration, FoldResult
+from mer_pipeline.runs.run import Run
+from mer_pipeline.training.tensorboard import check_tensorboard, write_events
 from mer_pipeline.training.trainer import Trainer
 
 
@@ -33,11 +33,14 @@ class Plan:
     """How a recipe is judged.
 
     Attributes:
-        protocol: See `folds.folds_of`.
+        protocol: See `protocols.folds_of`.
         select: `last` (a fixed number of epochs), `inner` (subjects inside the training fold choose the epoch), or
             `oracle` (the test fold does: optimistic).
         seeds: How many trainings, with seeds that follow each other from the recipe's.
         tensorboard: Whether event files are written too.
+
+    Raises:
+        MerError: An unknown selection, an impossible number of seeds, or `tensorboard` without the extra.
     """
 
     protocol: str = "loso"
@@ -46,12 +49,12 @@ class Plan:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if self.select not in summaries.SELECTIONS:
-            raise MerError(
-                f"select = {self.select!r} is unknown", fix=f"choose one of {', '.join(summaries.SELECTIONS)}"
-            )
+        if self.select not in summary.SELECTIONS:
+            raise MerError(f"select = {self.select!r} is unknown", fix=f"choose one of {', '.join(summary.SELECTIONS)}")
         if not 1 <= self.seeds <= 1000:
             raise MerError(f"{self.seeds} seeds are outside 1..1000", fix="give --seeds N")
+        if self.tensorboard:
+            check_tensorboard()
 
     def folds(self, clips: ClipSet) -> list[Fold]:
         """Who is held out in turn; nothing has been trained when these cannot be.
@@ -66,6 +69,114 @@ class Plan:
         return folds
 
 
+@dataclass(frozen=True)
+class _Session:
+    """What all trainings of one call share."""
+
+    clips: ClipSet
+    plan: Plan
+    folds: Sequence[Fold]
+    device: torch.device
+    command: str
+    progress: Progress
+
+    def open(self, folder: Path, recipe: Recipe, seeds: int) -> Run:
+        """Create the run folder, or make sure that the one that exists is of the same run."""
+        clips, plan = self.clips, self.plan
+        data = Data(
+            clips=len(clips.clip_ids),
+            fingerprint=clips.fingerprint(),
+            subjects=len(set(clips.groups)),
+            datasets=clips.datasets,
+            labels=clips.protocol,
+            classes=clips.class_counts,
+            size=clips.size,
+            view=clips.view,
+            flow=clips.flow,
+        )
+        facts = Facts(
+            recipe=recipe.as_json(),
+            data=data,
+            protocol=plan.protocol,
+            selection=plan.select,
+            seeds=seeds,
+            defaults=recipe_defaults(),
+            command=self.command,
+            cache=clips.cache,
+            versions=versions(),
+            hardware=hardware(self.device),
+            notes=clips.notes,
+        )
+        return Run.create(folder, facts)
+
+    def train(self, folder: Path, recipe: Recipe) -> Run:
+        """Train and judge with one seed."""
+        started = time.monotonic()
+        clips, plan = self.clips, self.plan
+        run = self.open(folder, recipe, seeds=1)
+        trainer = Trainer(
+            clips, recipe, run, self.device, folds=len(self.folds), inner=plan.select == "inner", progress=self.progress
+        )
+        results = []
+        for fold in self.folds:
+            results.append(trainer.fold(fold))
+            if plan.tensorboard:
+                write_events(run.tensorboard(fold.held_out), results[-1].history)
+        predictions = [p for result in results for p in result.predictions]
+        guesses = self._controls(recipe)
+        run.write_predictions(predictions, clips.classes)
+        run.write_controls(guesses)
+        calibration = calibrate(summary.headline(predictions, recipe.aus, plan.select), clips.classes)
+        trainer.final(calibration.temperature, [r.chosen_epoch for r in results if r.chosen_epoch is not None])
+        pooled = summary.pooled(predictions, clips.classes, aus=recipe.aus, select=plan.select, controls=guesses)
+        return run.finish(self._metrics(run, recipe, results, pooled, calibration, time.monotonic() - started))
+
+    def _controls(self, recipe: Recipe) -> dict[str, dict[str, str]]:
+        """Control -> clip_id -> class name."""
+        clips = self.clips
+        return {
+            name: {clips.clip_ids[row]: clips.classes[guess] for row, guess in guesses.items()}
+            for name, guesses in controls(clips, self.folds, "aus" in recipe.inputs).items()
+        }
+
+    def _metrics(
+        self,
+        run: Run,
+        recipe: Recipe,
+        results: Sequence[FoldResult],
+        pooled: summary.Pooled,
+        calibration: Calibration,
+        seconds: float,
+    ) -> Metrics:
+        return Metrics(
+            run=str(run.folder),
+            model=recipe.model,
+            attention=recipe.network_options.get("attention"),
+            protocol=self.plan.protocol,
+            labels=self.clips.protocol,
+            classes=self.clips.classes,
+            fold_count=len(self.folds),
+            clips=sum(len(fold.test) for fold in self.folds),
+            subjects=len(set(self.clips.groups)),
+            selection=self.plan.select,
+            seed=recipe.seed,
+            aus=pooled.aus,
+            scores=pooled.detailed.overall,
+            per_class=pooled.detailed.per_class,
+            confusion=pooled.detailed.confusion,
+            intervals=pooled.intervals,
+            selections=pooled.selections,
+            optimistic=(pooled.selections["oracle"], OPTIMISTIC),
+            by_aus=pooled.by_aus,
+            by_dataset=pooled.by_dataset,
+            controls=pooled.controls,
+            calibration=calibration,
+            # Angles that were learned without the held-out clips, averaged over folds per layer.
+            theta_deg=summary.mean_axis_deg([result.history.theta_deg[-1] for result in results]),
+            seconds=round(seconds, 1),
+        )
+
+
 def train(
     clips: ClipSet,
     recipe: Recipe,
@@ -75,7 +186,7 @@ def train(
     device: str = "auto",
     command: str = "",
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Run:
     """Train and judge; what an interrupted run has finished is not trained again.
 
     Args:
@@ -85,155 +196,21 @@ def train(
         plan: How the recipe is judged.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         command: What the user typed, for the record.
-        progress: Told after every epoch.
+        progress: Called after every epoch.
 
     Returns:
-        The summary that `mer train --json` prints.
+        The finished run; `metrics.as_json()` of it is what `mer train --json` prints.
 
     Raises:
         MerError: The run folder belongs to another run, the device is absent, the clips cannot be split, or something
             of a test clip would be trained on.
     """
-    run, chosen = Path(run), choose_device(device)
-    folds = plan.folds(clips)
+    folder = Path(run)
+    session = _Session(clips, plan, plan.folds(clips), choose_device(device), command, progress)
     if plan.seeds == 1:
-        return _one_seed(clips, recipe, run, plan, folds, chosen, command, progress)
+        return session.train(folder, recipe)
     started = time.monotonic()
-    _open_run(run, clips, recipe, plan, chosen, command)
+    together = session.open(folder, recipe, plan.seeds)
     seeds = range(recipe.seed, recipe.seed + plan.seeds)
-    found = [
-        _one_seed(
-            clips,
-            replace(recipe, seed=seed),
-            run / f"seed-{seed}",
-            replace(plan, seeds=1),
-            folds,
-            chosen,
-            command,
-            progress,
-        )
-        for seed in seeds
-    ]
-    together = {
-        **found[0],
-        "run": str(run),
-        "seeds": list(seeds),
-        **summaries.mean_and_sd(found),
-        "runs": [{name: one[name] for name in ("run", "accuracy", "uf1", "uar", "theta_deg")} for one in found],
-        "theta_deg": summaries.mean_axis_deg([one["theta_deg"] for one in found]),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    write_json(run / "metrics.json", together)
-    return together
-
-
-def _one_seed(
-    clips: ClipSet,
-    recipe: Recipe,
-    run: Path,
-    plan: Plan,
-    folds: Sequence[Fold],
-    device: torch.device,
-    command: str,
-    progress: Progress,
-) -> dict[str, Any]:
-    started = time.monotonic()
-    _open_run(run, clips, recipe, plan, device, command)
-    trainer = Trainer(clips, recipe, run, device, folds=len(folds), inner=plan.select == "inner", progress=progress)
-    results = []
-    for fold in folds:
-        results.append(trainer.fold(fold))
-        if plan.tensorboard:
-            write_events(run / "tensorboard" / fold.folder, results[-1]["history"])
-    predictions = [Prediction(**p) for result in results for p in result["predictions"]]
-    guesses = _controls(clips, folds, recipe)
-    _write_predictions(run / "predictions.csv", predictions, clips.classes)
-    _write_controls(run / "controls.csv", guesses)
-    calibration = calibrate(summaries.headline(predictions, recipe.aus, plan.select), clips.classes)
-    trainer.final(calibration["temperature"], [r["chosen_epoch"] for r in results if r["chosen_epoch"] is not None])
-    summary = {
-        "run": str(run),
-        "model": recipe.model,
-        "attention": recipe.network_options.get("attention"),
-        "protocol": plan.protocol,
-        "labels": clips.protocol,
-        "classes": list(clips.classes),
-        "folds": len(folds),
-        "clips": sum(len(fold.test) for fold in folds),
-        "subjects": len(set(clips.groups)),
-        "selection": plan.select,
-        "seed": recipe.seed,
-        **summaries.pooled(predictions, clips.classes, aus=recipe.aus, select=plan.select, controls=guesses),
-        "calibration": calibration,
-        # Angles that were learned without the held-out clips, averaged over folds per layer.
-        "theta_deg": summaries.mean_axis_deg([result["history"]["theta_deg"][-1] for result in results]),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    write_json(run / "metrics.json", summary)
-    return summary
-
-
-def _controls(clips: ClipSet, folds: Sequence[Fold], recipe: Recipe) -> dict[str, dict[str, str]]:
-    """Control -> clip_id -> class name."""
-    takes_aus = "aus" in recipe.inputs
-    return {
-        name: {clips.clip_ids[row]: clips.classes[guess] for row, guess in guesses.items()}
-        for name, guesses in controls(clips, folds, takes_aus).items()
-    }
-
-
-def _open_run(run: Path, clips: ClipSet, recipe: Recipe, plan: Plan, device: torch.device, command: str) -> None:
-    """Create the run folder, or make sure that the one that exists is of the same run."""
-    identity = {
-        "recipe": recipe.as_json(),
-        "data": {
-            "clips": len(clips.clip_ids),
-            "fingerprint": clips.fingerprint(),
-            "subjects": len(set(clips.groups)),
-            "datasets": clips.datasets,
-            "labels": clips.protocol,
-            "classes": clips.class_counts,
-            "size": clips.size,
-            "view": clips.view,
-            "flow": clips.flow,
-        },
-        "protocol": plan.protocol,
-        "selection": plan.select,
-        "seeds": plan.seeds,
-    }
-    if (run / "run.json").is_file():
-        before = read_json(run / "run.json")
-        differing = [key for key, value in identity.items() if before.get(key) != value]
-        if differing:
-            raise MerError(
-                f"this folder holds a run with another {' and '.join(differing)}", where=run, fix="choose another --out"
-            )
-        return
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise MerError("exists and is not a run folder", where=run, fix="choose another --out")
-    private_folder(run)
-    facts = {
-        "command": command,
-        "cache": clips.cache,
-        "versions": versions(),
-        "hardware": hardware(device),
-        "notes": list(clips.notes),
-    }
-    write_json(run / "run.json", {**identity, **facts})
-
-
-def _write_predictions(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["clip_id", "fold", "selection", "aus", "truth", "predicted", *(f"p_{name}" for name in classes)])
-    for p in predictions:
-        writer.writerow([p.clip_id, p.fold, p.selection, p.aus, p.truth, p.predicted, *p.probabilities])
-    write_atomically(path, text.getvalue().encode())
-
-
-def _write_controls(path: Path, guesses: Mapping[str, Mapping[str, str]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["clip_id", "control", "predicted"])
-    writer.writerows((clip, name, guess) for name, of_clips in guesses.items() for clip, guess in of_clips.items())
-    write_atomically(path, text.getvalue().encode())
+    found = [session.train(together.seed_folder(seed), replace(recipe, seed=seed)).metrics for seed in seeds]
+    return together.finish(summary.over_seeds(found, folder, round(time.monotonic() - started, 1)))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,8 +15,10 @@ from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.inputs.normalise import MEAN, STD
 from mer_pipeline.progress import Progress
 from mer_pipeline.recipe import Recipe
-from mer_pipeline.runs.card import Card, Prediction, read_json, save_network, write_json
+from mer_pipeline.runs.card import Card, Prediction
 from mer_pipeline.runs.provenance import versions
+from mer_pipeline.runs.results import FoldResult
+from mer_pipeline.runs.run import Run
 from mer_pipeline.training.loop import Trained, au_sources, train_network
 
 
@@ -28,7 +29,7 @@ class Trainer:
         self,
         clips: ClipSet,
         recipe: Recipe,
-        run: Path,
+        run: Run,
         device: torch.device,
         *,
         folds: int,
@@ -40,68 +41,66 @@ class Trainer:
         Args:
             clips: All clips.
             recipe: How.
-            run: The run folder.
+            run: What is written to.
             device: Where.
             folds: How many there will be.
             inner: Whether subjects inside each training fold choose the epoch.
-            progress: Told after every epoch.
+            progress: Called after every epoch.
         """
         self._clips, self._recipe, self._run, self._device = clips, recipe, run, device
         self._inner, self._progress = inner, progress
         self._total, self._done = (folds * (1 + inner) + 1) * recipe.epochs, 0
 
-    def fold(self, fold: Fold) -> dict[str, Any]:
-        """Train one fold, or read what an earlier call left; the result file is written last, so it means finished."""
-        folder = self._run / "folds" / fold.folder
-        if (folder / "result.json").is_file():
+    def fold(self, fold: Fold) -> FoldResult:
+        """Train one fold, or read what an earlier call left."""
+        finished = self._run.fold_result(fold.held_out)
+        if finished is not None:
             self._advance(self._recipe.epochs * (1 + self._inner), f"{fold.held_out} was finished before")
-            result: dict[str, Any] = read_json(folder / "result.json")
-            return result
-        chosen = self._choose_epoch(fold, folder) if self._inner else None
-        trained = self._train(fold.train, fold.test, fold.held_out, folder, self._recipe, chosen)
-        save_network(folder, trained.network.state_dict(), self._card(fold.train, fold.held_out))
-        result = {
-            "chosen_epoch": chosen,
-            "predictions": [asdict(p) for p in self._predictions(fold, trained)],
-            "history": asdict(trained.history),
-        }
-        write_json(folder / "result.json", result)
+            return finished
+        chosen = self._choose_epoch(fold) if self._inner else None
+        trained = self._train(
+            fold.train, fold.test, fold.held_out, self._run.checkpoint(fold.held_out), self._recipe, chosen
+        )
+        predictions = tuple(self._predictions(fold, trained))
+        result = FoldResult(self._run.fold_folder(fold.held_out), chosen, predictions, trained.history)
+        self._run.write_fold(result, trained.network.state_dict(), self._card(fold.train, fold.held_out))
         return result
 
     def final(self, temperature: float, chosen_epochs: Sequence[int]) -> None:
-        """Train the network for prediction on everybody.
+        """Train the network for prediction on all subjects.
 
         Args:
             temperature: For its card.
             chosen_epochs: Of the folds; their median is how long it is trained. Empty for the recipe's epochs.
         """
-        folder = self._run / "final"
         epochs = round(statistics.median(chosen_epochs)) if chosen_epochs else self._recipe.epochs
-        if (folder / "card.json").is_file():  # written after the weights
+        if self._run.has_final:
             self._advance(self._recipe.epochs, "the final network was finished before")
             return
-        everybody = range(len(self._clips.clip_ids))
-        trained = self._train(everybody, (), "final", folder, replace(self._recipe, epochs=epochs), None)
+        everyone = range(len(self._clips.clip_ids))
+        recipe = replace(self._recipe, epochs=epochs)
+        trained = self._train(everyone, (), "final", self._run.checkpoint(None), recipe, None)
         self._advance(self._recipe.epochs - epochs, "the final network is trained")
-        card = replace(self._card(everybody, None), temperature=temperature, epochs=epochs)
-        save_network(folder, trained.network.state_dict(), card)
+        card = replace(self._card(everyone, None), temperature=temperature, epochs=epochs)
+        self._run.write_final(trained.network.state_dict(), card)
 
-    def _choose_epoch(self, fold: Fold, folder: Path) -> int:
+    def _choose_epoch(self, fold: Fold) -> int:
         """The epoch with the highest UF1 on subjects inside the training fold, whom that training did not see."""
-        path = folder / "inner.json"
-        if path.is_file():
+        chosen = self._run.chosen_epoch(fold.held_out)
+        if chosen is not None:
             self._advance(self._recipe.epochs, f"{fold.held_out}: its epoch was chosen before")
-            return int(read_json(path)["chosen_epoch"])
+            return chosen
         learn, choose = inner_split(self._clips.groups, fold.train)
-        trained = self._train(learn, choose, f"{fold.held_out} inner", folder, self._recipe, None)
+        keep = self._run.checkpoint(fold.held_out)
+        trained = self._train(learn, choose, f"{fold.held_out} inner", keep, self._recipe, None)
         reached = trained.history.test_uf1
         chosen = 1 + max(range(len(reached)), key=lambda at: (reached[at], at))
-        write_json(path, {"chosen_epoch": chosen, "subjects": sorted({self._clips.groups[row] for row in choose}),
-                          "history": asdict(trained.history)})  # fmt: skip
+        subjects = {self._clips.groups[row] for row in choose}
+        self._run.write_chosen_epoch(fold.held_out, chosen, subjects, trained.history)
         return chosen
 
     def _train(
-        self, train: Sequence[int], test: Sequence[int], name: str, folder: Path, recipe: Recipe, chosen: int | None
+        self, train: Sequence[int], test: Sequence[int], name: str, keep: Path, recipe: Recipe, chosen: int | None
     ) -> Trained:
         # A seed of its own for each fold: a resumed run gives the numbers of an uninterrupted one.
         digest = hashlib.blake2b(f"{recipe.seed}/{name}".encode(), digest_size=4).digest()
@@ -114,7 +113,7 @@ class Trainer:
             device=self._device,
             on_epoch=lambda epoch, loss: self._advance(1, f"{name} epoch {epoch} loss {loss:.3f}"),
             chosen_epoch=chosen,
-            keep=folder / "under-way.safetensors",
+            keep=keep,
         )
 
     def _advance(self, epochs: int, detail: str) -> None:

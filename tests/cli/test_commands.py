@@ -119,7 +119,7 @@ BAD_TRAIN = [
     pytest.param(["--model", "facesluth"], "did you mean facesleuth", id="unknown model"),
     pytest.param(["--attention", "sao"], "'sao'", id="unknown attention"),
     pytest.param(["--set", "epoch=1"], "unknown key 'epoch'", id="unknown key"),
-    pytest.param(["--protocol-labels", "megc4"], "megc4", id="unknown protocol"),
+    pytest.param(["--labels", "megc4"], "megc4", id="unknown protocol"),
     pytest.param(["--device", "tpu"], "unknown device 'tpu'", id="unknown device"),
     pytest.param(["--device", "cuda:9"], "cuda:9 is not there", id="absent device"),
 ]

@@ -1,6 +1,7 @@
 """`mer train` and what is made of its runs, as a user calls them."""
 
 import json
+import sys
 
 import pytest
 
@@ -39,6 +40,30 @@ def test_wrong_options_are_one_line(mer, cache, tmp_path, options, message):
     (line,) = [line for line in called.error_lines if line.startswith("error:")]
     assert message in line
     assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_without_the_extra_is_one_line(mer, cache, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    called = mer("train", "--dataset", cache, "--out", tmp_path / "run", *TINY, "--tensorboard")
+    assert called.code == 1
+    assert called.error_lines == ["error: tensorboard is not installed; pip install 'mer-pipeline[tensorboard]'"]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "ablate"])
+@pytest.mark.parametrize("option", ["--labels", "--protocol-labels"])
+def test_labels_by_their_name_and_by_the_former_one(mer, cache, tmp_path, command, option):
+    called = mer(command, "--dataset", cache, *TINY[:2], "--out", tmp_path / "run", option, "megc4")
+    assert called.code == 1
+    assert "unknown protocol 'megc4'" in called.err
+
+
+def test_help_names_every_protocol_and_the_new_option_alone(mer):
+    for command in ("train", "ablate"):
+        text = " ".join(mer(command, "--help").out.replace("│", " ").split())
+        assert "loso (a subject), lodo (a dataset), kfold:N (one of N parts of the subjects)" in text
+        assert "--labels" in text
+        assert "--protocol-labels" not in text
 
 
 def test_protocol_selection_seeds_and_aus_reach_the_run(mer, cache, tmp_path):

@@ -10,8 +10,11 @@ from scipy import stats
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.calibration import calibrate
 from mer_pipeline.evaluation.compare import compare
-from mer_pipeline.evaluation.statistics import Difference, mcnemar, paired_bootstrap, paired_t, verdict
+from mer_pipeline.evaluation.statistics import mcnemar, paired_bootstrap, paired_t, verdict
+from mer_pipeline.runs.ablation import read_ablation
 from mer_pipeline.runs.card import Prediction
+from mer_pipeline.runs.results import Difference
+from mer_pipeline.runs.run import Run
 from mer_pipeline.training import Plan, ablate, chosen_variants, load_recipe, train
 from mer_pipeline.training.ablate import as_latex, variants
 
@@ -22,12 +25,12 @@ SMALL = {"epochs": 2, "batch": 8, "options.channels": [8, 8, 8, 8], "options.ste
 def test_runs_are_compared_in_words(one_set, tmp_path):
     train(one_set, load_recipe("ststnet", {**QUICK, "epochs": 30}), tmp_path / "a", Plan(seeds=2), device="cpu")
     train(one_set, load_recipe("ststnet", {**QUICK, "lr": 0.0}), tmp_path / "b", Plan(seeds=2), device="cpu")
-    found = compare([tmp_path / "a", tmp_path / "b"])
+    found = compare([Run(tmp_path / "a"), Run(tmp_path / "b")]).as_json()
     (comparison,) = found["comparisons"]
     assert comparison["difference"]["uf1"]["low"] > 0
     assert "has the higher UF1" in comparison["conclusion"]
     assert comparison["paired_t"]["pairs"] == 2
-    same = compare([tmp_path / "a", tmp_path / "a"])["comparisons"][0]
+    same = compare([Run(tmp_path / "a"), Run(tmp_path / "a")]).as_json()["comparisons"][0]
     assert same["difference"]["uf1"] == {"value": 0, "low": 0, "high": 0}
     assert "no difference in UF1 is shown" in same["conclusion"]
 
@@ -37,27 +40,27 @@ def test_runs_on_different_clips_are_refused(one_set, two_sets, shuffled, tmp_pa
     for name, clips in (("one", one_set), ("two", two_sets), ("shuffled", shuffled)):
         train(clips, recipe, tmp_path / name, device="cpu")
     with pytest.raises(MerError, match="24 clips are only in one of"):
-        compare([tmp_path / "one", tmp_path / "two"])
+        compare([Run(tmp_path / "one"), Run(tmp_path / "two")])
     with pytest.raises(MerError, match="have another label"):
-        compare([tmp_path / "one", tmp_path / "shuffled"])
+        compare([Run(tmp_path / "one"), Run(tmp_path / "shuffled")])
     with pytest.raises(MerError, match="not a run folder"):
-        compare([tmp_path / "one", tmp_path / "nothing"])
+        compare([Run(tmp_path / "one"), Run(tmp_path / "nothing")])
     with pytest.raises(MerError, match="two run folders"):
-        compare([tmp_path / "one"])
+        compare([Run(tmp_path / "one")])
 
 
 def test_mcnemar_is_the_binomial_of_the_clips_on_which_they_differ():
     truth = ["a"] * 12
     found = mcnemar(truth, ["a"] * 9 + ["b"] * 3, ["b"] * 8 + ["a"] * 4)
-    assert (found["only_first"], found["only_second"]) == (8, 3)
-    assert found["p"] == pytest.approx(stats.binomtest(8, 11).pvalue)
-    assert mcnemar(truth, truth, truth)["p"] == 1.0
+    assert (found.only_first, found.only_second) == (8, 3)
+    assert found.p == pytest.approx(stats.binomtest(8, 11).pvalue)
+    assert mcnemar(truth, truth, truth).p == 1.0
 
 
 def test_paired_t_over_seeds():
     first, second = [0.7, 0.72, 0.69], [0.65, 0.70, 0.66]
-    assert paired_t(first, second)["p"] == pytest.approx(stats.ttest_rel(first, second).pvalue)
-    assert paired_t([0.5, 0.5], [0.5, 0.5])["p"] == 1.0
+    assert paired_t(first, second).p == pytest.approx(stats.ttest_rel(first, second).pvalue)
+    assert paired_t([0.5, 0.5], [0.5, 0.5]).p == 1.0
 
 
 def test_the_bootstrap_is_paired():
@@ -89,8 +92,8 @@ def test_a_temperature_undoes_overconfidence():
         for i, (t, row) in enumerate(zip(truth, sharp, strict=True))
     ]
     found = calibrate(rows, ["a", "b", "c"])
-    assert found["temperature"] == pytest.approx(4, rel=0.2)
-    assert found["ece_after"] < 0.06 < found["ece_before"]
+    assert found.temperature == pytest.approx(4, rel=0.2)
+    assert found.ece_after < 0.06 < found.ece_before
 
 
 def test_an_ablation_is_a_table_that_goes_on_where_it_stopped(one_set, tmp_path):
@@ -110,23 +113,26 @@ def test_an_ablation_is_a_table_that_goes_on_where_it_stopped(one_set, tmp_path)
     arguments = {"settings": SMALL, "rows": chosen, "device": "cpu"}
     plan = Plan(seeds=2)
     found = ablate(lambda recipe: one_set, "facesleuth-flow", tmp_path / "a", plan, **arguments)
-    by_name = {row["name"]: row for row in found["rows"]}
+    by_name = {row["name"]: row for row in found.as_json()["rows"]}
     assert list(by_name) == ["baseline", "soa", "aus-only", "svm", "majority"]
     assert by_name["soa"]["against"] == "baseline"
     assert by_name["soa"]["verdict"]
     assert by_name["aus-only"]["uf1"] == 1.0
     written = json.loads((tmp_path / "a" / "ablation.json").read_text())
-    assert written["rows"] == json.loads(json.dumps(found["rows"]))
+    assert written == json.loads(json.dumps(found.as_json()))
+    read = read_ablation(tmp_path / "a")
+    assert [row.as_json() for row in read.rows] == written["rows"]
+    assert as_latex(read.rows) == (tmp_path / "a" / "table.tex").read_text()
     text = (tmp_path / "a" / "table.txt").read_text()
     assert "AUs only, no image" in text
     assert "optimistic: epoch chosen on the test fold" in text
     assert (tmp_path / "a" / "table.csv").read_text().count("\n") == 6
-    assert as_latex(found).count(r"\\") == 6
+    assert as_latex(found.rows).count(r"\\") == 6
     events = []
     again = ablate(lambda recipe: one_set, "facesleuth-flow", tmp_path / "a", plan, **arguments,
                    progress=lambda *event: events.append(event[3]))  # fmt: skip
     assert all("finished before" in event for event in events)
-    assert again["rows"] == found["rows"]
+    assert again.as_json()["rows"] == found.as_json()["rows"]
     other = dataclasses.replace(one_set, labels=one_set.labels.flip(0))
     with pytest.raises(MerError, match="another fingerprint"):
         ablate(lambda recipe: other, "facesleuth-flow", tmp_path / "a", plan, **arguments)

@@ -3,9 +3,13 @@
 import dataclasses
 
 import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, cross_val_score
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.evaluation.protocols import folds_of, guard, inner_split
+from mer_pipeline.evaluation import protocols
+from mer_pipeline.evaluation.leaks import guard
+from mer_pipeline.evaluation.protocols import Fold, Protocol, folds_of, inner_split, parse_protocol
 from mer_pipeline.training import Plan, load_recipe, train
 
 IDS = [f"{d}/{s}/{c}" for d in ("casme2", "smic", "samm") for s in ("01", "02") for c in "ab"]
@@ -100,3 +104,63 @@ def test_the_epoch_is_chosen_by_training_subjects():
     assert {GROUPS[row] for row in learn}.isdisjoint(GROUPS[row] for row in choose)
     with pytest.raises(MerError, match="two training subjects"):
         inner_split(["a/1", "a/1", "a/2"], [0, 1])
+
+
+SPLITTERS = [
+    pytest.param("loso", LeaveOneGroupOut(), GROUPS, id="loso"),
+    pytest.param("lodo", LeaveOneGroupOut(), [group.split("/")[0] for group in GROUPS], id="lodo"),
+    pytest.param("kfold:3", GroupKFold(3), GROUPS, id="kfold"),
+]
+
+
+@pytest.mark.parametrize(("text", "reference", "groups"), SPLITTERS)
+def test_a_protocol_is_a_splitter_of_scikit_learn(text, reference, groups):
+    protocol = parse_protocol(text)
+    got = [(train.tolist(), test.tolist()) for train, test in protocol.split(IDS, groups=GROUPS)]
+    assert got == [(train.tolist(), test.tolist()) for train, test in reference.split(IDS, groups=groups)]
+    assert protocol.get_n_splits(IDS) == len(got) == len(folds_of(text, IDS, GROUPS))
+    truth = [clip[-1] for clip in IDS]
+    assert len(cross_val_score(DummyClassifier(), IDS, truth, groups=GROUPS, cv=protocol)) == len(got)
+
+
+WORDS = [
+    pytest.param("loso", "LOSO", "each holding out one subject (LOSO)", id="loso"),
+    pytest.param("lodo", "LODO", "each holding out one dataset (LODO)", id="lodo"),
+    pytest.param("kfold:3", "kfold:3", "split by kfold:3", id="kfold"),
+    pytest.param("gone.csv", "gone.csv", "split by gone.csv", id="file"),
+    pytest.param("of-a-later-version", "of-a-later-version", "split by of-a-later-version", id="unknown"),
+]
+
+
+@pytest.mark.parametrize(("text", "label", "sentence"), WORDS)
+def test_the_words_of_a_protocol(text, label, sentence):
+    assert (protocols.protocol_label(text), protocols.protocol_sentence(text)) == (label, sentence)
+
+
+def test_one_more_protocol_is_one_more_class(monkeypatch):
+    """Help, errors, folds and the words of reports follow from the class."""
+    monkeypatch.setattr(protocols, "PROTOCOLS", [*protocols.PROTOCOLS])
+
+    @protocols.register
+    class FirstClip(Protocol):
+        usage, help, label, sentence = "first", "the first clip", "FIRST", "holding out the first clip"
+
+        @classmethod
+        def parse(cls, text):
+            return cls() if text == "first" else None
+
+        def folds(self, clip_ids, groups):
+            return [Fold("first", tuple(range(1, len(clip_ids))), (0,))]
+
+    assert [fold.test for fold in Plan("first").folds(_lonely())] == [(0,)]
+    assert protocols.protocol_sentence("first") == "holding out the first clip"
+    assert "first (the first clip)" in protocols.protocol_help()
+    with pytest.raises(MerError, match=r"a \.csv file with a split or first$"):
+        parse_protocol("last")
+
+
+def _lonely():
+    """Clips of one subject each."""
+    from tests.training.conftest import flow_clips
+
+    return flow_clips(clips=1)

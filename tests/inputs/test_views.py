@@ -80,7 +80,7 @@ def test_every_network_trains_on_its_view(full_cache, tmp_path, model):
         groups=[clips.groups[row] for row in rows],
         **{name: getattr(clips, name)[rows] for name in ("labels", "images", "aus", "aus_known")},
     )
-    summary = train(two, recipe, tmp_path / "run", device="cpu")
+    summary = train(two, recipe, tmp_path / "run", device="cpu").metrics.as_json()
     assert summary["clips"] == 10
     assert set(summary["controls"]) >= {"majority", "svm"}
 

@@ -17,7 +17,7 @@ from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.networks import LineMap
 from mer_pipeline.reports import write_report
 from mer_pipeline.runs.card import load_network
-from mer_pipeline.runs.run import read_run
+from mer_pipeline.runs.run import Run
 from tests.reports import pages
 
 OPTIMISTIC = "optimistic: epoch chosen on the test fold"
@@ -68,13 +68,24 @@ def test_the_page_says_what_the_run_says(page, run):
     differing = re.findall(r'<tr class="differs"><th scope="row">([^<]+)', page)
     assert "options.embed_dim" in differing  # the tiny model's differs from the network's default
     assert "options.head" not in differing
+    assert "epochs" in differing
+    assert "lr_decay" not in differing
+
+
+def test_a_run_without_written_defaults_is_shown_beside_those_of_this_version(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    facts = pages.read(run / "run.json")
+    assert facts.pop("defaults")["epochs"] == 99
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    page = write_report(tmp_path / "run").read_text()
+    assert re.search(r'<tr class="differs"><th scope="row">epochs</th><td>1</td><td>99</td>', page)
 
 
 def test_attention_is_shown_of_one_clip_of_each_class_over_a_drawn_face(page, run):
-    held_out = read_run(run)
-    assert page.count('<article class="example">') == len(held_out.classes)
-    assert page.count('class="heat"') == 5 * len(held_out.classes)  # four layers and the position
-    assert page.count(">position</figcaption>") == len(held_out.classes)
+    held_out = Run(run)
+    assert page.count('<article class="example">') == len(held_out.metrics.classes)
+    assert page.count('class="heat"') == 5 * len(held_out.metrics.classes)  # four layers and the position
+    assert page.count(">position</figcaption>") == len(held_out.metrics.classes)
     assert 'class="outline"' in page
 
 
@@ -94,7 +105,7 @@ def test_without_faces_every_picture_is_of_the_colours_of_attention(page):
 
 def test_with_faces_it_says_so(run, cache, tmp_path):
     page = write_report(run, tmp_path / "faces.html", cache=cache, with_faces=True).read_text()
-    wrong = [p for p in read_run(run).predictions if p.truth != p.predicted]
+    wrong = [p for p in Run(run).predictions if p.truth != p.predicted]
     assert page.count("<img") == 25 + 3 * min(len(wrong), 8)  # maps; onset, apex, difference
     assert "<image" not in page
     assert "This page shows faces." in page
@@ -226,7 +237,7 @@ def test_an_unfinished_ablation(run, tmp_path):
 
 def test_a_network_is_shown_what_it_was_tested_on(run, cache):
     """The network of the fold that held a clip out gives, on the cached picture, the prediction that was recorded."""
-    found, clips = read_run(run), CachedClips(cache)
+    found, clips = Run(run), CachedClips(cache)
     for fold in found.folds:
         state, card = load_network(fold.folder)
         network = rebuild(state, card, fold.folder).eval()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import pytest
 import torch
@@ -14,7 +15,9 @@ QUICK = {"epochs": 4, "batch": 8, "lr": 5e-3}
 
 
 def test_one_training_records_last_inner_and_oracle(one_set, tmp_path):
-    summary = train(one_set, load_recipe("ststnet", QUICK), tmp_path / "r", Plan(select="inner"), device="cpu")
+    summary = train(
+        one_set, load_recipe("ststnet", QUICK), tmp_path / "r", Plan(select="inner"), device="cpu"
+    ).metrics.as_json()
     assert summary["selection"] == "inner"
     assert set(summary["selections"]) == {"last", "inner", "oracle"}
     assert summary["uf1"] == summary["selections"]["inner"]["uf1"]
@@ -26,14 +29,16 @@ def test_one_training_records_last_inner_and_oracle(one_set, tmp_path):
         assert result["chosen_epoch"] == inner["chosen_epoch"] <= 4
         tested = result["predictions"][0]["fold"]
         assert tested not in inner["subjects"]
-    last = train(one_set, load_recipe("ststnet", QUICK), tmp_path / "l", device="cpu")
+    last = train(one_set, load_recipe("ststnet", QUICK), tmp_path / "l", device="cpu").metrics.as_json()
     # The choice looks at the same training: what does not depend on it does not change.
     assert last["selections"]["last"] == summary["selections"]["last"]
     assert last["selections"]["oracle"] == summary["selections"]["oracle"]
 
 
 def test_an_oracle_run_says_that_it_is_optimistic(one_set, tmp_path):
-    summary = train(one_set, load_recipe("ststnet", QUICK), tmp_path / "r", Plan(select="oracle"), device="cpu")
+    summary = train(
+        one_set, load_recipe("ststnet", QUICK), tmp_path / "r", Plan(select="oracle"), device="cpu"
+    ).metrics.as_json()
     assert summary["note"] == OPTIMISTIC
     assert summary["uf1"] == summary["oracle"]["uf1"]
 
@@ -44,12 +49,16 @@ def test_unknown_selection():
 
 
 def test_seeds_give_mean_and_deviation(one_set, tmp_path):
-    summary = train(one_set, load_recipe("ststnet", QUICK), tmp_path / "r", Plan(seeds=3), device="cpu")
+    summary = train(
+        one_set, load_recipe("ststnet", QUICK), tmp_path / "r", Plan(seeds=3), device="cpu"
+    ).metrics.as_json()
     each = [run["uf1"] for run in summary["runs"]]
     assert summary["seeds"] == [0, 1, 2]
     assert summary["uf1"] == pytest.approx(sum(each) / 3)
     assert summary["sd"]["uf1"] == pytest.approx(torch.tensor(each, dtype=torch.float64).std().item())
-    single = train(one_set, load_recipe("ststnet", {**QUICK, "seed": 1}), tmp_path / "one", device="cpu")
+    single = train(
+        one_set, load_recipe("ststnet", {**QUICK, "seed": 1}), tmp_path / "one", device="cpu"
+    ).metrics.as_json()
     assert single["uf1"] == each[1]
     assert load_network(tmp_path / "r")[1].seed == 0
     with pytest.raises(MerError, match="another seeds"):
@@ -58,7 +67,7 @@ def test_seeds_give_mean_and_deviation(one_set, tmp_path):
 
 def test_chance_with_shuffled_labels_unless_the_test_fold_chooses(shuffled, tmp_path):
     recipe = load_recipe("ststnet", {**QUICK, "epochs": 25})
-    summary = train(shuffled, recipe, tmp_path / "r", Plan(select="inner"), device="cpu")
+    summary = train(shuffled, recipe, tmp_path / "r", Plan(select="inner"), device="cpu").metrics.as_json()
     chosen = summary["selections"]
     assert chosen["last"]["uar"] < 0.6  # three classes: 1/3, and 24 clips scatter
     assert chosen["inner"]["uar"] < 0.6
@@ -73,7 +82,7 @@ class _Stopped(Exception):
 def test_a_training_that_stops_inside_a_fold_goes_on_there(one_set, tmp_path, monkeypatch, select):
     """Dropout, order, augmentation, optimiser and learning rate all go on as if nothing had happened."""
     recipe = load_recipe("ststnet", {**QUICK, "flip": 0.5, "shift": 0.05, "lr_decay": 0.9, "epochs": 6})
-    whole = train(one_set, recipe, tmp_path / "whole", Plan(select=select), device="cpu")
+    whole = train(one_set, recipe, tmp_path / "whole", Plan(select=select), device="cpu").metrics.as_json()
     monkeypatch.setattr(loop, "_KEEP_EVERY_S", 0.0)
     epochs = []
 
@@ -87,7 +96,7 @@ def test_a_training_that_stops_inside_a_fold_goes_on_there(one_set, tmp_path, mo
     assert list((tmp_path / "parts").rglob("under-way.safetensors"))
     trained = []
     monkeypatch.setattr(loop._Session, "epoch", _counting(loop._Session.epoch, trained))
-    resumed = train(one_set, recipe, tmp_path / "parts", Plan(select=select), device="cpu")
+    resumed = train(one_set, recipe, tmp_path / "parts", Plan(select=select), device="cpu").metrics.as_json()
     total = 6 * (4 * (1 + (select == "inner")) + 1)
     assert len(trained) <= total - 9
     assert (tmp_path / "whole/predictions.csv").read_text() == (tmp_path / "parts/predictions.csv").read_text()
@@ -123,7 +132,7 @@ def test_a_damaged_checkpoint_is_started_over(one_set, tmp_path):
 
 def test_controls_stand_beside_the_score(one_set, tmp_path):
     recipe = load_recipe("facesleuth-flow", {"epochs": 1, "options.channels": [8, 8, 8, 8], "options.stem": [8, 8]})
-    summary = train(one_set, recipe, tmp_path / "r", device="cpu")
+    summary = train(one_set, recipe, tmp_path / "r", device="cpu").metrics.as_json()
     controls = summary["controls"]
     assert controls["majority"]["accuracy"] == pytest.approx(1 / 3)
     assert controls["svm"]["uf1"] > 0.9
@@ -141,3 +150,10 @@ def test_curves_for_tensorboard(one_set, tmp_path):
     found = events.EventAccumulator(str(tmp_path / "r" / "tensorboard" / "casme2-01"))
     found.Reload()
     assert [event.step for event in found.Scalars("loss")] == [1, 2, 3, 4]
+
+
+def test_without_tensorboard_nothing_is_trained(one_set, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(MerError, match=r"tensorboard is not installed; pip install 'mer-pipeline\[tensorboard\]'"):
+        train(one_set, load_recipe("ststnet", QUICK), tmp_path / "r", Plan(tensorboard=True), device="cpu")
+    assert not (tmp_path / "r").exists()

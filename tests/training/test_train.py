@@ -62,7 +62,7 @@ def table(run):
 
 def test_same_seed_same_numbers_also_after_an_interruption(clips, tmp_path):
     recipe = load_recipe("facesleuth-tiny", TINY)
-    whole = train(clips, recipe, tmp_path / "whole", device="cpu")
+    whole = train(clips, recipe, tmp_path / "whole", device="cpu").metrics.as_json()
 
     def stop(task, done, total, detail=""):
         if done == 3:  # in the middle of the second fold
@@ -73,14 +73,16 @@ def test_same_seed_same_numbers_also_after_an_interruption(clips, tmp_path):
     first = next((tmp_path / "parts" / "folds").glob("*/result.json"))
     written = first.stat().st_mtime_ns
     events = []
-    resumed = train(clips, recipe, tmp_path / "parts", device="cpu", progress=lambda *event: events.append(event))
+    resumed = train(
+        clips, recipe, tmp_path / "parts", device="cpu", progress=lambda *event: events.append(event)
+    ).metrics.as_json()
     assert table(tmp_path / "whole") == table(tmp_path / "parts")
     assert resumed["uf1"] == whole["uf1"]
     assert first.stat().st_mtime_ns == written
     assert "was finished before" in events[0][3]
     assert events[-1][1] == events[-1][2] == 2 * 4
 
-    other = train(clips, dataclasses.replace(recipe, seed=1), tmp_path / "other", device="cpu")
+    other = train(clips, dataclasses.replace(recipe, seed=1), tmp_path / "other", device="cpu").metrics.as_json()
     assert table(tmp_path / "other") != table(tmp_path / "whole")
     assert other["folds"] == 3
 
@@ -107,7 +109,7 @@ def test_every_attention_mode_trains(clips, tmp_path, model, attention):
         **{name: getattr(clips, name)[rows] for name in ("labels", "images", "aus", "aus_known")},
     )
     recipe = load_recipe(model, {"epochs": 1, "options.attention": attention, "class_weights": "balanced"})
-    summary = train(two, recipe, tmp_path / "run", device="cpu")
+    summary = train(two, recipe, tmp_path / "run", device="cpu").metrics.as_json()
     assert summary["attention"] == attention
     assert len(summary["theta_deg"]) == {"soa": 4, "soa-shared": 1}.get(attention, 0)
 
@@ -125,12 +127,12 @@ def test_loso_is_far_above_chance_and_near_it_with_shuffled_labels(learnable, tm
     recipe = load_recipe(
         "facesleuth-tiny", {"epochs": 40, "batch": 8, "options.attention": "soa", "options.position": False}
     )
-    honest = train(learnable, recipe, tmp_path / "true", device="cpu")
+    honest = train(learnable, recipe, tmp_path / "true", device="cpu").metrics.as_json()
     shuffled = dataclasses.replace(
         learnable,
         labels=learnable.labels[torch.randperm(len(learnable.labels), generator=torch.Generator().manual_seed(1))],
     )
-    chance = train(shuffled, recipe, tmp_path / "shuffled", device="cpu")
+    chance = train(shuffled, recipe, tmp_path / "shuffled", device="cpu").metrics.as_json()
     assert honest["uar"] > 0.6
     assert chance["uar"] < 0.4  # five classes: 1/5, and 25 clips scatter
 

@@ -1,0 +1,116 @@
+"""What was run: `run.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Data:
+    """The clips of a run.
+
+    Attributes:
+        clips, subjects: How many.
+        fingerprint: A hash of everything that training reads of them.
+        datasets: Which sets they come from.
+        labels: Name of the label set.
+        classes: Class -> clips.
+        size: Side of the network's pictures, in pixels.
+        view: What the network is given, such as `pair`.
+        flow: How optical flow was computed; empty where none is used.
+    """
+
+    clips: int
+    fingerprint: str
+    subjects: int
+    datasets: list[str]
+    labels: str
+    classes: dict[str, int]
+    size: int
+    view: str = ""
+    flow: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run before it begins.
+
+    Attributes:
+        recipe: With every default written out, options of the network included.
+        data: The clips.
+        protocol, selection, seeds: How the recipe is judged.
+        defaults: What a recipe has where a model states nothing; empty in runs of older versions.
+        command: What the user typed.
+        cache: The folder that the clips were read from, if any.
+        versions, hardware: Of the program and the machine.
+        notes: What was left out of the data and why.
+    """
+
+    recipe: Mapping[str, Any]
+    data: Data
+    protocol: str
+    selection: str
+    seeds: int
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    cache: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Facts:
+        """Read them from the JSON object of `run.json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: Something is missing, or of another kind.
+        """
+        recipe, data = dict(values["recipe"]), values["data"]
+        recipe["network"], recipe["epochs"], dict(recipe["options"])
+        return cls(
+            recipe=recipe,
+            data=Data(
+                clips=int(data["clips"]),
+                fingerprint=str(data["fingerprint"]),
+                subjects=int(data["subjects"]),
+                datasets=[str(name) for name in data["datasets"]],
+                labels=str(data["labels"]),
+                classes=dict(data["classes"]),
+                size=int(data["size"]),
+                view=str(data.get("view", "")),
+                flow=str(data.get("flow", "")),
+            ),
+            protocol=str(values["protocol"]),
+            selection=str(values["selection"]),
+            seeds=int(values.get("seeds", 1)),
+            defaults=dict(values.get("defaults") or {}),
+            command=str(values.get("command") or ""),
+            cache=values.get("cache"),
+            versions=dict(values["versions"]),
+            hardware=dict(values["hardware"]),
+            notes=tuple(values.get("notes") or ()),
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """The part that makes it this run and no other, as JSON values."""
+        return {
+            "recipe": dict(self.recipe),
+            "data": asdict(self.data),
+            "protocol": self.protocol,
+            "selection": self.selection,
+            "seeds": self.seeds,
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """What `run.json` holds."""
+        return {
+            **self.identity(),
+            "command": self.command,
+            "cache": self.cache,
+            "versions": dict(self.versions),
+            "hardware": dict(self.hardware),
+            "notes": list(self.notes),
+            "defaults": dict(self.defaults),
+        }

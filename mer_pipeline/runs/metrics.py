@@ -1,0 +1,159 @@
+"""What a run came to: `metrics.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mer_pipeline.runs.results import MEASURES, OPTIMISTIC, Calibration, ClassScores, Control, Scores, Seed
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The scores of a run. With several seeds the scores are means over them, and the rest is of the first.
+
+    Attributes:
+        run: The run folder as it was given.
+        model: Name in the zoo.
+        attention: Mode of the oriented attention; None for networks without.
+        protocol: Who is held out, as it was given.
+        labels: Name of the label set.
+        classes: In the order of probabilities.
+        fold_count, clips, subjects: How many were tested.
+        selection: Which epoch counts: `last`, `inner` or `oracle`.
+        seed: Of the training; the first of several.
+        aus: Where the Action Units came from at test time.
+        scores: What the run is judged by.
+        per_class: Class -> F1 and recall; classes that occur.
+        confusion: Clips, truth in rows.
+        intervals: Measure -> low and high of the 95 % interval over subjects.
+        selections: Way of choosing the epoch -> scores.
+        optimistic: Scores of the epoch chosen on the test fold, and the words for that.
+        by_aus, by_dataset: Scores by source of the Action Units at test time, and by dataset.
+        controls: What needs no network.
+        calibration: Of the probabilities.
+        theta_deg: Learned angles in degrees, mean over folds, one a layer.
+        seconds: How long it took.
+        seeds: One entry a training; empty with one.
+        deviation: Standard deviation over seeds; None with one.
+    """
+
+    run: str
+    model: str
+    attention: str | None
+    protocol: str
+    labels: str
+    classes: tuple[str, ...]
+    fold_count: int
+    clips: int
+    subjects: int
+    selection: str
+    seed: int
+    aus: str
+    scores: Scores
+    per_class: Mapping[str, ClassScores]
+    confusion: tuple[tuple[int, ...], ...]
+    intervals: Mapping[str, tuple[float, float]]
+    selections: Mapping[str, Scores]
+    optimistic: tuple[Scores, str]
+    by_aus: Mapping[str, Scores]
+    by_dataset: Mapping[str, Scores]
+    controls: tuple[Control, ...]
+    calibration: Calibration
+    theta_deg: tuple[float, ...]
+    seconds: float
+    seeds: tuple[Seed, ...] = ()
+    deviation: Scores | None = None
+
+    def __post_init__(self) -> None:
+        if len({len(self.classes), len(self.confusion), *map(len, self.confusion)}) != 1:
+            raise ValueError("the confusion matrix does not fit the classes")
+        if {"last", "oracle", self.selection} - set(self.selections):
+            raise ValueError("a way of choosing the epoch is missing")
+        if missing := set(MEASURES) - set(self.intervals):
+            raise ValueError(f"lacks the interval of {min(missing)}")
+
+    @property
+    def honest(self) -> Scores:
+        """Scores that no test clip had a say in: of the last epoch where the run itself was judged by the test fold."""
+        return self.selections["last"] if self.selection == "oracle" else self.scores
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Metrics:
+        """Read them from the JSON object of `metrics.json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: Something is missing, or of another kind.
+        """
+        seeds = zip(values.get("seeds", ()), values.get("runs", ()), strict=True)
+        return cls(
+            run=str(values["run"]),
+            model=str(values["model"]),
+            attention=values["attention"],
+            protocol=str(values["protocol"]),
+            labels=str(values["labels"]),
+            classes=tuple(str(name) for name in values["classes"]),
+            fold_count=int(values["folds"]),
+            clips=int(values["clips"]),
+            subjects=int(values["subjects"]),
+            selection=str(values["selection"]),
+            seed=int(values["seed"]),
+            aus=str(values["aus"]),
+            scores=Scores.of(values),
+            per_class={
+                name: ClassScores(float(v["f1"]), float(v["recall"])) for name, v in values["per_class"].items()
+            },
+            confusion=tuple(tuple(int(count) for count in row) for row in values["confusion"]),
+            intervals={name: (float(low), float(high)) for name, (low, high) in values["intervals95"].items()},
+            selections=_scores(values["selections"]),
+            optimistic=(Scores.of(values["oracle"]), str(values["oracle"]["note"])),
+            by_aus=_scores(values["by_aus"]),
+            by_dataset=_scores(values["by_dataset"]),
+            controls=tuple(Control.of(name, control) for name, control in values["controls"].items()),
+            calibration=Calibration.of(values["calibration"]),
+            theta_deg=tuple(float(angle) for angle in values["theta_deg"]),
+            seconds=float(values["seconds"]),
+            seeds=tuple(
+                Seed(int(number), str(one["run"]), Scores.of(one), tuple(map(float, one["theta_deg"])))
+                for number, one in seeds
+            ),
+            deviation=Scores.of(values["sd"]) if "sd" in values else None,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """What `metrics.json` holds and `mer train --json` prints."""
+        optimistic, note = self.optimistic
+        selections: dict[str, Any] = {name: scores.as_json() for name, scores in self.selections.items()}
+        selections["oracle"] = {"note": note, **selections["oracle"]}
+        return {
+            **{name: getattr(self, name) for name in ("run", "model", "attention", "protocol", "labels")},
+            "classes": list(self.classes),
+            "folds": self.fold_count,
+            **{name: getattr(self, name) for name in ("clips", "subjects", "selection", "seed", "aus")},
+            **self.scores.as_json(),
+            "per_class": {name: scores._asdict() for name, scores in self.per_class.items()},
+            "confusion": [list(row) for row in self.confusion],
+            **({"note": OPTIMISTIC} if self.selection == "oracle" else {}),
+            "intervals95": {name: list(pair) for name, pair in self.intervals.items()},
+            "selections": selections,
+            "oracle": {"note": note, **optimistic.as_json()},
+            "by_aus": {name: scores.as_json() for name, scores in self.by_aus.items()},
+            "by_dataset": {name: scores.as_json() for name, scores in self.by_dataset.items()},
+            "controls": {control.name: control.as_json() for control in self.controls},
+            "calibration": self.calibration.as_json(),
+            "theta_deg": list(self.theta_deg),
+            "seconds": self.seconds,
+            **(self._over_seeds() if self.seeds else {}),
+        }
+
+    def _over_seeds(self) -> dict[str, Any]:
+        return {
+            "seeds": [seed.number for seed in self.seeds],
+            "sd": None if self.deviation is None else self.deviation.as_json(),
+            "runs": [seed.as_json() for seed in self.seeds],
+        }
+
+
+def _scores(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Scores]:
+    return {name: Scores.of(scores) for name, scores in values.items()}

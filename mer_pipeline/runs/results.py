@@ -1,0 +1,248 @@
+"""What the files of a run folder hold, as data classes; each writes and reads its own JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mer_pipeline.errors import MerError
+from mer_pipeline.runs.card import Prediction
+
+MEASURES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
+AUS_ONLY = "aus-only"  # the control that takes annotated Action Units and no image
+OPTIMISTIC = "optimistic: epoch chosen on the test fold"
+
+
+@contextmanager
+def well_formed(path: Path) -> Iterator[None]:
+    """Report what is wrong with a file's content in one line."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise MerError(
+            f"damaged, or written by another version ({what})", where=path, fix="delete its folder and train again"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of some predictions, each 0 to 1.
+
+    Attributes:
+        uf1: F1 averaged over classes.
+        uar: Recall averaged over classes.
+        accuracy: Share of right clips.
+        clips: Of how many clips; None where it is not recorded.
+        weighted_f1: F1 averaged over clips; None where it is not recorded.
+    """
+
+    uf1: float
+    uar: float
+    accuracy: float
+    clips: int | None = None
+    weighted_f1: float | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Scores:
+        """Read them from a JSON object that may hold more."""
+        clips, weighted = values.get("clips"), values.get("weighted_f1")
+        return cls(
+            uf1=float(values["uf1"]),
+            uar=float(values["uar"]),
+            accuracy=float(values["accuracy"]),
+            clips=None if clips is None else int(clips),
+            weighted_f1=None if weighted is None else float(weighted),
+        )
+
+    def __getitem__(self, measure: str) -> float:
+        return float(getattr(self, measure))
+
+    def as_json(self) -> dict[str, float]:
+        """What is recorded, as JSON values."""
+        values = {name: getattr(self, name) for name in ("clips", "accuracy", "uf1", "uar", "weighted_f1")}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def brief(self) -> dict[str, float]:
+        """Accuracy, UF1 and UAR alone, as JSON values."""
+        return {"accuracy": self.accuracy, "uf1": self.uf1, "uar": self.uar}
+
+
+class ClassScores(NamedTuple):
+    """Scores of one class, each 0 to 1."""
+
+    f1: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A score of one system less that of another.
+
+    Attributes:
+        value: On the clips at hand.
+        low, high: 95 % interval over subjects.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Difference:
+        """Read it from a JSON object."""
+        return cls(float(values["value"]), float(values["low"]), float(values["high"]))
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.low > 0 or self.high < 0
+
+    def as_json(self) -> dict[str, float]:
+        """Rounded JSON values."""
+        return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+
+
+@dataclass(frozen=True)
+class Control:
+    """What needs no network, on the same folds; `difference` is the network's UF1 less its own."""
+
+    name: str
+    what: str
+    scores: Scores
+    difference: Difference
+    verdict: str
+
+    @classmethod
+    def of(cls, name: str, values: Mapping[str, Any]) -> Control:
+        """Read it from a JSON object."""
+        difference = Difference.of(values["difference"])
+        return cls(name, str(values["what"]), Scores.of(values), difference, str(values["verdict"]))
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, without the name."""
+        shared = {"difference": self.difference.as_json(), "verdict": self.verdict}
+        return {"what": self.what, **self.scores.as_json(), **shared}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature that was fitted, and the expected calibration error without and with it."""
+
+    temperature: float
+    ece_before: float
+    ece_after: float
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Calibration:
+        """Read it from a JSON object."""
+        return cls(*(float(values[name]) for name in ("temperature", "ece_before", "ece_after")))
+
+    def as_json(self) -> dict[str, float]:
+        """JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One of several trainings of a run.
+
+    Attributes:
+        number: The seed.
+        run: Its run folder.
+        scores: What it is judged by.
+        theta_deg: Learned angles, mean over folds, one a layer.
+    """
+
+    number: int
+    run: str
+    scores: Scores
+    theta_deg: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """The seed as text."""
+        return str(self.number)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, without the number."""
+        return {"run": self.run, **self.scores.brief, "theta_deg": list(self.theta_deg)}
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in each epoch of one training; the lists grow with it.
+
+    Attributes:
+        loss: Mean training loss.
+        test_accuracy, test_uf1: On the held-out clips; recorded to show what choosing by them would do, never used to
+            choose.
+        theta_deg: Learned angles in degrees, one list of layers an epoch.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    test_accuracy: list[float] = field(default_factory=list)
+    test_uf1: list[float] = field(default_factory=list)
+    theta_deg: list[list[float]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> History:
+        """Read it from a JSON object."""
+        return cls(
+            [float(value) for value in values["loss"]],
+            [float(value) for value in values["test_accuracy"]],
+            [float(value) for value in values.get("test_uf1", ())],
+            [[float(angle) for angle in layers] for layers in values["theta_deg"]],
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One finished fold.
+
+    Attributes:
+        folder: Its weights, card and result.
+        chosen_epoch: The epoch chosen inside the training fold, from 1; None where the last counts.
+        predictions: Of every test clip, selection and source of Action Units.
+        history: What happened in each epoch.
+    """
+
+    folder: Path
+    chosen_epoch: int | None
+    predictions: tuple[Prediction, ...]
+    history: History
+
+    def __post_init__(self) -> None:
+        if not self.predictions:
+            raise ValueError("no prediction is recorded")
+        if not self.history.loss or not self.history.test_accuracy:
+            raise ValueError("no epoch is recorded")
+
+    @property
+    def held_out(self) -> str:
+        """The group that training never saw."""
+        return self.predictions[0].fold
+
+    @property
+    def clips(self) -> frozenset[str]:
+        """The ids of its test clips."""
+        return frozenset(p.clip_id for p in self.predictions)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], folder: Path) -> FoldResult:
+        """Read it from a JSON object."""
+        predictions = tuple(Prediction(**p) for p in values["predictions"])
+        return cls(folder, values["chosen_epoch"], predictions, History.of(values["history"]))
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, without the folder."""
+        predictions = [asdict(p) for p in self.predictions]
+        return {"chosen_epoch": self.chosen_epoch, "predictions": predictions, "history": self.history.as_json()}

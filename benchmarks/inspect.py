@@ -1,7 +1,7 @@
 """`python benchmarks/inspect.py`: see inspect_speed.py; this file only has the name of the command that it measures.
 
 It also has the name of a module of the standard library, and a script's folder comes first where Python looks for
-modules. So whoever is started from this folder and imports `inspect` comes here first, and is handed the real one.
+modules. So a program that is started from this folder and imports `inspect` comes here first, and gets the real one.
 """
 
 import importlib

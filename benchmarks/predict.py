@@ -3,7 +3,7 @@
 The video is synthetic: planted expressions with still faces between them, at 640x360 and enlarged to 1920x1080. Both
 ways decode every frame. Face Mesh runs as people use it on video (it tracks the face from frame to frame) and, beside
 it, as a detector on each frame. `mer predict` spots every expression and judges the micro-expressions with a network of
-fresh weights, which costs what trained ones cost. Loading models is left out of the rates and told as the time to the
+fresh weights, which costs what trained ones cost. Loading models is left out of the rates; the time to the
 first result, which is that of the whole command on a clip of half a second.
 
     python benchmarks/predict.py --seconds 20 --out benchmarks/reports/predict.md
@@ -133,7 +133,7 @@ def live(video: Path, run: Path) -> dict[str, Any]:
         predictor.find_faces(open_footage(video).frame(0))
         result = watch(PlayedFile(video), predictor, lambda state: states.append((state.frame_ms, state.told_s)))
     median_ms, slow_ms = states[-1][0]
-    told_s = sorted({told for _, told in states if told is not None})
+    told_s = sorted({waited for _, waited in states if waited is not None})
     dropped = LIVE_S * LIVE_FPS - result.frames
     return {"median_ms": median_ms, "slow_ms": slow_ms, "told_s": told_s, "dropped": dropped}
 
@@ -214,14 +214,14 @@ def report(rows: dict[tuple[str, str], dict[str, Any]], played: dict[str, Any], 
             f"| {size} | {name} | {row['frames']} | {rate:.0f} | {rate / other:.2f} | {cost:.1f} | "
             f"{usual_cost / cost:.2f} | {row['peak_mib']:.0f} MiB |"
         )
-    told = played["told_s"]
-    wait = f"{told[0]:.1f} to {told[-1]:.1f} s" if told else "none was found"
+    waits = played["told_s"]
+    wait = f"{waits[0]:.1f} to {waits[-1]:.1f} s" if waits else "none was found"
     lines += [
         "",
         f"Time to the first result, the whole command on a clip of half a second: {first_s:.1f} s.",
         f"Live mode, a file of {LIVE_S} s played at {LIVE_FPS} frames a second, 640x360: a frame is done "
         f"{played['median_ms']:.0f} ms after it is taken (95 %: {played['slow_ms']:.0f} ms), {played['dropped']} "
-        f"frames are left out; an expression is told {wait} after its end, because a spotter must see what follows "
+        f"frames are left out; an expression is reported {wait} after its end, because a spotter must see what follows "
         "before it can say that the face came back to rest.",
         "",
     ]

@@ -61,7 +61,7 @@ def with_flow(annotations: Annotations, cache: Path) -> dict[str, Any]:
 
 
 def mesh_alone(annotations: Annotations, _: Path) -> dict[str, Any]:
-    """Decode all frames and run Face Mesh on each: the floor of whoever looks at every frame with it."""
+    """Decode all frames and run Face Mesh on each: the floor for every program that uses it on all frames."""
     frames = 0
     with FaceMesh() as mesh:
         for clip in annotations.clips:

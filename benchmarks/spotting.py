@@ -199,14 +199,14 @@ NOTES = """
   pixels under a blink, whose lids hide the cells around the eyes; and one of half a second (AU 9, 1.2 pixels) that was
   measured as 0.67 s, which makes it a macro-expression: a miss and a false alarm in one.
 - At 30 frames a second a micro-expression of a fifth of a second is six frames; planted ones last 0.2 to 0.5 s at every
-  rate. One of 1/25 s would be a single frame, which nothing tells from noise.
+  rate. One of 1/25 s would be a single frame, which cannot be distinguished from noise.
 - Compression counts as motion: the key frames of strongly compressed small video change the skin by up to half a pixel.
 - pexels_face.mp4 has a hand before the face, turns and open smiles, and no annotation: every interval in it is counted
   as a false alarm. It is 20 seconds long, so one interval more or less is three a minute.
 - Peak memory is mostly the libraries (MediaPipe, torch); it grows by some 80 bytes a frame, for the packet table.
 - Synthetic faces come from one portrait and have no idle motion of their own. On CAS(ME)^2 the published F1 for
-  micro-expressions is 0.20 to 0.25; no figure for real sets is claimed here, `mer spot --evaluate` gives it to whoever
-  has them.
+  micro-expressions is 0.20 to 0.25; no figure for real sets is claimed here, `mer spot --evaluate` gives it where
+  they are at hand.
 """
 
 
@@ -240,7 +240,7 @@ def score_lines(sets: list[Judged]) -> list[str]:
 
 
 def real_lines(clips: Path, mesh: FaceMesh) -> list[str]:
-    """What is spotted on filmed faces, in which nobody planted anything."""
+    """What is spotted on filmed faces, in which nothing was planted."""
     lines = ["## Filmed faces", "", "| clip | seconds | fps | micro | a minute | macro | a minute | warnings |"]
     lines.append("|---|---|---|---|---|---|---|---|")
     for clip in sorted(path for path in clips.iterdir() if path.suffix in {".mp4", ".mov"}):

@@ -20,7 +20,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# Side of the pictures for which parameters are told where a recipe leaves it to the cache.
+# Side of the pictures for which parameters are counted where a recipe leaves it to the cache.
 _USUAL_SIZE = 224
 AUS = ("predicted", "annotated", "none")
 _CHOICES = {"class_weights": ("none", "balanced"), "aus": AUS, "optimiser": ("adamw", "adam")}
@@ -65,7 +65,7 @@ class Recipe:
         class_weights: `none`, or `balanced` for weights inverse to the class frequency in the training clips.
         au_loss: Weight of the Action Unit head's loss.
         au_substitution: Share of training clips whose annotated AUs are replaced by the head's own estimate.
-        aus: AU source at test time: `predicted` by the head, `annotated` (nobody has these for a new clip), or `none`.
+        aus: AU source at test time: `predicted` by the head, `annotated` (a new clip has none), or `none`.
         flip: Probability that a clip is mirrored.
         rotation_deg: Clips are turned by up to this angle, either way.
         shift: Clips are shifted by up to this share of their side, either way.

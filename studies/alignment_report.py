@@ -20,8 +20,8 @@ def planted_rows(measured: Planted) -> list[list[str]]:
     """The table of the clips with motion: what, target, then one column a way."""
     drift = {way: np.concatenate(parts) for way, parts in measured.residual_px.items()}
 
-    def row(what: str, target: str, tell: Callable[[str], str]) -> list[str]:
-        return [what, target, *(tell(way) for way in WAYS)]
+    def row(what: str, target: str, in_words: Callable[[str], str]) -> list[str]:
+        return [what, target, *(in_words(way) for way in WAYS)]
 
     def share(errors: dict[str, list[int]], way: str, most: int) -> str:
         return f"{100 * np.mean(np.abs(errors[way]) <= most):.0f} %" if errors[way] else "-"
@@ -46,8 +46,8 @@ def still_rows(name: str, lengths: StillFlow) -> list[list[str]]:
     for method in METHODS:
         for part in ("crop", "face"):
             values = [lengths[way, method, part] for way in WAYS]
-            told = [f"{v.max() if exact else np.quantile(v, 0.95):.3f}" for v in values]
-            rows.append([f"{name}: {method}, {part}, {'greatest' if exact else '95th pct'}", target, *told])
+            shown = [f"{v.max() if exact else np.quantile(v, 0.95):.3f}" for v in values]
+            rows.append([f"{name}: {method}, {part}, {'greatest' if exact else '95th pct'}", target, *shown])
     return rows
 
 
@@ -60,8 +60,8 @@ def real_rows(counts: dict[str, Any], jitter: dict[str, npt.NDArray[np.float64]]
         ["frames placed", "", f"{counts['registered']} of {frames}", *[f"{counts['with_face']} of {frames}"] * 2],
     ]
     for region in JUDGED:
-        told = [jitter[f"{way}, {region}"][common] for way in WAYS]
-        figures = (f"{np.median(j):.3f} ({np.quantile(j, 0.95):.3f})" for j in told)
+        shown = [jitter[f"{way}, {region}"][common] for way in WAYS]
+        figures = (f"{np.median(j):.3f} ({np.quantile(j, 0.95):.3f})" for j in shown)
         rows.append([f"{region}, median (95th pct) of {common.sum()} frames, px", "", *figures])
     return rows
 

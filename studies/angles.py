@@ -5,9 +5,9 @@ lie on one line orthogonal to the planted axis:
 
 - `vertical` (90 degrees): both in one row, or in different rows and on different sides;
 - `horizontal` (0 degrees): both in one column, or likewise;
-- `diagonal` (45 or 135 degrees, both tell): on one diagonal of the face, or on the other.
+- `diagonal` (45 or 135 degrees, both informative): on one diagonal of the face, or on the other.
 
-Each place is as frequent in both classes, so no single place tells the label. The network is FaceSleuth's motion
+Each place is as frequent in both classes, so no single place gives the label away. The network is FaceSleuth's motion
 stream with its flattening head (`flat`), which sees where things are and needs no attention; and with the mean over the
 map in its place (`mean`), where attention can relate the places that convolutions do not span.
 
@@ -58,7 +58,7 @@ SHIFT_PX, NOISE = 6, 0.1
 
 
 class Task(NamedTuple):
-    """The axes that tell the label, and the pairs of places that move in clips of label 0 and 1."""
+    """The axes that depend on the label, and the pairs of places that move in clips of label 0 and 1."""
 
     axes_deg: tuple[float, ...]
     pairs: tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]

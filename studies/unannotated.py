@@ -1,4 +1,4 @@
-"""What prediction loses when nobody has annotated onset and apex: the same networks, the same clips, spotted frames.
+"""What prediction loses without annotated onset and apex: the same networks, the same clips, spotted frames.
 
 A run of `mer demo` holds a network for each subject that it never saw. Every clip of that subject is predicted twice,
 with the planted onset and apex and with none; both are scored together over all subjects.

@@ -44,37 +44,42 @@ Confidence = Annotated[
 ]
 
 
+Onset = Annotated[int | None, typer.Option(min=0, help="Onset frame, counted from 0; spotted where not given.")]
+Apex = Annotated[int | None, typer.Option(min=0, help="Apex frame, counted from 0; spotted where not given.")]
+Fps = Annotated[float | None, typer.Option(min=1, help="Frames a second, for folders of frames.")]
+Every = Annotated[
+    bool | None,
+    typer.Option("--all/--strongest", help="Every expression or one; by default one in clips of up to 3 s."),
+]
+Macro = Annotated[bool, typer.Option("--macro", help="Classify macro-expressions, too; else they are listed.")]
+Table = Annotated[Path | None, typer.Option("--csv", help="Also write a table here, one row an expression.")]
+Overlay = Annotated[
+    Path | None, typer.Option(help="Also write the video with face, expressions and motion drawn in (.mp4).")
+]
+Picture = Annotated[Path | None, typer.Option(help="Also write a picture of each expression (.png).")]
+Camera = Annotated[
+    str | None,
+    typer.Option(help="Watch a camera (0, 1, ...), or a file that is played like one, instead.", show_default=False),
+]
+
+
 def predict(
     clips: Annotated[
         list[Path] | None,
         typer.Argument(metavar="CLIP...", help="Video files or folders of frames.", show_default=False),
     ] = None,
     model: Model = None,
-    onset: Annotated[
-        int | None, typer.Option(min=0, help="Onset frame, counted from 0; spotted where not given.")
-    ] = None,
-    apex: Annotated[
-        int | None, typer.Option(min=0, help="Apex frame, counted from 0; spotted where not given.")
-    ] = None,
-    fps: Annotated[float | None, typer.Option(min=1, help="Frames a second, for folders of frames.")] = None,
+    onset: Onset = None,
+    apex: Apex = None,
+    fps: Fps = None,
     aus: Aus = "predicted",
     confidence: Confidence = 0.4,
-    every: Annotated[
-        bool | None,
-        typer.Option("--all/--strongest", help="Every expression or one; by default one in clips of up to 3 s."),
-    ] = None,
-    macro: Annotated[bool, typer.Option("--macro", help="Judge macro-expressions, too; else they are listed.")] = False,
-    table: Annotated[Path | None, typer.Option("--csv", help="Also write a table here, one row an expression.")] = None,
-    overlay: Annotated[
-        Path | None, typer.Option(help="Also write the video with face, expressions and motion drawn in (.mp4).")
-    ] = None,
-    image: Annotated[Path | None, typer.Option(help="Also write a picture of each expression (.png).")] = None,
-    camera: Annotated[
-        str | None,
-        typer.Option(
-            help="Watch a camera (0, 1, ...), or a file that is played like one, instead.", show_default=False
-        ),
-    ] = None,
+    every: Every = None,
+    macro: Macro = False,
+    table: Table = None,
+    overlay: Overlay = None,
+    image: Picture = None,
+    camera: Camera = None,
     detector: CardDetector = None,
     predictor: PredictorFile = None,
     device: Device = "auto",

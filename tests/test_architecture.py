@@ -1,0 +1,70 @@
+"""What the house promises of itself: no file imports in a circle, none is too long, and its words are plain."""
+
+import ast
+import re
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "mer_pipeline").rglob("*.py"))
+}
+LONGEST_FILE, LONGEST_FUNCTION = 400, 60
+# Words that make a program a person, or people a riddle.
+WORDS = re.compile(r"\b(tells?|told|nobody|whoever)\b", re.IGNORECASE)
+PAGES = sorted(
+    path
+    for folder, pattern in (("mer_pipeline", "*.py"), ("mer_pipeline", "*.html"), ("models", "*.md"), ("docs", "*.md"))
+    for path in (ROOT / folder).rglob(pattern)
+)
+PAGES += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+
+
+def imports(module: str) -> set[str]:
+    """The modules of the package that a module imports, wherever in it; but those that only types need."""
+    found: set[str] = set()
+    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    typing = {
+        id(part)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for part in ast.walk(block)
+    }
+    for part in ast.walk(tree):
+        if isinstance(part, ast.ImportFrom) and part.module and id(part) not in typing:
+            names = {f"{part.module}.{name.name}" for name in part.names}
+            found |= {name if name in FILES else part.module for name in names}
+    return {name for name in found if name in FILES and name != module}
+
+
+def test_no_file_imports_in_a_circle():
+    graph = {module: imports(module) for module in FILES}
+    assert len(graph) > 150
+    assert len(list(TopologicalSorter(graph).static_order())) == len(FILES)  # raises CycleError, which names the circle
+
+
+def test_no_room_imports_in_a_circle():
+    rooms: dict[str, set[str]] = {}
+    for module in FILES:
+        room = ".".join(module.split(".")[:2])
+        rooms.setdefault(room, set()).update(".".join(name.split(".")[:2]) for name in imports(module))
+    graph = {room: others - {room, "mer_pipeline"} for room, others in rooms.items() if room != "mer_pipeline"}
+    assert len(list(TopologicalSorter(graph).static_order())) > 20
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_files_and_functions_stay_short(module):
+    text = FILES[module].read_text(encoding="utf-8")
+    assert text.count("\n") <= LONGEST_FILE
+    functions = [part for part in ast.walk(ast.parse(text)) if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
+    lengths = {part.name: (part.end_lineno or 0) - part.lineno + 1 for part in functions}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
+def test_words_are_plain(page):
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [f"{number}: {line.strip()}" for number, line in enumerate(lines, 1) if WORDS.search(line)] == []

@@ -4,7 +4,7 @@ The video is synthetic: planted expressions with still faces between them, at 64
 ways decode every frame. Face Mesh runs as people use it on video (it tracks the face from frame to frame) and, beside
 it, as a detector on each frame. `mer predict` spots every expression and judges the micro-expressions with a network of
 fresh weights, which costs what trained ones cost. Loading models is left out of the rates; the time to the
-first result, which is that of the whole command on a clip of half a second.
+first result is that of the whole command on a clip of half a second.
 
     python benchmarks/predict.py --seconds 20 --out benchmarks/reports/predict.md
 """

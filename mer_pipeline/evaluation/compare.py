@@ -113,7 +113,7 @@ def compare(runs: Sequence[Run | str | Path], names: Sequence[str] = ()) -> Comp
     """Compare the first run with each of the others.
 
     Args:
-        runs: Finished runs, two or more.
+        runs: Finished runs or their folders, two or more.
         names: What to call them; their folders where not given.
 
     Returns:

@@ -27,6 +27,7 @@ import torch
 
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.errors import MerError
+from mer_pipeline.networks.registry import present_name
 from mer_pipeline.runs.card import Card, Prediction, read_json, save_network, write_json
 from mer_pipeline.runs.facts import Facts
 from mer_pipeline.runs.metrics import Metrics
@@ -77,7 +78,7 @@ class Run:
         """
         path = folder / _FACTS
         if path.is_file():
-            before = read_json(path)
+            before = _with_present_name(read_json(path))
             if differing := [key for key, value in facts.identity().items() if before.get(key) != value]:
                 what = " and ".join(differing)
                 raise MerError(f"this folder holds a run with another {what}", where=folder, fix="choose another --out")
@@ -227,6 +228,14 @@ class Run:
         values = read_json(self.folder / name)
         with well_formed(self.folder / name):
             return of(values)
+
+
+def _with_present_name(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a run whose network may be called by an earlier name: it goes on all the same."""
+    recipe = facts.get("recipe")
+    if not isinstance(recipe, dict) or "network" not in recipe:
+        return facts
+    return {**facts, "recipe": {**recipe, "network": present_name(str(recipe["network"]))}}
 
 
 def _fold_result(path: Path) -> FoldResult:

@@ -106,3 +106,10 @@ def test_a_run_of_an_older_version_is_read(run, tmp_path):
     (tmp_path / "run" / "run.json").write_text(json.dumps(values))
     facts = Run(tmp_path / "run").check().facts
     assert (facts.defaults, facts.notes, facts.cache) == ({}, (), None)
+
+
+def test_a_run_whose_network_was_renamed_goes_on(run, tmp_path):
+    facts = Run(run).facts
+    now, before = ({**facts.recipe, "network": name} for name in ("facesleuth-flow", "facesleuth_flow"))
+    Run.create(tmp_path / "run", dataclasses.replace(facts, recipe=before))
+    assert Run.create(tmp_path / "run", dataclasses.replace(facts, recipe=now)).under_way

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -19,7 +20,7 @@ def test_the_weights_file_alone_is_enough(run, tmp_path):
 
 def another_version(run, folder):
     state, card = load_network(run)
-    text = json.dumps({**card.__dict__, "format": 99})
+    text = json.dumps({**dataclasses.asdict(card), "format": 99})
     safetensors.torch.save_file(state, folder / "weights.safetensors", metadata={"card": text})
     return folder
 

@@ -81,7 +81,7 @@ def casme2_sized(folder: Path) -> ClipSet:
         aus=few.aus[chosen],
         aus_known=few.aus_known[chosen],
         classes=few.classes,
-        protocol=few.protocol,
+        label_set=few.label_set,
     )
 
 

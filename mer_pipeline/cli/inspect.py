@@ -97,7 +97,7 @@ def _print(found: Annotations) -> None:
         for c in compare_counts(found)
     ]
     if counts:
-        say_table("published counts", ("protocol", "dataset", "count", "here", "published", ""), counts)
+        say_table("published counts", ("label set", "dataset", "count", "here", "published", ""), counts)
     if found.corrections:
         outcomes = [
             (c.clip, c.field, c.old, c.new, "applied" if c.applied else f"refused: {c.refusal}", c.reason, c.source)

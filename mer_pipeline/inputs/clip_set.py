@@ -33,7 +33,7 @@ class ClipSet:
         aus: (n, 21) float32, 1 where an Action Unit is annotated.
         aus_known: (n,) bool, False where the clip has no AU annotation.
         classes: Class names.
-        protocol: Name of the label protocol.
+        label_set: Name of the label set.
         view: `pair`, `sequence`, `flow` or `flow_sequence`.
         chain: How the stages made them.
         cache: The folder that they were read from, if any.
@@ -47,7 +47,7 @@ class ClipSet:
     aus: torch.Tensor
     aus_known: torch.Tensor
     classes: tuple[str, ...]
-    protocol: str
+    label_set: str
     view: ViewName = "pair"
     chain: Chain | None = None
     cache: str | None = None
@@ -109,7 +109,7 @@ def load_clips(
 
     Args:
         cache: What `mer preprocess` wrote; may hold several datasets.
-        labels: Name of a label protocol, or a .toml file with one of your own; None for the default of the datasets.
+        labels: Name of a label set, or a .toml file with one of your own; None for the default of the datasets.
         view: What the network is shown; clips that do not have it are left out.
         size: Pictures are resized to this side; 0 leaves them as they are.
         frames: Length of a sequence.
@@ -124,13 +124,13 @@ def load_clips(
     usable = table[(table["status"] == "ok") & table["emotion"].notna()]
     if usable.empty:
         raise MerError("no usable clip with an emotion label", where=cache, fix="see mer preprocess for the reasons")
-    chosen = _protocol(labels) if labels else _default(usable)
+    chosen = _label_set(labels) if labels else _default(usable)
     ids = zip(usable["clip_id"], usable["emotion"], strict=True)
     usable = usable.assign(label=pd.array([chosen.class_of_clip(clip, emotion) for clip, emotion in ids], "Int64"))
     kept = usable[usable["label"].notna()]
     notes = _notes(table, others, usable, kept, chosen)
     if kept.empty:
-        raise MerError(f"no clip has a label of {chosen.name}", where=cache, fix="choose another label protocol")
+        raise MerError(f"no clip has a label of {chosen.name}", where=cache, fix="choose other --labels")
     chain = _one_chain(kept, shown, cache)
     known = kept["aus"].notna().to_numpy(dtype=bool)
     vectors = [parse_aus(text).vector() if isinstance(text, str) else (0,) * len(AU_NUMBERS) for text in kept["aus"]]
@@ -142,7 +142,7 @@ def load_clips(
         aus=torch.tensor(vectors, dtype=torch.float32),
         aus_known=torch.tensor(known),
         classes=chosen.classes,
-        protocol=chosen.name,
+        label_set=chosen.name,
         view=view,
         chain=chain,
         cache=str(cache.absolute()),
@@ -150,7 +150,7 @@ def load_clips(
     )
 
 
-def _protocol(labels: str) -> LabelSet:
+def _label_set(labels: str) -> LabelSet:
     return label_set_from_file(Path(labels)) if labels.endswith(".toml") else label_set(labels)
 
 
@@ -206,12 +206,12 @@ def _in_words(value: object) -> str:
 
 
 def _default(usable: pd.DataFrame) -> LabelSet:
-    """The protocol of the one dataset that there is, or one that fits the labels of several."""
+    """The label set of the one dataset that there is, or one that fits the labels of several."""
     emotions = set(usable["emotion"])
     datasets = usable["dataset"].unique().tolist()
     if len(datasets) == 1:
         own = default_label_set(datasets[0], emotions)
-        # A set can come with coarser labels than its own protocol has, as flow images do.
+        # A set can come with coarser labels than its own label set has, as flow images do.
         if len({own.class_of(emotion) for emotion in emotions} - {None}) > 1:
             return own
     return default_label_set(None, emotions)
@@ -232,7 +232,7 @@ def _notes(
     dropped = usable.loc[~usable.index.isin(kept.index), "emotion"].value_counts()
     if not dropped.empty:
         listed = ", ".join(f"{emotion} {count}" for emotion, count in dropped.items())
-        notes.append(f"{int(dropped.sum())} clips are left out by the protocol {chosen.name} ({listed})")
+        notes.append(f"{int(dropped.sum())} clips are left out by the label set {chosen.name} ({listed})")
     for dataset, clips in kept.groupby("dataset"):
         counts = {chosen.classes[int(str(label))]: int(n) for label, n in clips["label"].value_counts().items()}
         differs = compare_with_published(chosen, str(dataset), counts, clips["subject"].nunique())

@@ -42,7 +42,7 @@ class Card:
         size: Side of what the network is shown, in pixels.
         mean, std: Normalisation of RGB in 0..1.
         classes: Names in the order of the logits.
-        labels: The label protocol that the classes come from.
+        labels: The label set that the classes come from.
         held_out: The group that training never saw; None for the network trained on everybody.
         seed, epochs: How it was trained.
         clips, subjects: How many it was trained on.

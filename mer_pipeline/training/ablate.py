@@ -145,7 +145,7 @@ def _identity(clips: ClipSet, model: str, plan: Plan, settings: Mapping[str, Any
         "model": model,
         "dataset": "+".join(clips.datasets),
         "fingerprint": clips.fingerprint(),
-        "labels": clips.protocol,
+        "labels": clips.label_set,
         "protocol": plan.protocol,
         "select": plan.select,
         "settings": dict(settings),

@@ -130,7 +130,7 @@ class Trainer:
             mean=list(MEAN),
             std=list(STD),
             classes=list(clips.classes),
-            labels=clips.protocol,
+            labels=clips.label_set,
             held_out=held_out,
             seed=recipe.seed,
             epochs=recipe.epochs,

@@ -62,7 +62,7 @@ def test_a_flow_image_that_is_not_square_is_refused(tmp_path):
 
 def test_a_small_network_learns_from_flow(flow_cache, tmp_path):
     clips = load_clips(flow_cache, view="flow")
-    assert (clips.protocol, clips.classes, clips.size) == ("megc3", EMOTIONS, 28)
+    assert (clips.label_set, clips.classes, clips.size) == ("megc3", EMOTIONS, 28)
     assert set(clips.groups) == {f"casme2/0{n}" for n in range(1, 5)}
     recipe = load_recipe("ststnet", {"epochs": 60, "batch": 8, "lr": 5e-3})
     summary = train(clips, recipe, tmp_path / "run", device="cpu").metrics.as_json()

@@ -35,7 +35,7 @@ def flow_clips(subjects: int = 4, clips: int = 6, datasets=("casme2", "smic"), n
         aus=aus,
         aus_known=torch.ones(len(ids), dtype=torch.bool),
         classes=CLASSES,
-        protocol="megc3",
+        label_set="megc3",
         view="flow",
         chain=Chain(28, (), "", "published"),
     )

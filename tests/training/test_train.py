@@ -24,7 +24,7 @@ def clips(cache):
 
 def test_clips_keep_their_labels_and_action_units(clips, cache):
     assert len(clips.clip_ids) == 15
-    assert clips.protocol == "casme2-5"
+    assert clips.label_set == "casme2-5"
     assert set(clips.class_counts.values()) == {3}
     assert clips.aus_known.all()
     assert clips.images.shape == (15, 2, 3, 64, 64)

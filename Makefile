@@ -17,7 +17,7 @@ test: setup
 
 # The site, in site/index.html; needs no network.
 docs: setup
-	$(VENV)/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 # Installs only when what is wanted has changed since the last time.
 setup: $(VENV)/.installed

@@ -69,12 +69,16 @@ def trained_on(clips, folder):
     return folder
 
 
-def seen_in_prediction(model, clip, row, detector=None):
-    """What a model is given of a clip with the key frames of the cache."""
-    keyframes = KeyFrames(int(row["onset_frame"]), int(row["apex_frame"]), int(row["offset_frame"]))
+def seen_in_prediction(model, clips, rows, detector=None):
+    """What a model is given of some clips with the key frames of the cache, and its notes."""
+    seen = []
     with Predictor(model, "cpu", detector=detector) as predictor:
-        images = dict(open_footage(clip.source).read(predictor.model.wants(keyframes).needed))
-        return predictor.classify(images, keyframes).output.pictures[0], predictor.model.notes
+        for clip in clips:
+            frames = (int(rows.loc[clip.clip_id, f"{name}_frame"]) for name in ("onset", "apex", "offset"))
+            keyframes = KeyFrames(*frames)
+            images = dict(open_footage(clip.source).read(predictor.model.wants(keyframes).needed))
+            seen.append(predictor.classify(images, keyframes).output.pictures[0])
+        return seen, predictor.model.notes
 
 
 def rows_of(cache):
@@ -92,12 +96,11 @@ def test_training_and_prediction_see_the_same(
     if name == "dlib":
         monkeypatch.setenv("MER_DLIB_PREDICTOR", str(detectors["dlib"].predictor))
     model = trained_on(clips, tmp_path / "run")
-    for at, clip in enumerate(annotations.clips):
-        trained = clips.tensor(torch.tensor([at]), torch.device("cpu"))[0]
-        predicted, notes = seen_in_prediction(model, clip, rows.loc[clip.clip_id])
+    found, notes = seen_in_prediction(model, annotations.clips, rows)
+    assert notes == []
+    for predicted, trained in zip(found, clips.tensor(torch.arange(2), torch.device("cpu")), strict=True):
         assert predicted.dtype == trained.dtype == torch.float32
         assert torch.equal(predicted, trained)
-        assert notes == []
 
 
 def test_chains_differ_in_what_they_show(caches):
@@ -111,7 +114,7 @@ def test_a_detector_of_the_users_own_is_warned_of(annotations, caches, tmp_path)
     cache = caches["none", "stable"]
     clips, clip = load_clips(cache, size=SIZE), annotations.clips[0]
     model = trained_on(clips, tmp_path / "run")
-    predicted, notes = seen_in_prediction(model, clip, rows_of(cache).loc[clip.clip_id], Detector("mediapipe"))
+    (predicted,), notes = seen_in_prediction(model, [clip], rows_of(cache), Detector("mediapipe"))
     assert not torch.equal(predicted, clips.tensor(torch.tensor([0]), torch.device("cpu"))[0])
     assert notes == [
         "the network was trained on faces found by none, and mediapipe was asked for: its answers may differ"
@@ -121,7 +124,7 @@ def test_a_detector_of_the_users_own_is_warned_of(annotations, caches, tmp_path)
 def test_an_old_card_is_read_with_a_warning(annotations, caches, tmp_path):
     cache = caches["mediapipe", "stable"]
     clips, clip = dataclasses.replace(load_clips(cache, size=SIZE), chain=None), annotations.clips[0]
-    _, notes = seen_in_prediction(trained_on(clips, tmp_path / "run"), clip, rows_of(cache).loc[clip.clip_id])
+    _, notes = seen_in_prediction(trained_on(clips, tmp_path / "run"), [clip], rows_of(cache))
     assert len(notes) == 1
     assert notes[0].startswith("the network's card does not say how its faces were found and registered")
 
@@ -170,11 +173,11 @@ def test_of_two_people_both_follow_the_one_who_stays(annotations, tmp_path):
         cv2.imwrite(str(folder / f"{number}.png"), canvas[..., ::-1])
     two = Clip("own", "1", "two", folder, 0, 1, 1, "happiness", fps=200.0)
     preprocess(Annotations("own", (two,)), tmp_path / "cache", Parameters(CROP))
-    (row,) = rows_of(tmp_path / "cache").to_dict("records")
-    assert row["faces"] == 2
+    rows = rows_of(tmp_path / "cache")
+    assert rows["faces"].tolist() == [2]
     clips = load_clips(tmp_path / "cache", size=SIZE)
     model = trained_on(clips, tmp_path / "run")
-    predicted, _ = seen_in_prediction(model, two, row)
+    (predicted,), _ = seen_in_prediction(model, [two], rows)
     assert torch.equal(predicted, clips.tensor(torch.tensor([0]), torch.device("cpu"))[0])
     with Predictor(model, "cpu") as predictor:
         (warning,) = [

@@ -55,7 +55,7 @@ def test_tensorboard_without_the_extra_is_one_line(mer, cache, tmp_path, monkeyp
 def test_labels_by_their_name_and_by_the_former_one(mer, cache, tmp_path, command, option):
     called = mer(command, "--dataset", cache, *TINY[:2], "--out", tmp_path / "run", option, "megc4")
     assert called.code == 1
-    assert "unknown protocol 'megc4'" in called.err
+    assert "unknown label set 'megc4'" in called.err
 
 
 def test_help_names_every_protocol_and_the_new_option_alone(mer):

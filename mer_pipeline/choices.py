@@ -8,4 +8,13 @@ Registration = Literal["stable", "none"]  # of the head's drift since the onset
 REGISTRATIONS: tuple[Registration, ...] = get_args(Registration)
 Method = Literal["none", "tvl1", "dis"]  # of optical flow
 METHODS: tuple[Method, ...] = get_args(Method)
+# Sets whose layout `mer synth` writes, by short name; each has a module in `synth/layouts`, `casme_sq` for `casme-sq`.
+SYNTHETIC = (
+    "casme2",
+    "samm",
+    "mmew",
+    "smic",
+    "casme-sq",
+    "casme3",
+)
 DEFAULT_SIZE = 224  # side of a crop in pixels

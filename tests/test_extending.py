@@ -1,64 +1,207 @@
-"""The recipes of docs/extending.md are code that works with the rooms as they are."""
+"""The recipes of docs/extending.md: each is applied to a copy of the package, whose tests and commands are then run."""
 
+import importlib.util
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
-import cv2
-import numpy as np
-import pandas as pd
-import torch
+import pytest
 
-from mer_pipeline.datasets.corrections import Corrections
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+MOST_FILES = {"dataset": 6, "network": 4, "command": 4, "detector": 3, "protocol": 2}
+# What a copy is used by: its tests, then commands, whose answers are written down.
+USE = """
+import contextlib, io, json, pathlib, sys
+import pytest
 
-PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+tests, commands = json.loads(sys.argv[1])
+if code := pytest.main(tests):
+    sys.exit(code)
+from mer_pipeline.cli import main
 
 
-def recipe(title):
-    """The names that a recipe's new file defines."""
-    (code,) = re.findall(rf'```python title="{re.escape(title)}"\n(.*?)```', PAGE, re.DOTALL)
-    namespace = {"__name__": title}
-    exec(compile(code, title, "exec"), namespace)
-    return SimpleNamespace(**namespace)
+def call(arguments):
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    sys.argv = ["mer", *arguments]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+    return code, out.getvalue(), err.getvalue()
+
+
+pathlib.Path("called.json").write_text(json.dumps([call(arguments) for arguments in commands]))
+"""
+# What is run of a test file that stands in the repository already: the rest of it is run where it stands.
+CASES = {"protocol": ["-k", "odd-even"]}
+
+
+def recipes() -> dict[str, tuple[int, list[tuple[str, str, str]]]]:
+    """Of every recipe how many files its heading names, and its blocks: language, path, text."""
+    _, *parts = re.split(r"^## A (?:face )?(\w+) \((\d+) files\)$", PAGE, flags=re.MULTILINE)
+    found = {}
+    for name, files, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        blocks = re.findall(r'^```(\w+) title="([^"]+)"\n(.*?)^```$', text, re.MULTILINE | re.DOTALL)
+        found[name] = (int(files), blocks)
+    return found
+
+
+RECIPES = recipes()
+
+
+def added(old: str, diff: str) -> str:
+    """A text with the lines of a diff that begin with `+`, put where its other lines stand."""
+    lines = diff.splitlines()
+    assert all(not line or line[0] in " +" for line in lines), diff
+    context = "".join(f"{line[1:]}\n" for line in lines if line[:1] != "+")
+    assert f"\n{old}".count(f"\n{context}") == 1, f"these lines do not stand there exactly once:\n{context}"
+    new = "".join(f"{line[1:]}\n" for line in lines)
+    return f"\n{old}".replace(f"\n{context}", f"\n{new}")[1:]
+
+
+def apply(root: Path, language: str, path: str, text: str) -> None:
+    file = root / path
+    if language == "diff":
+        text = added(file.read_text(encoding="utf-8"), text)
+    else:
+        assert not file.exists(), f"{path} is there already"
+        file.parent.mkdir(exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a command printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def words(self) -> str:
+        """What it printed without frames and line breaks."""
+        return " ".join((self.out + self.err).replace("│", " ").split())
+
+
+def extended(name: str, root: Path) -> Path:
+    """A copy of the package with one recipe applied."""
+    for part in ("mer_pipeline", "models", "docs"):
+        # With what Python has compiled: to compile it anew takes longer than a test.
+        shutil.copytree(ROOT / part, root / part)
+    shutil.copytree(ROOT / "tests", root / "tests", ignore=shutil.ignore_patterns("__pycache__", "data"))
+    shutil.copy(ROOT / "pyproject.toml", root)
+    for block in RECIPES[name][1]:
+        apply(root, *block)
+    return root
+
+
+def use(name: str, root: Path, *commands: list[object]) -> list[Called]:
+    """Run the recipe's own tests and then `mer` commands, in one process whose package is the copy."""
+    paths = list(dict.fromkeys(path for _, path, _ in RECIPES[name][1] if path.endswith(".py")))
+    tests = [path for path in paths if path.startswith("tests/")]
+    arguments = ["-q", "-p", "no:cacheprovider", "--rootdir", str(root), *tests, *CASES.get(name, ())]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+
+    def python(*given: str) -> None:
+        called = subprocess.run(
+            [sys.executable, *given],
+            cwd=root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert called.returncode == 0, f"{given}\n{called.stdout}\n{called.stderr}"
+
+    python("-c", USE, json.dumps([arguments, [[*map(str, command)] for command in commands]]))
+    if importlib.util.find_spec("ruff"):
+        python("-m", "ruff", "check", "--no-cache", *paths)
+        python("-m", "ruff", "format", "--no-cache", "--check", *paths)
+    return [Called(*called) for called in json.loads((root / "called.json").read_text())]
 
 
 def test_the_page_has_five_recipes():
-    assert re.findall(r"^## A (?:face )?(\w+) \(", PAGE, re.MULTILINE) == [
-        "dataset", "network", "command", "detector", "protocol",
-    ]  # fmt: skip
+    assert list(RECIPES) == list(MOST_FILES)
+    titles = re.findall(r'^```\w+ title="', PAGE, re.MULTILINE)
+    assert len(titles) == sum(len(blocks) for _, blocks in RECIPES.values()) == PAGE.count("\n```\n")
 
 
-def test_a_dataset(tmp_path):
-    reader = recipe("mer_pipeline/datasets/mylab.py").READER
-    pd.DataFrame(
-        {
-            **{"Participant": ["s01"], "Clip": ["c01"], "Emotion": ["happiness"]},
-            **{"Onset": [1], "Apex": [2], "Offset": [3], "AU": ["12"]},
-        }
-    ).to_excel(tmp_path / "mylab-annotations.xlsx", index=False)
-    frames = tmp_path / "frames" / "s01" / "c01"
-    frames.mkdir(parents=True)
-    for number in (1, 2, 3):
-        cv2.imwrite(str(frames / f"{number:04d}.png"), np.zeros((8, 8, 3), np.uint8))
-    assert reader.recognise(tmp_path)
-    found = reader.read(tmp_path, Corrections())
-    assert [(clip.clip_id, clip.emotion, clip.fault) for clip in found.clips] == [("mylab/s01/c01", "happiness", None)]
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_touches_few_files(name):
+    files, blocks = RECIPES[name]
+    paths = {path for _, path, _ in blocks}
+    assert len(paths) == files <= MOST_FILES[name]
+    assert any(path.startswith("tests/") for path in paths)
 
 
-def test_a_network():
-    network = recipe("mer_pipeline/networks/mynet.py").MyNet(5, 32)
-    output = network.run({"onset": torch.zeros(2, 3, 32, 32), "apex": torch.ones(2, 3, 32, 32)})
-    assert output.logits.shape == (2, 5)
+@pytest.mark.parametrize(
+    ("diff", "new"),
+    [
+        pytest.param(" b\n+x\n", "a\nb\nx\nc\nb b\n", id="after a line"),
+        pytest.param("+x\n\n+y\n c\n", None, id="a blank line that is not there"),
+        pytest.param("+x\n b\n+y\n c\n", "a\nx\nb\ny\nc\nb b\n", id="before and between"),
+        pytest.param(" z\n+x\n", None, id="absent line"),
+        pytest.param(" a\n c\n+x\n", None, id="lines that are not neighbours"),
+    ],
+)
+def test_what_a_block_of_changes_does(diff, new):
+    if new is None:
+        with pytest.raises(AssertionError, match="do not stand there exactly once"):
+            added("a\nb\nc\nb b\n", diff)
+    else:
+        assert added("a\nb\nc\nb b\n", diff) == new
 
 
-def test_a_command(raw, capsys):
-    count = recipe("mer_pipeline/cli/count.py").count
-    count(raw)
-    assert capsys.readouterr().out == "15 clips of casme2\n"
-    count(raw, as_json=True)
-    assert '"clips": 15' in capsys.readouterr().out
+def test_a_dataset_is_recognised_and_its_layout_written(tmp_path):
+    root = extended("dataset", tmp_path / "copy")
+    synth = ["synth", tmp_path / "raw", "--layout", "mylab", "--subjects", 2, "--clips", 3, "-q"]
+    written, shown = use("dataset", root, synth, ["inspect", tmp_path / "raw", "--json"])
+    assert (written.code, shown.code) == (0, 0), shown.err
+    found = json.loads(shown.out)
+    assert (found["dataset"], found["clips"], found["subjects"], found["problems"]) == ("mylab", 6, 2, [])
 
 
-def test_a_face_detector():
-    (face,) = recipe("mer_pipeline/faces/middle.py").middle(np.zeros((100, 200, 3), np.uint8))
-    assert face.points_xy.tolist() == [[50.0, 25.0], [150.0, 75.0]]
+def test_a_network_is_listed_and_trained(cache, tmp_path):
+    root = extended("network", tmp_path / "copy")
+    train = ["train", "--dataset", cache, "--model", "mynet", "--set", "epochs=1", "--protocol", "kfold:2", "-q"]
+    listed, trained = use("network", root, ["models", "--json"], [*train, "--out", tmp_path / "run", "--json"])
+    (row,) = [row for row in json.loads(listed.out) if row["name"] == "mynet"]
+    assert (row["parameters"], row["view"]) == (965, "pair")
+    assert trained.code == 0, trained.err
+    assert [json.loads(trained.out)[key] for key in ("model", "clips", "folds")] == ["mynet", 15, 2]
+
+
+def test_a_command_is_listed_and_runs(raw, tmp_path):
+    root = extended("command", tmp_path / "copy")
+    help_, right, wrong = use("command", root, ["--help"], ["count", raw], ["count"])
+    assert "count Count the clips of a dataset." in help_.words
+    assert (right.code, right.out) == (0, "15 clips of casme2\n")
+    assert (wrong.code, "Missing argument" in wrong.err) == (2, True)
+
+
+def test_a_detector_finds_faces_and_the_card_names_it(raw, tmp_path):
+    root = extended("detector", tmp_path / "copy")
+    made = ["preprocess", raw, "--out", tmp_path / "c", "--size", 32, "--detector", "middle", "--json", "-q"]
+    train = ["train", "--dataset", tmp_path / "c", "--model", "facesleuth-tiny", "--set", "epochs=1", "-q"]
+    summary, trained = use("detector", root, made, [*train, "--protocol", "kfold:2", "--out", tmp_path / "run"])
+    assert json.loads(summary.out)["ok"] == 15
+    assert trained.code == 0, trained.err
+    card = json.loads((tmp_path / "run" / "final" / "card.json").read_text())
+    assert card["chain"]["detector"] == ["middle"]
+
+
+def test_a_protocol_is_named_by_the_help_and_holds_out(cache, tmp_path):
+    root = extended("protocol", tmp_path / "copy")
+    train = ["train", "--dataset", cache, "--model", "facesleuth-tiny", "--set", "epochs=1", "--protocol", "odd-even"]
+    help_, trained = use("protocol", root, ["train", "--help"], [*train, "--out", tmp_path / "run", "--json", "-q"])
+    assert "odd-even (every other subject)" in help_.words
+    assert trained.code == 0, trained.err
+    assert [json.loads(trained.out)[key] for key in ("protocol", "folds")] == ["odd-even", 2]

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from mer_pipeline.choices import SYNTHETIC
 from mer_pipeline.cli.common import Quiet, Seed, progress_bar, say
 
 
 def synth(
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     layout: Annotated[
-        str, typer.Option(help="Whose layout: casme2, samm, mmew, smic, casme-sq or casme3; long for long videos.")
+        str, typer.Option(help=f"Whose layout: {', '.join(SYNTHETIC)}; long for long videos.")
     ] = "casme2",
     subjects: Annotated[int, typer.Option(min=1, max=99, help="How many subjects.")] = 6,
     clips: Annotated[int, typer.Option(min=1, max=99, help="How many clips a subject; expressions a long video.")] = 8,

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mer_pipeline.datasets import casme2, casme3, casme_sq, flow, mmew, own_clips, samm, smic
+from mer_pipeline.datasets import (
+    casme2,
+    casme3,
+    casme_sq,
+    flow,
+    mmew,
+    own_clips,
+    samm,
+    smic,
+)
 from mer_pipeline.datasets.clip import Annotations
 from mer_pipeline.datasets.corrections import Corrections, load_corrections
 from mer_pipeline.datasets.reader import Reader

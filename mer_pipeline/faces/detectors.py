@@ -1,6 +1,6 @@
 """Which face detector a chain uses: the table of them, chosen by name, checked at once, opened with the first frame.
 
-A new detector is a module with a class that finds the faces of a frame (`FaceFinder`), and a row here.
+A new detector is a module with what finds the faces of a frame (`FaceFinder`), and a row here.
 """
 
 from __future__ import annotations

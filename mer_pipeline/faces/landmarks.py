@@ -1,6 +1,6 @@
 """Stage `detect`: the face box and landmarks of a frame.
 
-By MediaPipe Face Mesh with its bundled models; see `detect_dlib` for dlib, and `detectors` for how one is chosen.
+A detector is a `FaceFinder`: see `face_mesh` and `dlib`, and `detectors` for how one is chosen.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ def frames(clips: int, size: int, seed: int = 0) -> tuple[torch.Tensor, torch.Te
 
 
 def test_registry_lists_all() -> None:
-    assert names() == sorted(OPTIONS)
+    assert names() == sorted(names())
+    assert set(OPTIONS) <= set(names())
 
 
 def test_a_network_keeps_its_earlier_name() -> None:
@@ -89,7 +90,7 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
     ("name", "options", "message"),
     [
         ("facesleut", {}, "did you mean facesleuth or facesleuth-flow?"),
-        ("vgg", {}, "facesleuth, facesleuth-flow, fdp, mmnet, resnet18, resnet3d, ststnet"),
+        ("vgg", {}, f"choose one of {', '.join(names())}"),
         ("facesleuth", {"atention": "soa"}, "'atention': did you mean attention?"),
         ("facesleuth", {"attention": "sao"}, "choose one of soa"),
         ("facesleuth", {"head": "big"}, "paper, release"),

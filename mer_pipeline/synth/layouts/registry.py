@@ -1,14 +1,21 @@
-"""The datasets whose layout on disk can be written: one row each, in a module of its own."""
+"""The datasets whose layout on disk can be written: one module each."""
 
 from __future__ import annotations
 
+import importlib
+
+from mer_pipeline.choices import SYNTHETIC
 from mer_pipeline.errors import MerError
-from mer_pipeline.synth.layouts import casme2, casme3, casme_sq, mmew, samm, smic
 from mer_pipeline.synth.layouts.layout import LayoutWriter
 
-LAYOUTS: dict[str, LayoutWriter] = {
-    module.WRITER.dataset: module.WRITER for module in (casme2, samm, mmew, smic, casme_sq, casme3)
-}
+
+def _writer(name: str) -> LayoutWriter:
+    module = importlib.import_module(f"{__package__}.{name.replace('-', '_')}")
+    writer: LayoutWriter = module.WRITER
+    return writer
+
+
+LAYOUTS = {name: _writer(name) for name in SYNTHETIC}
 
 
 def layout_named(name: str) -> LayoutWriter:

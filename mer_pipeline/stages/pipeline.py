@@ -22,9 +22,10 @@ from mer_pipeline.faces.follow import Followed, follow, having, spans
 from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
 from mer_pipeline.stages.flow import motion, read_flow_image
 from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes
+from mer_pipeline.stages.old_keys import OldKeys
 from mer_pipeline.stages.outcome import ClipOutcome
 from mer_pipeline.stages.parameters import VERSIONS, Parameters
-from mer_pipeline.video import Footage, fingerprint, open_footage
+from mer_pipeline.video import Footage, content_of, fingerprint, open_footage
 
 
 class Pipeline:
@@ -32,6 +33,7 @@ class Pipeline:
 
     def __init__(self, store: Store, parameters: Parameters) -> None:
         self._store, self._parameters = store, parameters
+        self._old_keys = OldKeys(store.root.parent)
         self._stack = ExitStack()
         self._finder: FaceFinder | None = None
         self._only_cached = False
@@ -85,6 +87,28 @@ class Pipeline:
     def parameters(self) -> Parameters:
         """What the stages are given."""
         return self._parameters
+
+    def first_inputs(
+        self, clip: Clip, stage: str, inputs: dict[str, Any], content: str, recorded_key: Callable[[str, Artefact], str]
+    ) -> dict[str, Any]:
+        """What the key of a clip's first stage is made of: the content of its files too, but in old caches.
+
+        Args:
+            clip: The clip.
+            stage: Its first stage.
+            inputs: All but the content.
+            content: Hash of the content.
+            recorded_key: The key that the manifest of an old cache must have of the clip, from the key and the artefact
+                of the first stage.
+        """
+        inputs_now = {**inputs, "content": content}
+        if self._store.path(stage, key_of(stage, VERSIONS[stage], inputs_now, None)).exists():
+            return inputs_now
+        old_key = key_of(stage, VERSIONS[stage], inputs, None)
+        found = self._store.get(stage, old_key)
+        if found is not None and self._old_keys.are_of(clip, recorded_key(old_key, found)):
+            return inputs
+        return inputs_now
 
     def take(
         self, outcome: ClipOutcome, stage: str, inputs: Any, compute: Callable[[], Artefact]
@@ -160,9 +184,10 @@ class _ClipStages:
 
     def _flow_image(self) -> Iterator[dict[str, Any]]:
         source = self._clip.source
+        inputs, content = {"image": fingerprint(source)}, content_of(source)
         key, found = self._take(
             "motion",
-            {"image": fingerprint(source)},
+            self._pipeline.first_inputs(self._clip, "motion", inputs, content, lambda key, _: key),
             lambda: Artefact({"flow": read_flow_image(source)}),
         )
         yield {"motion_key": key, "size": found.arrays["flow"].shape[-1]}
@@ -173,7 +198,7 @@ class _ClipStages:
         detector = self._parameters.detector
         key, found = self._take(
             "detect",
-            {"keyframes": key, "frames": keyframes.needed, "detector": detector.identity},
+            self._detect_inputs(key, keyframes),
             lambda: self._detect(footage, keyframes),
         )
         self._outcome.warnings.extend(found.facts["warnings"])
@@ -202,14 +227,16 @@ class _ClipStages:
         annotated = (clip.onset_frame, clip.apex_frame, clip.offset_frame)
         # Only a search for key frames looks for a face.
         spots = clip.onset_frame is None or clip.apex_frame is None
+        inputs = {
+            "source": footage.fingerprint(),
+            "annotated": annotated,
+            "fps": clip.fps,
+            "detector": self._parameters.detector.identity if spots else None,
+        }
+        content = footage.content(frame for frame in annotated if frame is not None)
         key, found = self._take(
             "keyframes",
-            {
-                "source": footage.fingerprint(),
-                "annotated": annotated,
-                "fps": clip.fps,
-                "detector": self._parameters.detector.identity if spots else None,
-            },
+            self._pipeline.first_inputs(clip, "keyframes", inputs, content, self._recorded_key),
             lambda: Artefact(
                 facts=asdict(
                     find_keyframes(
@@ -223,9 +250,19 @@ class _ClipStages:
                 )
             ),
         )
-        keyframes = replace(KeyFrames(**found.facts), sequence=self._parameters.frames)
+        keyframes = self._keyframes_of(found)
         recorded = {name: value for name, value in found.facts.items() if name != "sequence"}
         return keyframes, key, {**recorded, "frames": len(footage)}
+
+    def _keyframes_of(self, found: Artefact) -> KeyFrames:
+        return replace(KeyFrames(**found.facts), sequence=self._parameters.frames)
+
+    def _detect_inputs(self, key: str, keyframes: KeyFrames) -> dict[str, Any]:
+        return {"keyframes": key, "frames": keyframes.needed, "detector": self._parameters.detector.identity}
+
+    def _recorded_key(self, key: str, found: Artefact) -> str:
+        """The key of stage `detect`, the first that the manifest has."""
+        return key_of("detect", VERSIONS["detect"], self._detect_inputs(key, self._keyframes_of(found)), None)
 
     def _pictures(
         self, footage: Footage, keyframes: KeyFrames, align_key: str, aligned: Artefact

@@ -1,6 +1,6 @@
 """Frame-exact reading of clips, videos (PyAV) and folders of frames, behind one interface; writing videos."""
 
-from mer_pipeline.video.source import Footage, FrameFolder, VideoFile, fingerprint, open_footage, read_image
+from mer_pipeline.video.source import Footage, FrameFolder, VideoFile, content_of, fingerprint, open_footage, read_image
 from mer_pipeline.video.writer import FOR_MEASURING, H264, JpegVideoWriter, VideoWriter
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "JpegVideoWriter",
     "VideoFile",
     "VideoWriter",
+    "content_of",
     "fingerprint",
     "open_footage",
     "read_image",

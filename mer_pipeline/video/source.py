@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 import bisect
+import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +19,8 @@ import numpy.typing as npt
 from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.video.frame_files import list_frames
+
+_SAMPLED_BYTES = 1 << 20  # at either end of a file
 
 
 class Footage(abc.ABC):
@@ -49,6 +53,14 @@ class Footage(abc.ABC):
     @abc.abstractmethod
     def fingerprint(self) -> list[list[str | int]]:
         """Name, size in bytes and modification time (ns) of every file behind the clip; no file is read."""
+
+    @abc.abstractmethod
+    def content(self, indices: Iterable[int]) -> str:
+        """A hash of bytes of the clip, which differs between clips whose `fingerprint` is the same.
+
+        Args:
+            indices: Frames that it must cover beside the first and the last; those outside the clip are left out.
+        """
 
     def read(self, indices: Iterable[int]) -> Iterator[tuple[int, Image]]:
         """Decode the frames at `indices`, each once, in ascending order.
@@ -95,6 +107,11 @@ class FrameFolder(Footage):
     def fingerprint(self) -> list[list[str | int]]:
         """Name, size and modification time of every frame."""
         return [fingerprint(self.path / name) for name in self._names]
+
+    def content(self, indices: Iterable[int]) -> str:
+        """Of the files of the first, the last and the given frames."""
+        wanted = {0, len(self) - 1}.union(index for index in indices if 0 <= index < len(self))
+        return content_of(*(self.path / self._names[index] for index in sorted(wanted)))
 
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
         for index in indices:
@@ -144,6 +161,11 @@ class VideoFile(Footage):
     def fingerprint(self) -> list[list[str | int]]:
         """Name, size and modification time of the file."""
         return [fingerprint(self.path)]
+
+    def content(self, indices: Iterable[int]) -> str:
+        """Of the head and the tail of the file, whichever frames are given."""
+        del indices
+        return content_of(self.path)
 
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
         at = -1
@@ -215,6 +237,26 @@ def fingerprint(file: Path) -> list[str | int]:
     except OSError as error:
         raise MerError(f"cannot be read ({error.strerror})", where=file, fix="check the file") from None
     return [file.name, found.st_size, found.st_mtime_ns]
+
+
+def content_of(*files: Path) -> str:
+    """A hash of the sizes of files and of their first and last MiB: of all that a file of two MiB holds.
+
+    Raises:
+        MerError: One cannot be read.
+    """
+    digest = hashlib.sha256()  # with what processors have for it, a third of the time of BLAKE2b
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                digest.update(size.to_bytes(8, "little"))
+                for start in (0, max(_SAMPLED_BYTES, size - _SAMPLED_BYTES)):
+                    file.seek(start)
+                    digest.update(file.read(_SAMPLED_BYTES))
+        except OSError as error:
+            raise MerError(f"cannot be read ({error.strerror})", where=path, fix="check the file") from None
+    return digest.hexdigest()
 
 
 def _packet_table(packets: Iterable[Any]) -> tuple[list[int | None], list[bool]]:

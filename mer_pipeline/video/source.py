@@ -5,7 +5,9 @@ from __future__ import annotations
 import abc
 import bisect
 import hashlib
+import io
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,11 +17,13 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as Pillow
 
 from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.video.frame_files import list_frames
 
+_MOST_PIXELS = 100_000_000  # of a frame: one needs 300 MB, and what is made of it several times that
 _SAMPLED_BYTES = 1 << 20  # at either end of a file
 
 
@@ -223,11 +227,34 @@ def read_image(path: Path) -> Image:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise MerError(f"cannot be read ({error.strerror})", where=path, fix="check the file") from None
-    # OpenCV prints its own complaint about an empty buffer, so it never sees one.
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    _refuse_huge(_announced_pixels(data), path)
+    try:
+        # OpenCV prints its own complaint about an empty buffer, so it never sees one.
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error:
+        image = None
     if image is None:
         raise MerError("not a readable image", where=path, fix="it may be damaged; copy it again from the source")
+    _refuse_huge(image.shape[0] * image.shape[1], path)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _announced_pixels(data: npt.NDArray[np.uint8]) -> int:
+    """How many pixels the header of an image file announces; 0 in formats that OpenCV alone reads."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Pillow.open(io.BytesIO(data.tobytes())) as image:
+                return int(image.width * image.height)
+    except Pillow.DecompressionBombError:  # twice as many as Pillow would warn of
+        return _MOST_PIXELS + 1
+    except Exception:  # whatever a damaged header leads to
+        return 0
+
+
+def _refuse_huge(pixels: int, path: Path) -> None:
+    if pixels > _MOST_PIXELS:
+        raise MerError(f"a picture of more than {_MOST_PIXELS // 10**6} megapixels", where=path, fix="make it smaller")
 
 
 def fingerprint(file: Path) -> list[str | int]:

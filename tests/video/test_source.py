@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import av
 import cv2
 import numpy as np
@@ -123,6 +126,42 @@ def test_an_unreadable_image_is_named(tmp_path):
     (folder / "2.png").write_bytes(b"damaged")
     with pytest.raises(MerError, match=r"2\.png: not a readable image"):
         list(open_footage(folder).read([0, 1]))
+
+
+def announcing(side):
+    """A PNG whose header announces a square picture, of which a few hundred bytes are there."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(9999)))]
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("side", [10_001, 20_000, 40_000])
+def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, monkeypatch, recwarn, side):
+    folder = write_frames(tmp_path / "clip", ["1.png"])
+    (folder / "1.png").write_bytes(announcing(side))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(MerError, match=r"1\.png: a picture of more than 100 megapixels"):
+        open_footage(folder).frame(0)
+    assert not recwarn
+
+
+def test_what_opencv_refuses_to_decode_is_one_line(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise cv2.error("validateInputImageSize")
+
+    folder = write_frames(tmp_path / "clip", ["1.png"])
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+    with pytest.raises(MerError, match=r"1\.png: not a readable image"):
+        open_footage(folder).frame(0)
+
+
+def test_a_picture_that_opencv_alone_reads_is_still_read(tmp_path):
+    folder = write_frames(tmp_path / "clip", ["1.png"])
+    cv2.imwrite(str(tmp_path / "1.hdr"), np.full((8, 9, 3), 0.5, np.float32))
+    (tmp_path / "1.hdr").replace(folder / "1.png")
+    assert open_footage(folder).frame(0).shape == (8, 9, 3)
 
 
 @pytest.mark.parametrize("index", [-1, 2])

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import safetensors.numpy
 
 from mer_pipeline.cache.atomic import private_folder, write_atomically
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, WriteError
 
 _DIGEST_BYTES = 32
 
@@ -88,5 +88,11 @@ class Store:
 
     def _set_aside(self, path: Path) -> None:
         aside = path.with_name(path.name + ".damaged")
-        path.replace(aside)
+        try:
+            path.replace(aside)
+        except FileNotFoundError:  # another process found it damaged too
+            return
+        except OSError as error:
+            what = f"damaged, and cannot be set aside ({error.strerror})"
+            raise WriteError(what, where=path, fix="check permissions, or remove it") from None
         self.damaged.append(aside)

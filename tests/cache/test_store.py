@@ -47,6 +47,29 @@ def test_a_damaged_artefact_is_set_aside_and_never_used(tmp_path, damage):
     assert not path.exists()
 
 
+def damaged_between(tmp_path, monkeypatch, meanwhile):
+    """A store with one damaged entry; `meanwhile` happens between reading it and setting it aside."""
+    store = Store(tmp_path)
+    store.put("crop", "k", Artefact())
+    path = store.path("crop", "k")
+    path.write_bytes(path.read_bytes()[:-5])
+    set_aside = Store._set_aside
+    monkeypatch.setattr(Store, "_set_aside", lambda self, path: (meanwhile(path), set_aside(self, path))[1])
+    return store
+
+
+def test_an_entry_that_another_process_sets_aside_at_the_same_time_is_absent(tmp_path, monkeypatch):
+    store = damaged_between(tmp_path, monkeypatch, lambda path: path.unlink())
+    assert store.get("crop", "k") is None
+    assert store.damaged == []
+
+
+def test_an_entry_that_cannot_be_set_aside_is_one_line(tmp_path, monkeypatch):
+    store = damaged_between(tmp_path, monkeypatch, lambda path: path.with_name("k.damaged").mkdir())
+    with pytest.raises(WriteError, match=r"crop/k/k: damaged, and cannot be set aside \(Is a directory\)"):
+        store.get("crop", "k")
+
+
 def test_keys_depend_on_everything():
     keys = {
         key_of("crop", 1, ["a"], None),

@@ -134,7 +134,7 @@ class VideoFile(Footage):
     def __init__(self, path: Path) -> None:
         super().__init__(path, fps=None)
         try:
-            with av.open(str(path)) as container:
+            with _opened(path) as container:
                 stream = _video_stream(container, path)
                 # Not the packets themselves: together they are as large as the file.
                 stamps, keyframes = _packet_table(container.demux(stream))
@@ -174,7 +174,7 @@ class VideoFile(Footage):
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
         at = -1
         try:
-            with av.open(str(self.path)) as container:
+            with _opened(self.path) as container:
                 stream = _video_stream(container, self.path)
                 stream.thread_type = "AUTO"
                 frames: Iterator[tuple[int, av.VideoFrame]] | None = None
@@ -284,6 +284,11 @@ def content_of(*files: Path) -> str:
         except OSError as error:
             raise MerError(f"cannot be read ({error.strerror})", where=path, fix="check the file") from None
     return digest.hexdigest()
+
+
+def _opened(path: Path) -> av.container.InputContainer:
+    """The container of a video file; titles and the like may be of any encoding, since none is used."""
+    return av.open(str(path), metadata_errors="replace")
 
 
 def _packet_table(packets: Iterable[Any]) -> tuple[list[int | None], list[bool]]:

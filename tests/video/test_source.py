@@ -51,6 +51,24 @@ def test_only_the_wanted_frames_of_mjpeg_are_decoded(tmp_path):
     assert footage.decoded == 2
 
 
+def test_a_title_that_is_not_utf_8_stops_nothing(tmp_path):
+    """As Chinese Windows writes it into an AVI."""
+    with av.open(str(tmp_path / "clip.avi"), "w") as container:
+        container.metadata["title"] = "TITLE_"
+        stream = container.add_stream("mjpeg", rate=200)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for level in (0, 60):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    content, title = (tmp_path / "clip.avi").read_bytes(), "微表情".encode("gbk")
+    assert content.count(b"TITLE_") == 1
+    (tmp_path / "clip.avi").write_bytes(content.replace(b"TITLE_", title))
+    footage = open_footage(tmp_path / "clip.avi")
+    assert len(footage) == 2
+    assert footage.frame(1).mean() == pytest.approx(60, abs=2)
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["pexels_face.mp4", "no_face.mp4", "face_noface.mov"])
 def test_real_videos_agree_with_decoding_from_the_start(shared, name):

@@ -8,6 +8,7 @@ nothing from elsewhere.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import queue
 import re
@@ -17,6 +18,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -114,7 +116,7 @@ class JobQueue:
         Raises:
             MerError: Too many wait.
         """
-        job, key = Job(Path(name).name or "clip", file), secrets.token_urlsafe(16)
+        job, key = Job(_safe_name(name), file), secrets.token_urlsafe(16)
         try:
             self._waiting.put_nowait(job)
         except queue.Full:
@@ -132,19 +134,22 @@ class JobQueue:
     def _work(self) -> None:
         with self._make_predictor() as predictor:
             while (job := self._waiting.get()) is not None:
-                job.state = "working"
-                try:
-                    self._predict(predictor, job)
-                    job.state = "done"
-                except MerError as error:
-                    # The user knows the file by its own name.
-                    job.error = str(MerError(error.what, where=job.name, fix=error.fix))
-                    job.state = "failed"
-                except Exception as error:
-                    job.error = f"{job.name}: failed unexpectedly ({type(error).__name__}); please report this"
-                    job.state = "failed"
-                finally:
-                    self._put_away(job)
+                self._finish(predictor, job)
+
+    def _finish(self, predictor: Predictor, job: Job) -> None:
+        """Work on a clip; whatever happens to it, the next one has its turn."""
+        job.state = "working"
+        try:
+            self._predict(predictor, job)
+            self._put_away(job)
+        except MerError as error:
+            # The user knows the file by its own name.
+            job.error = str(MerError(error.what, where=job.name, fix=error.fix))
+        except Exception as error:
+            job.error = f"{job.name}: failed unexpectedly ({type(error).__name__}); please report this"
+        with suppress(OSError):
+            job.file.unlink(missing_ok=True)
+        job.state = "done" if job.error is None else "failed"
 
     def _predict(self, predictor: Predictor, job: Job) -> None:
         def progress(task: str, done: int, total: int, detail: str = "") -> None:
@@ -164,16 +169,36 @@ class JobQueue:
         job.result = replace(found, clip=job.name).as_json()
 
     def _put_away(self, job: Job) -> None:
-        if self._keep is not None and job.state == "done":
-            private_folder(self._keep)
-            target = self._keep / job.name
-            for number in range(2, 1000):
-                if not target.exists():
-                    break
-                target = self._keep / f"{Path(job.name).stem}-{number}{Path(job.name).suffix}"
+        if self._keep is None:
+            return
+        private_folder(self._keep)
+        name = Path(job.name)
+        others = (f"{name.stem}-{number}{name.suffix}" for number in itertools.count(2))
+        try:
+            target = next(
+                path
+                for path in (self._keep / each for each in itertools.chain([job.name], others))
+                if not path.exists()
+            )
             target.write_bytes(job.file.read_bytes())
             target.chmod(0o600)
-        job.file.unlink(missing_ok=True)
+        except OSError as error:
+            raise MerError(f"cannot be kept ({error.strerror})", fix="check the folder of --keep") from None
+
+
+def _safe_name(name: str) -> str:
+    r"""The last part of an upload's name as a file name that any disk takes: at most 220 bytes, nothing but text.
+
+    >>> _safe_name("../a\0b.mp4"), _safe_name("..")
+    ('ab.mp4', 'clip')
+    """
+    plain = "".join(letter for letter in name.replace("\\", "/").split("/")[-1] if letter.isprintable()).lstrip(".")
+    stem, suffix = (_cut(part, most) for part, most in ((Path(plain).stem, 200), (Path(plain).suffix, 20)))
+    return f"{stem}{suffix}" or "clip"
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    return text.encode("utf-8", "ignore")[:most_bytes].decode("utf-8", "ignore")
 
 
 def _points(timeline: Timeline) -> dict[str, list[float | None]]:

@@ -287,8 +287,12 @@ def content_of(*files: Path) -> str:
 
 
 def _opened(path: Path) -> av.container.InputContainer:
-    """The container of a video file; titles and the like may be of any encoding, since none is used."""
-    return av.open(str(path), metadata_errors="replace")
+    """The container of a video file.
+
+    Titles and the like may be of any encoding, since none is used. A name such as 12:30:05.mp4 begins like an address,
+    and is one for libav unless it follows the protocol of files.
+    """
+    return av.open(f"file:{path}", metadata_errors="replace")
 
 
 def _packet_table(packets: Iterable[Any]) -> tuple[list[int | None], list[bool]]:

@@ -1,5 +1,6 @@
 import struct
 import zlib
+from pathlib import Path
 
 import av
 import cv2
@@ -67,6 +68,15 @@ def test_a_title_that_is_not_utf_8_stops_nothing(tmp_path):
     footage = open_footage(tmp_path / "clip.avi")
     assert len(footage) == 2
     assert footage.frame(1).mean() == pytest.approx(60, abs=2)
+
+
+@pytest.mark.parametrize("name", ["12:30:05.avi", "tcp:1.avi", "concat:a|b.avi", "file:a.avi", "100%d.avi"])
+def test_a_name_that_begins_like_an_address_is_a_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "clip.avi", "mjpeg", "yuvj420p").rename(tmp_path / name)
+    footage = open_footage(Path(name))
+    assert len(footage) == LENGTH
+    assert round(footage.frame(7).mean() / 6) == 7
 
 
 @pytest.mark.shared

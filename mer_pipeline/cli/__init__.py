@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import errno
 import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -89,7 +90,16 @@ def main() -> None:
     try:
         app()
     except MerError as error:
-        from mer_pipeline.cli.common import say_error
+        _end(error)
+    except OSError as error:
+        # Every function of a path may raise this, also one that only asks whether there is a file.
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _end(MerError("longer than a path may be", where=error.filename, fix="check the path"))
 
-        say_error(error)
-        sys.exit(1)
+
+def _end(error: MerError) -> NoReturn:
+    from mer_pipeline.cli.common import say_error
+
+    say_error(error)
+    sys.exit(1)

@@ -17,4 +17,12 @@ SYNTHETIC = (
     "casme-sq",
     "casme3",
 )
+SELECTIONS = ("last", "inner", "oracle")  # of the epoch that counts
+# What a network is shown, by the name of its view.
+VIEW_WORDS = {
+    "pair": "onset and apex",
+    "sequence": "frames from onset to offset",
+    "flow": "optical flow",
+    "flow_sequence": "optical flow of several frames",
+}
 DEFAULT_SIZE = 224  # side of a crop in pixels

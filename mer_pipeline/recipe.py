@@ -128,7 +128,7 @@ class Recipe:
 
     @property
     def view(self) -> View:
-        """What the network looks at."""
+        """What the network is shown."""
         return self._usual.view
 
     @property

@@ -106,6 +106,9 @@ def test_paths_may_be_strings(raw, cache, run, tmp_path):
     trained = mer.train(clips, short, str(tmp_path / "run"), mer.Plan(protocol="kfold:2"), device="cpu")
     assert trained.metrics.scores.uf1 == json.loads((tmp_path / "run" / "metrics.json").read_text())["uf1"]
     assert mer.compare([str(run), mer.Run(run)]).comparisons
+    assert mer.write_report(mer.Run(run), tmp_path / "run.html").is_file()
+    with mer.Predictor(mer.Run(run), "cpu") as predictor:
+        assert predictor.card.clips == len(clips.clip_ids)
     assert mer.write_report(str(run), str(tmp_path / "page.html"), cache=str(cache)).is_file()
     mer.write_contact_sheet(str(cache), clips.clip_ids[0], str(tmp_path / "clip.png"))
     clip = str(annotations.clips[0].source)

@@ -82,6 +82,8 @@ def run_demo(run: Path, *, device: str = "cpu", progress: Progress = silent) -> 
         MerError: A folder cannot be written, or holds something else.
     """
     choose_device(device)  # before anything is written
+    if run.exists() and not (run / "run.json").is_file() and (not run.is_dir() or any(run.iterdir())):
+        raise MerError("exists and is not a run folder", where=run, fix="choose another --out")
     data = run.with_name(f"{run.name}-data")
     raw, cache = data / "raw", data / "cache"
     if not (raw / "truth.parquet").is_file():

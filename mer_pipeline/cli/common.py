@@ -85,15 +85,27 @@ def _err() -> Console:
     return Console(stderr=True)
 
 
+def check_folder(folder: Path, fix: str = "make one with: mer preprocess RAW --out CACHE") -> None:
+    """Refuse a folder that is not there before anything is imported that would read it.
+
+    Raises:
+        MerError: It is absent.
+    """
+    if not folder.is_dir():
+        raise MerError("no such folder", where=folder, fix=fix)
+
+
 def card_detector(name: str | None, predictor: Path | None) -> Detector | None:
     """The detector that a user chose; None leaves the choice to the network's card.
 
     Raises:
         MerError: What it needs is absent.
     """
-    if name is None and predictor is None:
+    if name is None and predictor is not None:
+        raise MerError("--predictor belongs to a detector", fix="name it too: --detector dlib")
+    if name is None:
         return None
-    return choose_detector(name or "dlib", predictor)
+    return choose_detector(name, predictor)
 
 
 def say_error(error: MerError) -> None:

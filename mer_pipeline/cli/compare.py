@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Json, say, say_json, say_table
+from mer_pipeline.cli.common import Json, check_folder, say, say_json, say_table
 
 
 def compare(
@@ -15,6 +15,8 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare the first run with the others: bootstrap over subjects, McNemar over clips, t-test over seeds."""
+    for folder in runs:
+        check_folder(folder, "give the folder that mer train wrote")
     from mer_pipeline.evaluation.compare import compare as compare_runs
     from mer_pipeline.runs.run import Run
 

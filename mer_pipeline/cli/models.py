@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
+from mer_pipeline.choices import VIEW_WORDS
 from mer_pipeline.cli.common import Json, say, say_json, say_table
-
-_VIEWS = {
-    "pair": "onset and apex",
-    "sequence": "frames onset to offset",
-    "flow": "flow",
-    "flow_sequence": "flow of several frames",
-}
 
 
 def models(as_json: Json = False) -> None:
@@ -22,9 +16,9 @@ def models(as_json: Json = False) -> None:
         return
     cells = [
         (row["name"], f"{row['parameters']:,}", f"{row['multiply_accumulates'] / 1e6:,.1f}",
-         f"{_VIEWS[row['view']]}, {row['size']} px", row["source"])
+         f"{VIEW_WORDS[row['view']]}, {row['size']} px", row["source"])
         for row in rows
     ]  # fmt: skip
     say_table("models (with 5 classes; MMAC: million multiply-accumulates a clip)",
-              ("name", "parameters", "MMAC", "looks at", "source"), cells)  # fmt: skip
+              ("name", "parameters", "MMAC", "is shown", "source"), cells)  # fmt: skip
     say(f"cards and recipes: {zoo()}")

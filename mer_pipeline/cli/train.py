@@ -18,6 +18,7 @@ from mer_pipeline.cli.common import (
     Labels,
     OldLabels,
     Quiet,
+    check_folder,
     counts_line,
     progress_bar,
     say,
@@ -65,11 +66,15 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train and judge leave-one-subject-out, then train once on all subjects for prediction; --out resumes a run."""
+    from mer_pipeline.evaluation.protocols import check_selection, parse_protocol
     from mer_pipeline.recipe import load_recipe, parse_settings
 
     overrides: dict[str, Any] = {"epochs": epochs, "seed": seed, "aus": aus, "options.attention": attention}
     overrides = {key: value for key, value in overrides.items() if value is not None}
     recipe = load_recipe(model, {**overrides, **parse_settings(settings or [])})
+    parse_protocol(protocol)
+    check_selection(select)
+    check_folder(dataset)
     from mer_pipeline import training  # after what is quick to refuse: it imports torch
 
     plan = training.Plan(protocol, select, seeds, tensorboard)

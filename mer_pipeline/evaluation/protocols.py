@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from mer_pipeline.choices import SELECTIONS
 from mer_pipeline.errors import MerError
 
 if TYPE_CHECKING:  # the command line reads the words of this module at its start, and these take seconds to import
@@ -180,7 +181,8 @@ class SubjectFolds(Protocol):
         subjects, count = len(set(groups)), self.count
         if not 2 <= count <= subjects:
             raise MerError(
-                f"{subjects} subjects cannot be split into {count} folds", fix="choose 2 folds or more, fewer"
+                f"{subjects} subjects cannot be split into {count} folds",
+                fix=f"choose kfold:2 to kfold:{subjects}" if subjects > 1 else "preprocess more subjects",
             )
         splits = enumerate(GroupKFold(count).split(groups, groups=groups), 1)
         return [Fold(f"fold-{n}", tuple(train.tolist()), tuple(test.tolist())) for n, (train, test) in splits]
@@ -266,6 +268,16 @@ def folds_of(protocol: str, clip_ids: Sequence[str], groups: Sequence[str]) -> l
         MerError: An unknown protocol, or one that these clips cannot be split by.
     """
     return parse_protocol(protocol).folds(clip_ids, groups)
+
+
+def check_selection(select: str) -> None:
+    """Refuse a way of choosing the epoch that there is none of.
+
+    Raises:
+        MerError: It is not in `SELECTIONS`.
+    """
+    if select not in SELECTIONS:
+        raise MerError(f"select = {select!r} is unknown", fix=f"choose one of {', '.join(SELECTIONS)}")
 
 
 def _either(words: Iterable[str]) -> str:

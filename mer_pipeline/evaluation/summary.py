@@ -8,14 +8,13 @@ from pathlib import Path
 
 import torch
 
+from mer_pipeline.choices import SELECTIONS
 from mer_pipeline.evaluation.controls import DESCRIPTIONS, SVM
 from mer_pipeline.evaluation.metrics import DetailedScores, intervals, scores
 from mer_pipeline.evaluation.statistics import paired_bootstrap, verdict
 from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.metrics import Metrics
 from mer_pipeline.runs.results import AUS_ONLY, OPTIMISTIC, Control, Scores, Seed
-
-SELECTIONS = ("last", "inner", "oracle")
 
 
 @dataclass(frozen=True)

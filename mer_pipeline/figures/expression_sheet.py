@@ -31,21 +31,21 @@ _MOST_AUS = 8
 _MOST_BESIDE = 6  # bars beside a picture
 
 
-def write_sheet(sight: ExpressionImages, path: Path) -> None:
+def write_sheet(images: ExpressionImages, path: Path) -> None:
     """Draw an expression as PNG; the file has mode 0600, since it shows a face.
 
     Raises:
         WriteError: The file cannot be written.
     """
-    write_atomically(path, style.png(draw_sheet(sight)))
+    write_atomically(path, style.png(draw_sheet(images)))
 
 
-def draw_sheet(sight: ExpressionImages) -> Image:
+def draw_sheet(images: ExpressionImages) -> Image:
     """The page, (height, 1200, 3) uint8 RGB."""
-    pictures = _panels(sight)
-    emotions = [(name, p) for name, p in sorted(sight.expression.probabilities.items(), key=lambda each: -each[1])]
+    pictures = _panels(images)
+    emotions = [(name, p) for name, p in sorted(images.expression.probabilities.items(), key=lambda each: -each[1])]
     # The likeliest Action Units: a list of 21 bars would be mostly nothing.
-    aus = [(f"{number} {AU_NAMES[int(number)]}", p) for number, p in sight.expression.likely_aus(0.0)[:_MOST_AUS]]
+    aus = [(f"{number} {AU_NAMES[int(number)]}", p) for number, p in images.expression.likely_aus(0.0)[:_MOST_AUS]]
     rows = -(-len(pictures) // 2)
     beside = len(pictures) % 2 == 1 and len(emotions) <= _MOST_BESIDE
     below = [("Action Units", aus)] if beside else [("emotion", emotions), ("Action Units", aus)]
@@ -53,7 +53,7 @@ def draw_sheet(sight: ExpressionImages) -> Image:
     top = 2 * _MARGIN + 150
     height = top + rows * (_LABEL + _SIDE + _GAP) + sum(_bars_height(len(bars)) for _, bars in below) + _MARGIN
     page, pen = style.canvas((WIDTH, height), PAPER)
-    _heading(pen, sight)
+    _heading(pen, images)
     for at, panel in enumerate(pictures):
         x, y = _MARGIN + at % 2 * (_SIDE + _GAP), top + at // 2 * (_LABEL + _SIDE + _GAP)
         style.place(page, panel, (x, y), _LABEL, _TEXT)
@@ -67,11 +67,15 @@ def draw_sheet(sight: ExpressionImages) -> Image:
     return np.asarray(page)
 
 
-def _heading(pen: ImageDraw.ImageDraw, sight: ExpressionImages) -> None:
-    found = sight.expression
+def _heading(pen: ImageDraw.ImageDraw, images: ExpressionImages) -> None:
+    found = images.expression
     text, _colour = style.headline(found)
     pen.text((_MARGIN, _MARGIN), style.fitted(text, WIDTH - 2 * _MARGIN, font(64, True)), INK, font(64, True))
-    facts = [Path(sight.clip).name, _when(found), *([f"AUs {found.aus_source}"] if found.aus_source == "given" else [])]
+    facts = [
+        Path(images.clip).name,
+        _when(found),
+        *([f"AUs {found.aus_source}"] if found.aus_source == "given" else []),
+    ]
     line = style.fitted("   ".join(facts), WIDTH - 2 * _MARGIN, font(_TEXT))
     pen.text((_MARGIN, _MARGIN + 100), line, SOFT_INK, font(_TEXT))
 
@@ -84,21 +88,21 @@ def _when(found: Expression) -> str:
     return f"{frames}   at {found.onset_s:.2f} s for {found.offset_s - found.onset_s:.2f} s"
 
 
-def _panels(sight: ExpressionImages) -> list[Panel]:
+def _panels(images: ExpressionImages) -> list[Panel]:
     """What there is to show of an expression, in the order of the page."""
-    onset, apex = sight.onset, sight.apex
+    onset, apex = images.onset, images.apex
     shown = [
         panels.picture(onset, "onset", _SIDE),
         panels.picture(apex, "apex", _SIDE),
         panels.difference(onset, apex, _SIDE),
         _flow(onset, apex),
     ]
-    if sight.attention is not None:
-        caption = f"attention, axis at {sight.attention.theta_deg % 180:.0f}°"
-        shown.append(panels.attention(panels.weights(sight.attention, _SIDE), caption, onset, _SIDE))
-    if sight.dynamic is not None:
-        shown.append(panels.dynamic_image(sight.dynamic.built, "dynamic image, built", _SIDE))
-        shown.append(panels.dynamic_image(sight.dynamic.target, "its target", _SIDE))
+    if images.attention is not None:
+        caption = f"attention, axis at {images.attention.theta_deg % 180:.0f}°"
+        shown.append(panels.attention(panels.weights(images.attention, _SIDE), caption, onset, _SIDE))
+    if images.dynamic is not None:
+        shown.append(panels.dynamic_image(images.dynamic.built, "dynamic image, built", _SIDE))
+        shown.append(panels.dynamic_image(images.dynamic.target, "its target", _SIDE))
     return shown
 
 

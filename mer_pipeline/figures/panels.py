@@ -210,7 +210,7 @@ def _in_three(grey: FloatImage) -> Image:
 
 
 def _coloured(share: FloatImage, colours: int) -> Image:
-    """FloatImage 0 to 1 in the colours of one of OpenCV's tables, which are matplotlib's."""
+    """Values 0 to 1 in the colours of one of OpenCV's tables, which are matplotlib's."""
     table = cv2.applyColorMap(np.clip(np.rint(255 * share), 0, 255).astype(np.uint8), colours)
     return np.asarray(table[..., ::-1], np.uint8).copy()
 

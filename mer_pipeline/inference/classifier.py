@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Classifier:
 
     def __init__(
         self,
-        model: str | Path | None = None,
+        model: str | os.PathLike[str] | None = None,
         device: str = "auto",
         *,
         aus: str = "predicted",
@@ -174,7 +175,12 @@ def _read_aus(text: str, model: Model) -> tuple[AuSource, tuple[int, ...] | None
         return "none", (0,) * len(AU_NUMBERS)
     if not model.takes_aus:
         raise MerError(f"{model.card.model} takes no Action Units", fix="leave --aus out")
-    vector = tuple(parse_aus(text).vector())
+    units = parse_aus(text)
+    vector = tuple(units.vector())
+    if any(vector) and units.outside:
+        raise MerError(
+            f"{text!r} has {', '.join(units.outside)}, which networks do not know", fix="leave it out of --aus"
+        )
     if not any(vector):
         numbers = ", ".join(map(str, AU_NUMBERS))
         raise MerError(f"{text!r} has none of the Action Units that networks know", fix=f"they are {numbers}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ class Exported:
     difference: float
 
 
-def export(model: str | Path, out: str | Path, cache: str | Path | None = None) -> Exported:
+def export(model: str | os.PathLike[str], out: str | Path, cache: str | Path | None = None) -> Exported:
     """Write a trained network as an ONNX file and compare it with torch.
 
     Args:

@@ -41,7 +41,7 @@ _SHOWN_PX = 448
 
 @dataclass(frozen=True)
 class ExpressionImages:
-    """One expression together with its pictures, for somebody to draw.
+    """One expression together with its pictures, to be drawn.
 
     Attributes:
         clip: The path that was given.
@@ -118,7 +118,7 @@ class _Job:
         counts, find_faces = DetectionCounts(), self.classifier.find_faces
         keyframes = find_keyframes(
             self.footage, lambda: find_faces, onset_frame=onset_frame, apex_frame=apex_frame, fps=self.rate,
-            looked=counts,
+            counts=counts,
         )  # fmt: skip
         # A frame that is given was chosen by a person who has seen something.
         given = onset_frame is not None or apex_frame is not None

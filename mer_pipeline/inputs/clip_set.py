@@ -160,6 +160,7 @@ _ALIKE = {
     "detector": ("faces found by several detectors", "--detector"),
     "registration": ("faces registered in several ways", "--registration"),
     "motion": ("flow of several kinds", "--motion"),
+    "frames": ("crops of several numbers of frames", "--frames"),
     "stages": ("crops by several versions of the stages", None),
 }
 
@@ -174,7 +175,11 @@ def _one_chain(kept: pd.DataFrame, view: View, cache: Path) -> Chain:
     for name, (what, option) in _ALIKE.items():
         if name == "motion" and not view.name.startswith("flow"):
             continue
-        found = [value for value in (getattr(chain, name) for chain in chains) if value]
+        if name == "frames" and chains[0].registration == "none":
+            continue  # only a registration begins at the frame before
+        found = [getattr(chain, name) for chain in chains]
+        if name != "frames":
+            found = [value for value in found if value]
         if any(value != found[0] for value in found):
             listed = ", ".join(sorted({_in_words(value) for value in found}))
             fix = f"preprocess all sets with one {option}" if option else "preprocess all sets anew"

@@ -21,7 +21,7 @@ from mer_pipeline.arrays import Image, Pictures
 from mer_pipeline.cache import Artefact, Store
 from mer_pipeline.cache.clips import artefact_of
 from mer_pipeline.cache.manifest import ManifestRow, rows_of
-from mer_pipeline.choices import Method
+from mer_pipeline.choices import VIEW_WORDS, Method
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.normalise import MEAN, STD, normalise
 from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
@@ -144,12 +144,10 @@ class View(abc.ABC):
 
     Attributes:
         name: As networks state it.
-        words: What is shown, for people.
         fix: What to do where a cache does not have it.
     """
 
     name: ClassVar[ViewName]
-    words: ClassVar[str]
     fix: ClassVar[str]
 
     def key_frames(self, keyframes: KeyFrames, frames: int) -> KeyFrames:
@@ -185,7 +183,6 @@ class PairView(View):
     """Onset and apex: (2, 3, size, size) uint8 RGB, normalised for the network."""
 
     name = "pair"
-    words = "onset and apex frames"
     fix = "choose a --model that takes flow"
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
@@ -206,7 +203,6 @@ class SequenceView(View):
     """Frames from onset to offset: (T, 1, size, size) uint8 grey, 0..1 for the network."""
 
     name = "sequence"
-    words = "frames from onset to offset"
     fix = "mer preprocess --frames 8, or another --model"
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
@@ -227,7 +223,6 @@ class FlowView(View):
     """Flow from onset to apex: (1, 3, size, size) float32 u, v and strain, in hundredths of the side and of 1."""
 
     name = "flow"
-    words = "optical flow"
     fix = "mer preprocess --motion tvl1, or another --model"
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
@@ -243,7 +238,6 @@ class FlowSequenceView(View):
     """Flow from the onset to each frame of a sequence: (T, 3, size, size) float16, in the units of `FlowView`."""
 
     name = "flow_sequence"
-    words = "optical flow of several frames"
     fix = "mer preprocess --motion tvl1 --frames 8, or another --model"
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
@@ -273,7 +267,7 @@ def has_view(table: pd.DataFrame, view: View, cache: Path) -> pd.Series[bool]:
         )
     has = view.usable(table)
     if not has.any():
-        raise MerError(f"no clips for a network that takes {view.words}", where=cache, fix=view.fix)
+        raise MerError(f"no clips for a network that takes {VIEW_WORDS[view.name]}", where=cache, fix=view.fix)
     if view.name == "pair" or not moved.any():
         return has
     return has | (_recorded(table) & (table["status"] != "ok"))

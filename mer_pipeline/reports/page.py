@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from mer_pipeline.version import __version__
 
 
 def write_report(
-    folder: str | Path, out: str | Path | None = None, *, with_faces: bool = False, cache: str | Path | None = None
+    folder: str | os.PathLike[str],
+    out: str | Path | None = None,
+    *,
+    with_faces: bool = False,
+    cache: str | Path | None = None,
 ) -> Path:
     """Write the page, with mode 0600.
 

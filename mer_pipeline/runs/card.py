@@ -1,16 +1,4 @@
-"""The run folder: recipe, predictions, weights and cards. Training writes it; inference and reports read it.
-
-    RUN/run.json                 what was run: recipe, data, versions, hardware, command, commit
-    RUN/predictions.csv          one row a clip, selection and AU source, joined by clip_id
-    RUN/metrics.json             scores of the pooled predictions
-    RUN/folds/<fold>/            weights.safetensors, card.json, result.json (predictions and history; written last)
-    RUN/final/                   weights.safetensors and card.json of the network trained on all subjects
-    RUN/controls.csv             what the controls say of every clip
-
-With several seeds, RUN/seed-<n>/ is a run folder each, and RUN/metrics.json has their mean.
-
-A weights file carries its card in its own header, so that the file alone is enough to predict.
-"""
+"""A network with its card, which the weights file carries in its own header: the file alone is enough to predict."""
 
 from __future__ import annotations
 

@@ -65,6 +65,10 @@ class Run:
             fix="finish it with the same mer train command" if begun else "give the folder that mer train wrote",
         )
 
+    def __fspath__(self) -> str:
+        """Its folder: a run may stand wherever a path may."""
+        return str(self.folder)
+
     @classmethod
     def create(cls, folder: Path, facts: Facts) -> Run:
         """Begin a run, or go on with the one that the folder holds.

@@ -44,7 +44,7 @@ class FindFace(Protocol):
     """Finds the face in a frame, or None."""
 
     def __call__(self, image: Image) -> Landmarks | None:
-        """FindFace at (H, W, 3) RGB."""
+        """The face of a (H, W, 3) RGB frame."""
 
 
 @dataclass(frozen=True)

@@ -312,5 +312,5 @@ def face_warnings(fps: float | None, counts: DetectionCounts) -> list[str]:
         missing = f"{counts.frames - counts.with_face} of the" if counts.with_face else "any of the"
         warnings.append(f"no face in {missing} {counts.frames} frames that were looked at")
     if counts.faces > 1:
-        warnings.append(f"{counts.faces} faces: the one that persists, and of several the largest, is followed")
+        warnings.append(f"{counts.faces} faces in one frame: one of them is followed, the largest first")
     return warnings

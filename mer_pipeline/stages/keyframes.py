@@ -60,24 +60,24 @@ class KeyFrames:
 
 def find_keyframes(
     footage: Footage,
-    face_mesh: Callable[[], FaceFinder],
+    open_detector: Callable[[], FaceFinder],
     *,
     onset_frame: int | None = None,
     apex_frame: int | None = None,
     offset_frame: int | None = None,
     fps: float | None = None,
-    looked: DetectionCounts | None = None,
+    counts: DetectionCounts | None = None,
 ) -> KeyFrames:
     """Take what is annotated and spot the rest; with onset and apex given, no frame is decoded.
 
     Args:
         footage: The clip.
-        face_mesh: Gives the face finder; called only where something must be spotted.
+        open_detector: Gives the face finder; called only where something must be spotted.
         onset_frame: The annotated onset, if any.
         apex_frame: The annotated apex, if any.
         offset_frame: The annotated offset, if any.
         fps: Frames a second, where the footage does not say.
-        looked: Counts the frames in which a face was looked for.
+        counts: Counts the frames in which a face was counts for.
 
     Raises:
         MerError: The clip is too short, or a search found no face.
@@ -85,9 +85,9 @@ def find_keyframes(
     _check(footage, onset_frame, apex_frame, offset_frame)
     if onset_frame is not None and apex_frame is not None:
         return KeyFrames(onset_frame, apex_frame, offset_frame)
-    finder, looked = face_mesh(), looked if looked is not None else DetectionCounts()
+    finder, counts = open_detector(), counts if counts is not None else DetectionCounts()
     known = (onset_frame, apex_frame, offset_frame)
-    spotted = _search(footage, finder, fps or footage.fps or _FALLBACK_FPS, looked, known)
+    spotted = _search(footage, finder, fps or footage.fps or _FALLBACK_FPS, counts, known)
     apex = spotted.apex_frame if apex_frame is None else apex_frame
     onset = min(spotted.onset_frame, apex) if onset_frame is None else onset_frame
     apex = max(apex, onset)
@@ -135,7 +135,7 @@ def _search(
     footage: Footage,
     finder: FaceFinder,
     fps: float,
-    looked: DetectionCounts,
+    counts: DetectionCounts,
     known: tuple[int | None, int | None, int | None],
 ) -> ClipInterval:
     """Follow the face through the frames that can hold the expression and spot it there."""
@@ -144,16 +144,16 @@ def _search(
     if apex_frame is not None:
         around = round(_AROUND_APEX_S * fps)
         start, stop = max(start, apex_frame - around), min(stop, apex_frame + around + 1)
-    tracks = track(footage.read(range(start, stop)), start, stop, fps, lambda image: looked.at(finder, image))
+    tracks = track(footage.read(range(start, stop)), start, stop, fps, lambda image: counts.at(finder, image))
     spotted = spot(tracks, fps, onset_frame=onset_frame, apex_frame=apex_frame)
     if spotted is None:
-        where = "in two frames that follow each other, of" if looked.with_face else "in"
+        where = "in two frames that follow each other, of" if counts.with_face else "in"
         raise MerError(
-            f"no face was found {where} the {looked.frames} frames that were looked at",
+            f"no face was found {where} the {counts.frames} frames that were counts at",
             where=footage.path,
             fix="check that a face is visible and upright",
         )
-    looked.salience, looked.strength_px = spotted.salience, _strength_px(tracks, spotted)
+    counts.salience, counts.strength_px = spotted.salience, _strength_px(tracks, spotted)
     return spotted
 
 

@@ -15,7 +15,7 @@ from mer_pipeline.evaluation import summary
 from mer_pipeline.evaluation.calibration import calibrate
 from mer_pipeline.evaluation.controls import controls
 from mer_pipeline.evaluation.leaks import guard
-from mer_pipeline.evaluation.protocols import Fold, folds_of, inner_split
+from mer_pipeline.evaluation.protocols import Fold, check_selection, folds_of, inner_split
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.recipe import Recipe, recipe_defaults
@@ -49,8 +49,7 @@ class Plan:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if self.select not in summary.SELECTIONS:
-            raise MerError(f"select = {self.select!r} is unknown", fix=f"choose one of {', '.join(summary.SELECTIONS)}")
+        check_selection(self.select)
         if not 1 <= self.seeds <= 1000:
             raise MerError(f"{self.seeds} seeds are outside 1..1000", fix="give --seeds N")
         if self.tensorboard:

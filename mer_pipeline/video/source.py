@@ -1,4 +1,4 @@
-"""A clip on disk as a sequence of RGB frames that are decoded only when somebody asks for them."""
+"""A clip on disk as a sequence of RGB frames that are decoded only when they are asked for."""
 
 from __future__ import annotations
 

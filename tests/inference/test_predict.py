@@ -190,7 +190,7 @@ def test_the_newest_finished_run_is_found(run, tmp_path):
         pytest.param(
             200,
             DetectionCounts(9, 9, 2),
-            ["2 faces: the one that persists, and of several the largest, is followed"],
+            ["2 faces in one frame: one of them is followed, the largest first"],
             id="two faces",
         ),
     ],

@@ -137,6 +137,7 @@ def test_an_old_card_is_read_with_a_warning(annotations, caches, tmp_path):
         ),
         pytest.param({"registration": "none"}, "pair", r"in several ways \(none, stable\)", id="registration"),
         pytest.param({"size": 48}, "pair", r"crops of several sizes \(48, 64\)", id="size"),
+        pytest.param({"frames": 8}, "pair", r"crops of several numbers of frames \(0, 8\)", id="frames"),
         pytest.param({"motion": "tvl1"}, "flow", r"flow of several kinds \(dis, tvl1\)", id="motion"),
     ],
 )

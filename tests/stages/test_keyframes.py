@@ -55,7 +55,7 @@ def test_a_bare_clip_is_spotted(planted, mesh):
     looked = DetectionCounts()
     errors = []
     for row, footage in planted:
-        found = find_keyframes(footage, lambda: mesh, fps=200, looked=looked)
+        found = find_keyframes(footage, lambda: mesh, fps=200, counts=looked)
         errors.append((found.onset_frame - row["onset_frame"], found.apex_frame - row["apex_frame"]))
     onset, apex = np.abs(np.array(errors)).T
     assert np.quantile(apex, 0.9) <= 2, errors

@@ -197,23 +197,42 @@ def model_names() -> list[str]:
     return sorted(path.parent.name for path in zoo().glob("*/recipe.toml"))
 
 
-def zoo_table() -> list[dict[str, Any]]:
-    """Name, cost, source and recipe of every model, as `mer models --json` prints them; for 5 classes.
+@dataclass(frozen=True)
+class ZooModel:
+    """A row of `mer models`: name, cost with 5 classes, and where it comes from.
+
+    Attributes:
+        name: In the zoo.
+        parameters, multiply_accumulates: As its recipe has them under `built`; the latter a clip.
+        view: What it is shown.
+        size: Side of its pictures in pixels.
+        source: The paper or release that it follows.
+        recipe: The file.
+    """
+
+    name: str
+    parameters: int
+    multiply_accumulates: int
+    view: str
+    size: int
+    source: str
+    recipe: str
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, as `mer models --json` prints them."""
+        return asdict(self)
+
+
+def zoo_table() -> list[ZooModel]:
+    """Every model of the zoo.
 
     The costs are those written down in the recipes under `built`: counting them anew takes seconds of building.
     """
     rows = []
     for name in model_names():
         recipe, built = _read_recipe(name, {})
-        rows.append(
-            {
-                "name": name,
-                **(built or facts_of(recipe)),
-                "size": recipe.size or _USUAL_SIZE,
-                "source": recipe.source,
-                "recipe": str(zoo() / name / "recipe.toml"),
-            }
-        )
+        cost, size = built or facts_of(recipe), recipe.size or _USUAL_SIZE
+        rows.append(ZooModel(name, **cost, size=size, source=recipe.source, recipe=str(zoo() / name / "recipe.toml")))
     return rows
 
 

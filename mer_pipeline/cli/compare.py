@@ -18,17 +18,20 @@ def compare(
     for folder in runs:
         check_folder(folder, "give the folder that mer train wrote")
     from mer_pipeline.evaluation.compare import compare as compare_runs
+    from mer_pipeline.runs.results import OPTIMISTIC
     from mer_pipeline.runs.run import Run
 
-    found = compare_runs([Run(folder) for folder in runs]).as_json()
+    found = compare_runs([Run(folder) for folder in runs])
     if as_json:
-        say_json(found)
+        say_json(found.as_json())
         return
-    rows = [
-        (run["run"], run["model"], len(run["seeds"]), *(f"{run[name]:.3f}" for name in ("uf1", "uar", "accuracy")),
-         run.get("note", f"{run['protocol']}, {run['selection']}, Action Units {run['aus']}"))
-        for run in found["runs"]
-    ]  # fmt: skip
+    rows = []
+    for judged in found.runs:
+        metrics, scores = judged.run.metrics, judged.scores()
+        how = f"{metrics.protocol}, {metrics.selection}, Action Units {metrics.aus}"
+        how = OPTIMISTIC if metrics.selection == "oracle" else how
+        shown = (f"{scores[name]:.3f}" for name in ("uf1", "uar", "accuracy"))
+        rows.append((judged.name, metrics.model, len(judged.guesses), *shown, how))
     say_table("", ("run", "model", "seeds", "UF1", "UAR", "accuracy", ""), rows)
-    for comparison in found["comparisons"]:
-        say(comparison["conclusion"])
+    for comparison in found.comparisons:
+        say(comparison.conclusion)

@@ -12,11 +12,11 @@ def models(as_json: Json = False) -> None:
 
     rows = zoo_table()
     if as_json:
-        say_json(rows)
+        say_json([row.as_json() for row in rows])
         return
     cells = [
-        (row["name"], f"{row['parameters']:,}", f"{row['multiply_accumulates'] / 1e6:,.1f}",
-         f"{VIEW_WORDS[row['view']]}, {row['size']} px", row["source"])
+        (row.name, f"{row.parameters:,}", f"{row.multiply_accumulates / 1e6:,.1f}",
+         f"{VIEW_WORDS[row.view]}, {row.size} px", row.source)
         for row in rows
     ]  # fmt: skip
     say_table("models (with 5 classes; MMAC: million multiply-accumulates a clip)",

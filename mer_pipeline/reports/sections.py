@@ -13,7 +13,8 @@ from mer_pipeline.evaluation.protocols import protocol_sentence
 from mer_pipeline.figures.charts import curve, half_circle, reliability
 from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow, around_zero
 from mer_pipeline.recipe import recipe_defaults
-from mer_pipeline.runs.ablation import Ablation, Row
+from mer_pipeline.runs.ablation import Ablation, AblationFacts, Row
+from mer_pipeline.runs.facts import Facts
 from mer_pipeline.runs.metrics import Metrics
 from mer_pipeline.runs.results import AUS_ONLY, MEASURES, Difference, well_formed
 from mer_pipeline.runs.run import Run
@@ -54,7 +55,7 @@ def of_run(run: Run) -> dict[str, Any]:
         "angle_words": angle_words(run),
         "reliability": reliability(run.predictions),
         "recipe": recipe_rows(run),
-        "facts": fact_rows(run.facts.as_json()),
+        "facts": fact_rows(run.facts),
     }
 
 
@@ -222,12 +223,12 @@ def recipe_rows(run: Run) -> list[tuple[str, str, str | None]]:
     return sorted(shown, key=lambda row: row[2] is None)
 
 
-def fact_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def fact_rows(facts: Facts | AblationFacts) -> list[tuple[str, str]]:
     """Data, versions and hardware."""
-    data = facts.get("data", {})
     names = {"view": "input", "size": "picture size, px", "flow": "optical flow", "fingerprint": "data fingerprint"}
-    rows = [(label, _text(data[key])) for key, label in names.items() if data.get(key)]
-    rows += [(name, _text(value)) for part in ("versions", "hardware") for name, value in facts.get(part, {}).items()]
+    data = facts.data if isinstance(facts, Facts) else None
+    rows = [(label, _text(getattr(data, key))) for key, label in names.items() if getattr(data, key, None)]
+    rows += [(name, _text(value)) for part in (facts.versions, facts.hardware) for name, value in part.items()]
     return rows
 
 

@@ -92,17 +92,73 @@ class Row:
 
 
 @dataclass(frozen=True)
+class AblationFacts:
+    """What `ablation.json` has besides the rows.
+
+    Attributes:
+        model: Name in the zoo.
+        dataset: The sets, joined by `+`.
+        fingerprint: Of the clips.
+        labels, protocol, select: How every row is judged.
+        settings: What all rows change of the recipe.
+        seeds: Trainings a row.
+        wanted: Names of the rows.
+        classes, clips, subjects: Of the clips; None until it is finished.
+        command: What the user typed.
+        versions, hardware: What it was made with.
+    """
+
+    model: str
+    dataset: str
+    fingerprint: str
+    labels: str
+    protocol: str
+    select: str
+    settings: Mapping[str, Any]
+    seeds: int
+    wanted: tuple[str, ...]
+    classes: tuple[str, ...] | None = None
+    clips: int | None = None
+    subjects: int | None = None
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """JSON values of what makes it this ablation and no other."""
+        names = ("model", "dataset", "fingerprint", "labels", "protocol", "select")
+        return {**{name: getattr(self, name) for name in names}, "settings": dict(self.settings)}
+
+    def as_json(self, rows: Sequence[Row] | None = None) -> dict[str, Any]:
+        """What `ablation.json` has: without rows while it is under way."""
+        begun = {**self.identity(), "seeds": self.seeds, "wanted": list(self.wanted)}
+        if rows is None:
+            return begun
+        counted = {"classes": list(self.classes or ()), "clips": self.clips, "subjects": self.subjects}
+        made = {"command": self.command, "versions": dict(self.versions), "hardware": dict(self.hardware)}
+        return {**begun, **counted, "rows": [row.as_json() for row in rows], **made}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> AblationFacts:
+        """Read them; what an older version did not write has its default."""
+        known = {name: values[name] for name in cls.__dataclass_fields__ if values.get(name) is not None}
+        texts = ("model", "dataset", "fingerprint", "labels", "protocol", "select")
+        known = {**dict.fromkeys(texts, ""), "settings": {}, "seeds": 1, **known}
+        return cls(**{**known, "wanted": tuple(known.get("wanted", ()))})
+
+
+@dataclass(frozen=True)
 class Ablation:
     """A table of runs.
 
     Attributes:
         folder: Where it lies.
-        facts: What `ablation.json` says besides the rows: model, data, protocol, command, versions, hardware.
+        facts: Model, data, protocol, command, versions, hardware.
         rows: In the order of the table; empty while it is under way.
     """
 
     folder: Path
-    facts: Mapping[str, Any]
+    facts: AblationFacts
     rows: tuple[Row, ...] = ()
 
     @property
@@ -116,13 +172,12 @@ class Ablation:
         return next((run.metrics.optimistic[1] for _, run in self.runs), OPTIMISTIC)
 
     @classmethod
-    def create(cls, folder: Path, identity: Mapping[str, Any], facts: Mapping[str, Any]) -> Ablation:
+    def create(cls, folder: Path, facts: AblationFacts) -> Ablation:
         """Begin an ablation, or go on with the one that the folder holds.
 
         Args:
             folder: Created with mode 0700.
-            identity: What makes it this ablation and no other; of a folder that exists it must be equal.
-            facts: The rest.
+            facts: Of a folder that exists, the part that makes it this ablation must be equal.
 
         Raises:
             MerError: The folder holds something else.
@@ -130,7 +185,7 @@ class Ablation:
         path = folder / FILE
         if path.is_file():
             before = read_json(path)
-            if differing := [key for key, value in identity.items() if before.get(key) != value]:
+            if differing := [key for key, value in facts.identity().items() if before.get(key) != value]:
                 what = " and ".join(differing)
                 raise MerError(
                     f"this folder holds an ablation with another {what}", where=folder, fix="choose another --out"
@@ -138,22 +193,18 @@ class Ablation:
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise MerError("exists and is not an ablation folder", where=folder, fix="choose another --out")
         private_folder(folder)
-        write_json(path, {**identity, **facts})
-        return cls(folder, {**identity, **facts})
+        write_json(path, facts.as_json())
+        return cls(folder, facts)
 
-    def finish(
-        self, rows: Sequence[Row], before: Mapping[str, Any], after: Mapping[str, Any], tables: Mapping[str, str]
-    ) -> Ablation:
+    def finish(self, rows: Sequence[Row], facts: AblationFacts, tables: Mapping[str, str]) -> Ablation:
         """Write the rows and the table; the finished ablation.
 
         Args:
             rows: In the order of the table.
-            before: More facts, placed before the rows.
-            after: More facts, placed after the rows.
+            facts: With what is known at the end.
             tables: Suffix -> the table as text.
         """
-        facts = {**self.facts, **before, "rows": [row.as_json() for row in rows], **after}
-        write_json(self.folder / FILE, facts)
+        write_json(self.folder / FILE, facts.as_json(rows))
         for suffix, text in tables.items():
             write_atomically(self.folder / f"table.{suffix}", text.encode())
         return Ablation(self.folder, facts, tuple(rows))
@@ -164,7 +215,7 @@ class Ablation:
 
     def as_json(self) -> dict[str, Any]:
         """What `ablation.json` holds."""
-        return dict(self.facts)
+        return self.facts.as_json(self.rows or None)
 
 
 def read_ablation(folder: Path) -> Ablation:
@@ -174,17 +225,18 @@ def read_ablation(folder: Path) -> Ablation:
         MerError: It is not finished, or damaged.
     """
     path = folder / FILE
-    facts = read_json(path)
+    values = read_json(path)
     with well_formed(path):
-        if "rows" not in facts:
+        if "rows" not in values:
             raise MerError(
                 "this ablation is not finished", where=folder, fix="finish it with the same mer ablate command"
             )
         # A row names a folder beside this file and nothing farther away.
-        runs = {row["run"]: folder / Path(row["run"]).name for row in facts["rows"] if row.get("run")}
+        runs = {row["run"]: folder / Path(row["run"]).name for row in values["rows"] if row.get("run")}
     read = {name: Run(run).check() for name, run in runs.items()}
     with well_formed(path):
-        rows = tuple(Row.of(values, read.get(values.get("run"))) for values in facts["rows"])
+        rows = tuple(Row.of(row, read.get(row.get("run"))) for row in values["rows"])
         if not read:
             raise ValueError("no row was trained")
+        facts = AblationFacts.of(values)
     return Ablation(folder, facts, rows)

@@ -19,7 +19,7 @@ from mer_pipeline.evaluation.controls import MAJORITY, SVM
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.recipe import Recipe, load_recipe
-from mer_pipeline.runs.ablation import Ablation, Row
+from mer_pipeline.runs.ablation import Ablation, AblationFacts, Row
 from mer_pipeline.runs.provenance import versions
 from mer_pipeline.runs.results import AUS_ONLY, MEASURES, OPTIMISTIC
 from mer_pipeline.runs.run import Run
@@ -115,8 +115,18 @@ def ablate(
         for row in rows
     }
     clips = load(next(iter(recipes.values())))
-    facts = {"seeds": plan.seeds, "wanted": [row.name for row in rows]}
-    ablation = Ablation.create(out, _identity(clips, model, plan, settings), facts)
+    facts = AblationFacts(
+        model=model,
+        dataset="+".join(clips.datasets),
+        fingerprint=clips.fingerprint(),
+        labels=clips.label_set,
+        protocol=plan.protocol,
+        select=plan.select,
+        settings=dict(settings),
+        seeds=plan.seeds,
+        wanted=tuple(row.name for row in rows),
+    )
+    ablation = Ablation.create(out, facts)
     runs = {}
     for number, row in enumerate(rows, 1):
         at = f"{row.label} ({number} of {len(rows)})"
@@ -128,28 +138,16 @@ def ablate(
             clips, recipes[row.name], out / row.name, plan, device=device, command=command, progress=report
         )
     found = _rows(rows, runs) + _control_rows(runs.values())
-    return ablation.finish(
-        found,
-        before={
-            "classes": list(clips.classes),
-            "clips": next(iter(runs.values())).metrics.clips,
-            "subjects": len(set(clips.groups)),
-        },
-        after={"command": command, "versions": versions(), "hardware": hardware(choose_device(device))},
-        tables={"txt": as_text(found), "csv": as_csv(found), "tex": as_latex(found)},
+    finished = replace(
+        facts,
+        classes=clips.classes,
+        clips=next(iter(runs.values())).metrics.clips,
+        subjects=len(set(clips.groups)),
+        command=command,
+        versions=versions(),
+        hardware=hardware(choose_device(device)),
     )
-
-
-def _identity(clips: ClipSet, model: str, plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "model": model,
-        "dataset": "+".join(clips.datasets),
-        "fingerprint": clips.fingerprint(),
-        "labels": clips.label_set,
-        "protocol": plan.protocol,
-        "select": plan.select,
-        "settings": dict(settings),
-    }
+    return ablation.finish(found, finished, {"txt": as_text(found), "csv": as_csv(found), "tex": as_latex(found)})
 
 
 def _rows(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[Row]:

@@ -16,7 +16,7 @@ def test_every_recipe_of_the_zoo_loads_and_has_a_card():
 
 @pytest.mark.parametrize("name", model_names())
 def test_what_a_recipe_says_of_its_network_is_so(name):
-    row = next(row for row in zoo_table() if row["name"] == name)
+    row = next(row.as_json() for row in zoo_table() if row.name == name)
     counted = facts_of(load_recipe(name))
     assert {key: row[key] for key in counted} == counted
     assert "[built]" in (zoo() / name / "recipe.toml").read_text()
@@ -24,8 +24,8 @@ def test_what_a_recipe_says_of_its_network_is_so(name):
 
 def test_the_card_states_the_parameters_that_the_network_has():
     for row in zoo_table():
-        card = (zoo() / row["name"] / "README.md").read_text()
-        assert f"{row['parameters']:,}" in card, row
+        card = (zoo() / row.name / "README.md").read_text()
+        assert f"{row.parameters:,}" in card, row
 
 
 def test_the_compact_size_is_near_the_papers_table():

@@ -15,6 +15,7 @@ from sklearn.svm import SVC
 
 from mer_pipeline.evaluation.protocols import Fold
 from mer_pipeline.inputs.clip_set import ClipSet
+from mer_pipeline.inputs.views import VIEWS
 from mer_pipeline.runs.results import AUS_ONLY
 
 MAJORITY, SVM = "majority", "svm"
@@ -67,7 +68,7 @@ def features(clips: ClipSet) -> Features:
 
 def _features(images: torch.Tensor, view: str) -> Features:
     images = images.float()
-    if view.startswith("flow"):
+    if VIEWS[view].shows_flow:
         moved, cells = images, _FLOW_CELLS
     else:
         grey = images.mean(2, keepdim=True) / 255

@@ -76,7 +76,7 @@ class Model:
         network.eval()
         self.network, self.card, self.device = network, card, device
         self.view, self.takes_aus = VIEWS[network.view], network.takes_aus
-        if self.view.name.startswith("flow") and card.flow == PUBLISHED:
+        if self.view.shows_flow and card.flow == PUBLISHED:
             raise MerError(
                 f"{card.model} was trained on published flow images, which are scaled one by one; video is not",
                 where=source,
@@ -151,7 +151,7 @@ def _parameters(card: Card, view: View, detector: Detector | None) -> tuple[Para
             f"the network was trained on faces found by {chain.detector_name}, and {detector.name} was asked for: its "
             "answers may differ"
         )
-    if view.name.startswith("flow") and chain.motion == "none":
+    if view.shows_flow and chain.motion == "none":
         notes.append("the network's card does not say how its flow was computed: TV-L1 is taken")
         chain = replace(chain, motion="tvl1")
     parameters = Parameters.of_chain(chain, detector)

@@ -76,7 +76,7 @@ class ClipSet:
     @property
     def flow(self) -> str:
         """How flow was computed: `tvl1`, `dis`, `published`, or empty where the view has none."""
-        return self.chain.motion if self.chain is not None and self.view.startswith("flow") else ""
+        return self.chain.motion if self.chain is not None and VIEWS[self.view].shows_flow else ""
 
     def tensor(self, rows: torch.Tensor, device: torch.device) -> torch.Tensor:
         """What networks are given of some clips: (rows, F, C, size, size) float32 on a device."""
@@ -173,7 +173,7 @@ def _one_chain(kept: pd.DataFrame, view: View, cache: Path) -> Chain:
     """
     chains = [_chain_of(str(dataset), rows, cache) for dataset, rows in kept.groupby("dataset")]
     for name, (what, option) in _ALIKE.items():
-        if name == "motion" and not view.name.startswith("flow"):
+        if name == "motion" and not view.shows_flow:
             continue
         if name == "frames" and chains[0].registration == "none":
             continue  # only a registration begins at the frame before

@@ -144,10 +144,14 @@ class View(abc.ABC):
 
     Attributes:
         name: As networks state it.
+        shows_flow: Whether its first two channels are the x and y parts of a motion.
+        is_sequence: Whether it is of several frames between onset and offset.
         fix: What to do where a cache does not have it.
     """
 
     name: ClassVar[ViewName]
+    shows_flow: ClassVar[bool] = False
+    is_sequence: ClassVar[bool] = False
     fix: ClassVar[str]
 
     def key_frames(self, keyframes: KeyFrames, frames: int) -> KeyFrames:
@@ -157,7 +161,7 @@ class View(abc.ABC):
             keyframes: Onset, apex and offset.
             frames: Length of a sequence.
         """
-        return replace(keyframes, sequence=frames) if self.name.endswith("sequence") else keyframes
+        return replace(keyframes, sequence=frames) if self.is_sequence else keyframes
 
     @abc.abstractmethod
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
@@ -203,6 +207,7 @@ class SequenceView(View):
     """Frames from onset to offset: (T, 1, size, size) uint8 grey, 0..1 for the network."""
 
     name = "sequence"
+    is_sequence = True
     fix = "mer preprocess --frames 8, or another --model"
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
@@ -223,6 +228,7 @@ class FlowView(View):
     """Flow from onset to apex: (1, 3, size, size) float32 u, v and strain, in hundredths of the side and of 1."""
 
     name = "flow"
+    shows_flow = True
     fix = "mer preprocess --motion tvl1, or another --model"
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
@@ -238,6 +244,7 @@ class FlowSequenceView(View):
     """Flow from the onset to each frame of a sequence: (T, 3, size, size) float16, in the units of `FlowView`."""
 
     name = "flow_sequence"
+    shows_flow = is_sequence = True
     fix = "mer preprocess --motion tvl1 --frames 8, or another --model"
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:

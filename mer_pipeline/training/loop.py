@@ -15,6 +15,7 @@ from torch import Tensor
 from mer_pipeline import networks
 from mer_pipeline.evaluation.metrics import uf1
 from mer_pipeline.inputs.clip_set import ClipSet
+from mer_pipeline.inputs.views import VIEWS
 from mer_pipeline.networks import Network, named_tensors
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.results import History
@@ -243,7 +244,7 @@ def _loss(
 ) -> Tensor:
     images = augment(
         clips.tensor(rows, device),
-        vectors=clips.view.startswith("flow"),
+        vectors=VIEWS[clips.view].shows_flow,
         flip=recipe.flip,
         rotation_deg=recipe.rotation_deg,
         shift=recipe.shift,

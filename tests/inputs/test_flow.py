@@ -73,7 +73,7 @@ def test_a_small_network_learns_from_flow(flow_cache, tmp_path):
 
 
 def test_a_network_of_frames_says_that_it_cannot_take_flow(flow_cache):
-    with pytest.raises(MerError, match="no clips for a network that takes onset and apex frames"):
+    with pytest.raises(MerError, match="no clips for a network that takes onset and apex"):
         load_clips(flow_cache)
 
 

@@ -149,7 +149,7 @@ def _search(
     if spotted is None:
         where = "in two frames that follow each other, of" if counts.with_face else "in"
         raise MerError(
-            f"no face was found {where} the {counts.frames} frames that were counts at",
+            f"no face was found {where} the {counts.frames} frames that were looked at",
             where=footage.path,
             fix="check that a face is visible and upright",
         )

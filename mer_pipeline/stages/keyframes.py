@@ -77,7 +77,7 @@ def find_keyframes(
         apex_frame: The annotated apex, if any.
         offset_frame: The annotated offset, if any.
         fps: Frames a second, where the footage does not say.
-        counts: Counts the frames in which a face was counts for.
+        counts: Counts the frames in which a face was looked for.
 
     Raises:
         MerError: The clip is too short, or a search found no face.

@@ -115,17 +115,7 @@ def ablate(
         for row in rows
     }
     clips = load(next(iter(recipes.values())))
-    facts = AblationFacts(
-        model=model,
-        dataset="+".join(clips.datasets),
-        fingerprint=clips.fingerprint(),
-        labels=clips.label_set,
-        protocol=plan.protocol,
-        select=plan.select,
-        settings=dict(settings),
-        seeds=plan.seeds,
-        wanted=tuple(row.name for row in rows),
-    )
+    facts = _facts(clips, model, plan, settings, rows)
     ablation = Ablation.create(out, facts)
     runs = {}
     for number, row in enumerate(rows, 1):
@@ -148,6 +138,22 @@ def ablate(
         hardware=hardware(choose_device(device)),
     )
     return ablation.finish(found, finished, {"txt": as_text(found), "csv": as_csv(found), "tex": as_latex(found)})
+
+
+def _facts(
+    clips: ClipSet, model: str, plan: Plan, settings: Mapping[str, Any], rows: Sequence[Variant]
+) -> AblationFacts:
+    return AblationFacts(
+        model=model,
+        dataset="+".join(clips.datasets),
+        fingerprint=clips.fingerprint(),
+        labels=clips.label_set,
+        protocol=plan.protocol,
+        select=plan.select,
+        settings=dict(settings),
+        seeds=plan.seeds,
+        wanted=tuple(row.name for row in rows),
+    )
 
 
 def _rows(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def motion(onset: Image, apex: Image, method: Method) -> npt.NDArray[np.float16]
         strain per pixel. A point (x, y) of the onset is at (x + u, y + v) in the apex.
     """
     first, second = (_framed_grey(image) for image in (onset, apex))
-    found = np.asarray(_SOLVERS[method]().calc(first, second, None), np.float32)
+    found = np.asarray(SOLVERS[method]().calc(first, second, None), np.float32)
     flow = found[_FRAME_PX:-_FRAME_PX, _FRAME_PX:-_FRAME_PX].transpose(2, 0, 1)
     return np.asarray(np.concatenate([flow, strain(flow)[None]]), np.float16)
 
@@ -100,13 +100,14 @@ def _stretch(channel: npt.NDArray[np.float32]) -> Image:
     return np.asarray(np.rint((channel - low) / (high - low) * 255), np.uint8)
 
 
-def _tvl1() -> Any:
+def tvl1(epsilon: float = 0.02) -> Any:
+    """The TV-L1 solver, whose `calc` takes two grey pictures; `epsilon` in pixels is where its steps end."""
     solver: Any = cv2.optflow.createOptFlow_DualTVL1()
     # Three warps to 0.02 px instead of OpenCV's five to 0.01 px: on planted bumps of 1 px under sensor noise of one
     # grey level it takes a quarter of the time and loses less of the motion (mean error in the bumps 0.064 px, not
     # 0.106 px), since the last steps flatten motion together with noise.
     solver.setWarpingsNumber(3)
-    solver.setEpsilon(0.02)
+    solver.setEpsilon(epsilon)
     return solver
 
 
@@ -120,7 +121,7 @@ def _dis() -> Any:
     return solver
 
 
-_SOLVERS: dict[str, Callable[[], Any]] = {"tvl1": _tvl1, "dis": _dis}
+SOLVERS: Mapping[str, Callable[[], Any]] = {"tvl1": tvl1, "dis": _dis}
 
 
 def read_flow_image(path: Path) -> npt.NDArray[np.float16]:

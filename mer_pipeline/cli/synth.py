@@ -14,7 +14,10 @@ from mer_pipeline.cli.common import Quiet, Seed, progress_bar, say
 def synth(
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     layout: Annotated[
-        str, typer.Option(help=f"Whose layout: {', '.join(SYNTHETIC)}; long for long videos.")
+        str,
+        typer.Option(
+            help=f"Whose layout: {', '.join(SYNTHETIC)}; long for long videos; flow, flow-computed for flow images."
+        ),
     ] = "casme2",
     subjects: Annotated[int, typer.Option(min=1, max=99, help="How many subjects.")] = 6,
     clips: Annotated[int, typer.Option(min=1, max=99, help="How many clips a subject; expressions a long video.")] = 8,
@@ -61,4 +64,5 @@ def synth(
             out, layout=layout, subjects=subjects, clips=clips, seed=seed, face=face, options=options, progress=progress
         )
     what = f"{subjects} long videos" if layout == "long" else f"{subjects * clips} clips of {subjects} subjects"
-    say(f"{what} in {out}; planted truth in {out / 'truth.parquet'}")
+    truth = out / ("labels.csv" if layout.startswith("flow") else "truth.parquet")
+    say(f"{what} in {out}; planted truth in {truth}")

@@ -1,5 +1,7 @@
 """Flow images: `labels.csv` and an image a clip, its channels u, v and strain; they enter at the motion stage.
 
+A column `aus` may name their Action Units.
+
 Clips keep the set, the subject and the name that they have in the set they were computed from, so that the same clip
 never stands twice, and label sets with their exclusions and published counts hold for each part.
 """
@@ -31,7 +33,9 @@ COLUMNS = {
     "clip": ("clip",),
     "emotion": ("emotion",),
     "image": ("image",),
+    "aus": ("aus", "au", "action units"),
 }
+_REQUIRED = ("dataset", "subject", "clip", "emotion", "image")
 # As the sets' own readers write their subjects; others are padded to two digits.
 _WIDTHS: Mapping[str, int] = {"samm": 3, "casme3": 3}
 
@@ -53,4 +57,4 @@ def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation:
     return ClipLocation(subject, row["clip"], table.raw / row["image"], dataset=dataset, kind="flow", sparse=True)
 
 
-READER = _Reader(LAYOUT, COLUMNS, locate, required=tuple(COLUMNS))
+READER = _Reader(LAYOUT, COLUMNS, locate, required=_REQUIRED)

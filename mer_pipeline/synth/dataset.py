@@ -18,6 +18,8 @@ import numpy as np
 from mer_pipeline.cache.atomic import private_folder
 from mer_pipeline.errors import MerError
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.synth.flow_images import MAKERS as FLOWS
+from mer_pipeline.synth.flow_images import write_flow_images
 from mer_pipeline.synth.imaging import Frames
 from mer_pipeline.synth.layouts.layout import LayoutWriter
 from mer_pipeline.synth.layouts.registry import LAYOUTS, layout_named
@@ -51,7 +53,8 @@ def synthesise(
 
     Args:
         out: The folder to write; it must not exist or be empty.
-        layout: Which dataset's layout to write, one of `LAYOUTS`; or `long` for one long video a subject.
+        layout: Which dataset's layout to write, one of `LAYOUTS`; `long` for one long video a subject; `flow`
+            or `flow-computed` for flow images, drawn or measured on sketches of faces.
         subjects: How many subjects, 1 to 99.
         clips: How many clips each, 1 to 200; from five on, every subject shows every class. In a long video, how many
             expressions, every third a macro-expression.
@@ -67,9 +70,12 @@ def synthesise(
         MerError: An argument is impossible, the photograph shows no face, or `out` cannot be written.
     """
     out = Path(out)
-    chosen = None if layout == LONG else layout_named(layout)
+    chosen = None if layout == LONG or layout in FLOWS else layout_named(layout)
     _check(chosen, subjects, clips, seed, options)
     with _written_whole(out):
+        if layout in FLOWS:
+            write_flow_images(out, layout, subjects, clips, seed, progress)
+            return out
         portraits = load_portraits(None if face is None else Path(face))
         if chosen is None:
             write_long(

@@ -25,5 +25,7 @@ def layout_named(name: str) -> LayoutWriter:
         MerError: There is none.
     """
     if name not in LAYOUTS:
-        raise MerError(f"unknown layout {name!r}", fix=f"choose one of: {', '.join(LAYOUTS)}, long")
+        raise MerError(
+            f"unknown layout {name!r}", fix=f"choose one of: {', '.join(LAYOUTS)}, long, flow, flow-computed"
+        )
     return LAYOUTS[name]

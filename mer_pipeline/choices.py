@@ -25,4 +25,5 @@ VIEW_WORDS = {
     "flow": "optical flow",
     "flow_sequence": "optical flow of several frames",
 }
+NONE = "none"  # the class of what is no expression, where a model knows it
 DEFAULT_SIZE = 224  # side of a crop in pixels

@@ -1,0 +1,232 @@
+"""The model that ships, from nothing: draw and compute motion of the skin, train small readers on it, calibrate them.
+
+    python -m studies.free_model                  # writes the weights that ship
+    python -m studies.free_model --images FOLDER  # how they do on published flow images, none of which they saw
+
+No recording enters: `synth.skin` draws faces, what their muscles do, and pictures of them. The same machine gives the
+same bits. Every figure that was ever taken on real images is listed in the dated report, since each could choose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from scipy.optimize import minimize, minimize_scalar
+from torch import nn
+from torch.nn import functional
+
+from mer_pipeline.evaluation.metrics import DetailedScores, scores
+from mer_pipeline.reader import GROUPS, Reader, shipped
+from mer_pipeline.reader.features import cells, mirrored, normalised
+from mer_pipeline.reader.reader import Perceptron
+from mer_pipeline.stages.flow import read_flow_image
+from mer_pipeline.synth.skin.computed import compute_motion
+from mer_pipeline.synth.skin.drawn import SkinMotion, draw_motion
+
+WEIGHTS = Path(__file__).parents[1] / "mer_pipeline" / "reader" / "weights.safetensors"
+CHUNK = 500
+# What each kind of clips is made by, and from which seeds: the held-out ones are of other people.
+_KINDS: Mapping[str, tuple[Callable[..., SkinMotion], tuple[int, ...]]] = {
+    "drawn": (draw_motion, (1,)),
+    "computed": (compute_motion, ()),
+    "held-out": (compute_motion, (2,)),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that shapes the weights.
+
+    Attributes:
+        drawn, computed, held_out: How many clips of each; those held out are computed ones, for calibration.
+        repeats: How often the computed clips are seen for once that the drawn ones are.
+        cells: Cells a side of each member.
+        hidden: Hidden units.
+        dropout: Of hidden units.
+        noise: Least and greatest noise on the cells, in their standard deviations: the reader must not trust the
+            drawing.
+        epochs, batch, lr, decay: Of AdamW with one cycle.
+        smoothing: Of the labels.
+        seed: Of everything.
+    """
+
+    drawn: int = 40_000
+    computed: int = 10_000
+    held_out: int = 1_500
+    repeats: int = 2
+    cells: tuple[int, ...] = (4, 7, 14, 4, 7, 14)
+    hidden: int = 128
+    dropout: float = 0.4
+    noise: tuple[float, float] = (0.5, 2.0)
+    epochs: int = 10
+    batch: int = 256
+    lr: float = 2e-3
+    decay: float = 1e-3
+    smoothing: float = 0.1
+    seed: int = 12
+
+
+@dataclass(frozen=True)
+class Data:
+    """Normalised fields (n, 2, 28, 28), Action Units (n, 21) and groups (n,)."""
+
+    fields: npt.NDArray[np.float32]
+    aus: npt.NDArray[np.float32]
+    groups: npt.NDArray[np.int64]
+
+
+def _chunk(job: tuple[str, int, int]) -> Data:
+    kind, seed, index = job
+    make, apart = _KINDS[kind]
+    motion = make((seed, *apart, index), CHUNK)
+    return Data(normalised(motion.flow), motion.aus, motion.groups)
+
+
+def make_data(kind: str, clips: int, seed: int, folder: Path | None, jobs: int = 2) -> Data:
+    """Clips in chunks of `CHUNK`, each from a seed of its own; chunks that a folder holds are read from it."""
+    chunks: list[Data] = []
+    with ProcessPoolExecutor(jobs) as pool:
+        wanted = [(kind, seed, index) for index in range(clips // CHUNK)]
+        files = [None if folder is None else folder / f"{'-'.join(map(str, job))}.npz" for job in wanted]
+        pending = {
+            job: pool.submit(_chunk, job)
+            for job, file in zip(wanted, files, strict=True)
+            if file is None or not file.exists()
+        }
+        for job, file in zip(wanted, files, strict=True):
+            if job in pending:
+                chunks.append(pending.pop(job).result())
+                if file is not None:
+                    np.savez(file, **vars(chunks[-1]))
+            elif file is not None:
+                chunks.append(Data(**np.load(file)))
+    return Data(*(np.concatenate([getattr(each, name) for each in chunks]) for name in ("fields", "aus", "groups")))
+
+
+def train_member(data: Data, count: int, settings: Settings, seed: int) -> Perceptron:
+    """One perceptron over `count` x `count` cells, by AdamW on groups and Action Units together."""
+    torch.manual_seed(seed)
+    both = [torch.from_numpy(cells(each, count)) for each in (data.fields, mirrored(data.fields))]
+    aus, groups = torch.from_numpy(data.aus), torch.from_numpy(data.groups)
+    network = nn.Sequential(
+        nn.Dropout(0.1),
+        nn.Linear(2 * count**2, settings.hidden),
+        nn.ReLU(),
+        nn.Dropout(settings.dropout),
+        nn.Linear(settings.hidden, len(GROUPS) + aus.shape[1]),
+    )
+    optimiser = torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.decay)
+    steps = len(groups) // settings.batch
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.lr, total_steps=settings.epochs * steps)
+    least, greatest = settings.noise
+    for _ in range(settings.epochs):
+        order = torch.randperm(len(groups))
+        for step in range(steps):
+            rows = order[step * settings.batch : (step + 1) * settings.batch]
+            shown = both[int(torch.rand(()) < 0.5)][rows]
+            level = least + (greatest - least) * torch.rand(len(rows), 1, 1, 1)
+            shown = shown + level * torch.randn_like(shown)
+            shown = shown / (shown.std((2, 3), keepdim=True) + 1e-6)
+            logits = network(shown.flatten(1))
+            loss = functional.cross_entropy(
+                logits[:, : len(GROUPS)], groups[rows], label_smoothing=settings.smoothing
+            ) + functional.binary_cross_entropy_with_logits(logits[:, len(GROUPS) :], aus[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            cycle.step()
+    hidden, out = network[1], network[4]
+    parts = {
+        f"{name}.{part}": values
+        for name, layer in (("hidden", hidden), ("out", out))
+        for part, values in layer.named_parameters()
+    }
+    # As they are shipped, in half precision.
+    return Perceptron(count, {name: values.detach().half().float().numpy() for name, values in parts.items()})
+
+
+def calibrated(members: Sequence[Perceptron], held_out: Data) -> Reader:
+    """A temperature for the groups, and a slope and an offset for each Action Unit, by likelihood on held-out clips."""
+    logits = np.mean([member(held_out.fields) for member in members], 0)
+    rows = np.arange(len(logits))
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits[:, : len(GROUPS)] / np.exp(log_temperature)
+        return float(np.mean(np.logaddexp.reduce(scaled, 1) - scaled[rows, held_out.groups]))
+
+    temperature = float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
+    scale = np.ones((2, held_out.aus.shape[1]))
+    for unit in range(scale.shape[1]):
+        values, truth = logits[:, len(GROUPS) + unit].astype(float), held_out.aus[:, unit]
+
+        def unit_loss(
+            x: npt.NDArray[np.float64], values: npt.NDArray[np.float64] = values, truth: npt.NDArray[np.float32] = truth
+        ) -> float:
+            line = x[0] * values + x[1]
+            return float(np.mean(np.logaddexp(0, line) - truth * line) + 1e-4 * ((x[0] - 1) ** 2 + x[1] ** 2))
+
+        scale[:, unit] = minimize(unit_loss, (1.0, 0.0)).x
+    return Reader(members, {"temperature": round(temperature, 4), "au_scale": np.round(scale, 4).tolist()})
+
+
+def train_reader(settings: Settings, folder: Path | None) -> tuple[Reader, Data]:
+    """Make the data, train every member, calibrate; the held-out clips are returned too."""
+    drawn = make_data("drawn", settings.drawn, settings.seed, folder)
+    computed = make_data("computed", settings.computed, settings.seed, folder)
+    held_out = make_data("held-out", settings.held_out, settings.seed, folder)
+    parts = [drawn, *(computed,) * settings.repeats]
+    data = Data(*(np.concatenate([getattr(each, name) for each in parts]) for name in ("fields", "aus", "groups")))
+    members = [train_member(data, count, settings, seed) for seed, count in enumerate(settings.cells)]
+    return calibrated(members, held_out), held_out
+
+
+def score_images(reader: Reader, folder: Path, dataset: str) -> DetailedScores:
+    """Published flow images of one set, all of them expressions, so that `none` is left out."""
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table = table[table["dataset"] == dataset]
+    flow = np.stack([read_flow_image(folder / image) for image in table["image"]])
+    chosen = reader.read(flow, aligned=False).groups[:, :3].argmax(1)
+    return scores(table["emotion"].tolist(), [GROUPS[at] for at in chosen], GROUPS[:3])
+
+
+def score_held_out(reader: Reader, data: Data) -> dict[str, float]:
+    """Accuracy over the four groups and F1 over the Action Units of computed clips that training never saw."""
+    reading = reader.read(data.fields, aligned=False)
+    found, truth = reading.aus >= 0.5, data.aus > 0
+    both = 2 * (found & truth).sum(0) / np.maximum(found.sum(0) + truth.sum(0), 1)
+    return {
+        "accuracy": float((reading.groups.argmax(1) == data.groups).mean()),
+        "f1_of_aus": float(both[truth.any(0)].mean()),
+    }
+
+
+def main() -> None:
+    """Train and write the weights, or score those that ship."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser.add_argument("--data", type=Path, help="keep the clips here and read what is there")
+    parser.add_argument("--images", type=Path, help="score the shipped reader on published flow images")
+    parser.add_argument("--dataset", nargs="+", default=["casme2"])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.images:
+        for dataset in arguments.dataset:
+            found = score_images(shipped(), arguments.images, dataset)
+            print(f"{dataset}: UF1 {found.overall.uf1:.3f}, UAR {found.overall.uar:.3f}")
+        return
+    reader, held_out = train_reader(Settings(), arguments.data)
+    arguments.out.write_bytes(reader.as_bytes())
+    print(json.dumps(score_held_out(reader, held_out)))
+
+
+if __name__ == "__main__":
+    main()

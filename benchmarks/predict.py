@@ -35,7 +35,8 @@ from mer_pipeline.device import hardware
 from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.inference import Predictor
 from mer_pipeline.networks import build, option_defaults
-from mer_pipeline.runs.card import Card, save_network
+from mer_pipeline.runs.card import Card
+from mer_pipeline.runs.weights import save_network
 from mer_pipeline.synth import synthesise
 from mer_pipeline.training import load_recipe
 from mer_pipeline.video import VideoWriter, open_footage

@@ -11,8 +11,8 @@ from mer_pipeline.datasets import read_dataset
 from mer_pipeline.evaluation.compare import compare
 from mer_pipeline.inference import Predictor
 from mer_pipeline.reports import write_report
-from mer_pipeline.runs.card import load_network
 from mer_pipeline.runs.run import Run
+from mer_pipeline.runs.weights import load_network
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.training import Plan, load_clips, load_recipe, train
 

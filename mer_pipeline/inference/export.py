@@ -21,10 +21,10 @@ from mer_pipeline.cache import Store, write_atomically
 from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS
-from mer_pipeline.inference.model import Model, rebuild
 from mer_pipeline.inference.onnx_backend import OnnxNetwork, needed
+from mer_pipeline.inference.trained import TrainedModel, rebuild
 from mer_pipeline.networks import Network, Output, named_tensors
-from mer_pipeline.runs.card import load_network
+from mer_pipeline.runs.weights import load_network
 from mer_pipeline.stages.keyframes import KeyFrames
 
 # Files of this operator set run on onnxruntime 1.15 and later.
@@ -68,7 +68,7 @@ def export(model: str | os.PathLike[str], out: str | Path, cache: str | Path | N
     needed("onnx"), needed("onnxruntime")
     model, out, cache = Path(model), Path(out), None if cache is None else Path(cache)
     state, card = load_network(model)
-    network = Model(rebuild(state, card, model), card, torch.device("cpu"), model)
+    network = TrainedModel(rebuild(state, card, model), card, torch.device("cpu"), model)
     batches, compared = _batches(network, cache)
     expected = [_probabilities(network.network.run(batch), card.temperature) for batch in batches]
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +96,7 @@ def _probabilities(output: Output, temperature: float) -> list[npt.NDArray[np.fl
     return [values.detach().numpy() for values in found]
 
 
-def _batches(model: Model, cache: Path | None) -> tuple[list[dict[str, Tensor]], str]:
+def _batches(model: TrainedModel, cache: Path | None) -> tuple[list[dict[str, Tensor]], str]:
     """What networks are compared on: each picture with its Action Units known and not; and what to call it."""
     pictures = _random_pictures(model) if cache is None else _cached_pictures(model, cache)
     generator = torch.Generator().manual_seed(0)
@@ -109,14 +109,14 @@ def _batches(model: Model, cache: Path | None) -> tuple[list[dict[str, Tensor]],
     return batches, f"{len(pictures)} random pictures" if cache is None else f"{len(pictures)} clips of {cache}"
 
 
-def _random_pictures(model: Model) -> list[Tensor]:
+def _random_pictures(model: TrainedModel) -> list[Tensor]:
     rng = np.random.default_rng(0)
     size, keyframes = model.crop_size, model.wants(KeyFrames(0, 4, 8))
     crops = [{i: rng.integers(0, 256, (size, size, 3), np.uint8) for i in keyframes.needed} for _ in range(4)]
     return [model.make_input(keyframes, each) for each in crops]
 
 
-def _cached_pictures(model: Model, cache: Path) -> list[Tensor]:
+def _cached_pictures(model: TrainedModel, cache: Path) -> list[Tensor]:
     table, store = read_manifests(cache), Store(cache / "objects")
     usable = table[(table["status"] == "ok") & (table["kind"] == "frames") & (table["size"] == model.crop_size)]
     pictures = []

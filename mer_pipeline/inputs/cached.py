@@ -11,7 +11,8 @@ from mer_pipeline.arrays import Image
 from mer_pipeline.cache import Store
 from mer_pipeline.cache.manifest import ManifestRow, read_manifests, rows_of
 from mer_pipeline.errors import MerError
-from mer_pipeline.inputs.views import VIEWS, CachedClip
+from mer_pipeline.inputs.stored import CachedClip
+from mer_pipeline.inputs.views import VIEWS
 from mer_pipeline.networks import AU_COUNT, View, named_tensors
 from mer_pipeline.runs.card import Card
 

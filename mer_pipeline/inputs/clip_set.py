@@ -16,7 +16,8 @@ from mer_pipeline.cache.chain import PUBLISHED, Chain, read_chain
 from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
-from mer_pipeline.inputs.views import VIEWS, View, has_view, read_pictures
+from mer_pipeline.inputs.stored import has_view, read_pictures
+from mer_pipeline.inputs.views import VIEWS, View
 from mer_pipeline.labels import LabelSet, compare_with_published, default_label_set, label_set, label_set_from_file
 from mer_pipeline.networks import View as ViewName
 

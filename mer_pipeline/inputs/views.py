@@ -10,24 +10,22 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import pandas as pd
-import torch
 
 from mer_pipeline.arrays import Image, Pictures
-from mer_pipeline.cache import Artefact, Store
-from mer_pipeline.cache.clips import artefact_of
-from mer_pipeline.cache.manifest import ManifestRow, rows_of
-from mer_pipeline.choices import VIEW_WORDS, Method
-from mer_pipeline.errors import MerError
+from mer_pipeline.choices import Method
 from mer_pipeline.inputs.normalise import MEAN, STD, normalise
 from mer_pipeline.inputs.pictures import resized, scale_flow, to_grey
-from mer_pipeline.networks import View as ViewName
 from mer_pipeline.stages.flow import motion
 from mer_pipeline.stages.keyframes import KeyFrames
+
+if TYPE_CHECKING:  # they take a second to import, and arrays need none
+    import pandas as pd
+    import torch
+
+    from mer_pipeline.networks import View as ViewName
 
 
 class ClipFrames(abc.ABC):
@@ -84,61 +82,6 @@ class CroppedClip(ClipFrames):
         return np.stack([flows[frame] for frame in frames])
 
 
-class CachedClip(ClipFrames):
-    """A clip of a cache.
-
-    Args:
-        store: The artefacts of the cache.
-        row: The clip's row of the manifest.
-        frames: Length of a sequence.
-    """
-
-    def __init__(self, store: Store, row: ManifestRow, frames: int) -> None:
-        self._store, self._row = store, row
-        self._published = row.kind == "flow"
-        if row.onset_frame is not None and row.apex_frame is not None:  # a published flow image has no frames
-            self.keyframes = KeyFrames(row.onset_frame, row.apex_frame, row.offset_frame, sequence=frames)
-
-    def crops(self, frames: Sequence[int]) -> Image:
-        """See `ClipFrames`.
-
-        Raises:
-            MerError: The artefact is absent or damaged, or holds other frames.
-        """
-        found = self._artefact("crop")
-        held = list(found.facts["frames"])
-        if missing := sorted(set(frames) - set(held)):
-            raise self._other_frames(f"frames {missing} are not in the cache")
-        return np.asarray(found.arrays["crops"][[held.index(frame) for frame in frames]])
-
-    def flow(self) -> Pictures:
-        """See `ClipFrames`; published flow images stay as they are, since each was scaled on its own.
-
-        Raises:
-            MerError: The artefact is absent or damaged.
-        """
-        flow = self._artefact("motion").arrays["flow"][None]
-        return flow.astype(np.float32) if self._published else scale_flow(flow)
-
-    def flow_sequence(self) -> Pictures:
-        """See `ClipFrames`.
-
-        Raises:
-            MerError: The artefact is absent or damaged, or holds other frames.
-        """
-        flows = self._artefact("motion").arrays.get("flow_sequence")
-        if flows is None or len(flows) != self.keyframes.sequence:
-            raise self._other_frames(f"the flow of {self.keyframes.sequence} frames is not in the cache")
-        return flows
-
-    def _artefact(self, stage: str) -> Artefact:
-        return artefact_of(self._store, self._row, stage)
-
-    def _other_frames(self, what: str) -> MerError:
-        fix = f"run mer preprocess again with --frames {self.keyframes.sequence}"
-        return MerError(what, where=self._row.clip_id, fix=fix)
-
-
 class View(abc.ABC):
     """One way of showing a clip to a network.
 
@@ -191,7 +134,7 @@ class PairView(View):
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
         """Clips that were recorded as frames."""
-        return _recorded(table)
+        return recorded(table)
 
     def array(self, clip: ClipFrames, size: int) -> Pictures:
         """See `View`."""
@@ -212,7 +155,7 @@ class SequenceView(View):
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
         """Clips that were recorded as frames."""
-        return _recorded(table)
+        return recorded(table)
 
     def array(self, clip: ClipFrames, size: int) -> Pictures:
         """See `View`."""
@@ -233,7 +176,7 @@ class FlowView(View):
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
         """Published flow images, and clips with a motion of their own."""
-        return (table["kind"] == "flow") | _moved(table)
+        return (table["kind"] == "flow") | moved(table)
 
     def array(self, clip: ClipFrames, size: int) -> Pictures:
         """See `View`."""
@@ -249,7 +192,7 @@ class FlowSequenceView(View):
 
     def usable(self, table: pd.DataFrame) -> pd.Series[bool]:
         """Clips with a motion of their own."""
-        return _moved(table)
+        return moved(table)
 
     def array(self, clip: ClipFrames, size: int) -> Pictures:
         """See `View`."""
@@ -259,55 +202,11 @@ class FlowSequenceView(View):
 VIEWS: Mapping[str, View] = {view.name: view for view in (PairView(), SequenceView(), FlowView(), FlowSequenceView())}
 
 
-def has_view(table: pd.DataFrame, view: View, cache: Path) -> pd.Series[bool]:
-    """Which clips of the manifests can be shown in a view; those that failed count where others have what is shown.
-
-    Raises:
-        MerError: None can, or some are on another scale than others.
-    """
-    published, moved = table["kind"] == "flow", _moved(table)
-    if view.name == "flow" and published.any() and moved.any():
-        raise MerError(
-            "holds published flow images, which are scaled one by one, and flow in pixels",
-            where=cache,
-            fix="keep them in two caches; mer preprocess --flow-images writes flow like the published",
-        )
-    has = view.usable(table)
-    if not has.any():
-        raise MerError(f"no clips for a network that takes {VIEW_WORDS[view.name]}", where=cache, fix=view.fix)
-    if view.name == "pair" or not moved.any():
-        return has
-    return has | (_recorded(table) & (table["status"] != "ok"))
-
-
-def read_pictures(cache: Path, rows: pd.DataFrame, view: View, size: int, frames: int) -> Pictures:
-    """The pictures of some clips of a cache, (clips, F, C, size, size).
-
-    Args:
-        cache: Where the artefacts lie.
-        rows: Rows of the manifest.
-        view: What is shown.
-        size: Side of the result in pixels.
-        frames: Length of a sequence.
-
-    Raises:
-        MerError: An artefact is absent or damaged, or holds other frames.
-    """
-    store = Store(cache / "objects")
-    result: Pictures | None = None
-    for at, row in enumerate(rows_of(rows)):
-        found = view.array(CachedClip(store, row, frames), size)
-        if result is None:
-            # Filled clip by clip: a stack at the end would hold everything twice.
-            result = np.empty((len(rows), *found.shape), found.dtype)
-        result[at] = found
-    assert result is not None
-    return result
-
-
-def _recorded(table: pd.DataFrame) -> pd.Series[bool]:
+def recorded(table: pd.DataFrame) -> pd.Series[bool]:
+    """Which clips of a manifest are frames of a camera."""
     return table["kind"] == "frames"
 
 
-def _moved(table: pd.DataFrame) -> pd.Series[bool]:
-    return _recorded(table) & table["motion_key"].notna()
+def moved(table: pd.DataFrame) -> pd.Series[bool]:
+    """Which of them have a flow of their own."""
+    return recorded(table) & table["motion_key"].notna()

@@ -18,12 +18,13 @@ from mer_pipeline.arrays import Image
 from mer_pipeline.figures import panels
 from mer_pipeline.figures.attention_map import attention_map, img
 from mer_pipeline.figures.charts import rank_scores
-from mer_pipeline.inference.model import rebuild
+from mer_pipeline.inference.trained import rebuild
 from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.networks import CellMap, LineMap, Network, Ranks
-from mer_pipeline.runs.card import Card, Prediction, load_network
+from mer_pipeline.runs.card import Card, Prediction
 from mer_pipeline.runs.results import well_formed
 from mer_pipeline.runs.run import Run
+from mer_pipeline.runs.weights import load_network
 
 EXAMPLES = 5
 WORST = 8

@@ -28,10 +28,11 @@ import torch
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.errors import MerError
 from mer_pipeline.networks.registry import present_name
-from mer_pipeline.runs.card import Card, Prediction, read_json, save_network, write_json
+from mer_pipeline.runs.card import Card, Prediction, read_json, write_json
 from mer_pipeline.runs.facts import Facts
 from mer_pipeline.runs.metrics import Metrics
 from mer_pipeline.runs.results import FoldResult, History, well_formed
+from mer_pipeline.runs.weights import save_network
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from mer_pipeline.inference import Predictor
 from mer_pipeline.inference import export as module
 from mer_pipeline.inference.export import export
 from mer_pipeline.inference.onnx_backend import OnnxNetwork
-from mer_pipeline.runs.card import Card, save_network
+from mer_pipeline.runs.card import Card
+from mer_pipeline.runs.weights import save_network
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.inference import Predictor
 from mer_pipeline.inputs.clip_set import load_clips
-from mer_pipeline.runs.card import Card, save_network
+from mer_pipeline.runs.card import Card
+from mer_pipeline.runs.weights import save_network
 from mer_pipeline.stages.keyframes import KeyFrames
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.video import open_footage

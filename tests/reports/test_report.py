@@ -12,12 +12,12 @@ from PIL import Image
 from mer_pipeline import networks
 from mer_pipeline.errors import MerError
 from mer_pipeline.figures.panels import attention
-from mer_pipeline.inference.model import rebuild
+from mer_pipeline.inference.trained import rebuild
 from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.networks import LineMap
 from mer_pipeline.reports import write_report
-from mer_pipeline.runs.card import load_network
 from mer_pipeline.runs.run import Run
+from mer_pipeline.runs.weights import load_network
 from tests.reports import pages
 
 OPTIMISTIC = "optimistic: epoch chosen on the test fold"

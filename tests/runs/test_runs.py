@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.runs.card import load_network
+from mer_pipeline.runs.weights import load_network
 
 
 def test_the_weights_file_alone_is_enough(run, tmp_path):

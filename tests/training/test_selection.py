@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.runs.card import load_network
+from mer_pipeline.runs.weights import load_network
 from mer_pipeline.training import OPTIMISTIC, Plan, load_recipe, loop, train
 
 QUICK = {"epochs": 4, "batch": 8, "lr": 5e-3}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mer_pipeline.choices import NONE
 from mer_pipeline.cli.common import (
     CardDetector,
     Device,
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 Model = Annotated[
     Path | None,
     typer.Option(
-        help="A run folder, one of its folds, a weights file, or an ONNX file; the newest run in runs/ if not given.",
+        help="A run folder, one of its folds, a weights file, an ONNX file, or latest for the newest run in runs/; the "
+        "model that ships with mer if not given.",
         show_default=False,
     ),
 ]
@@ -99,13 +101,17 @@ def predict(
         raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
     pictures = PredictionFiles(overlay, image, len(clips or ()))
     chosen = card_detector(detector, predictor)
+    if model is None and not quiet:
+        from mer_pipeline.reader import about
+
+        say_note(about())
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         if camera is not None:
             results = [_watch(loaded, camera, fps, macro, quiet)]
         else:
             wanted = functools.partial(
                 loaded, onset_frame=onset, apex_frame=apex, fps=fps, every=every, macro=macro,
-                on_expression=pictures.on_expression,
+                on_expression=pictures.on_expression if pictures.draws_expressions else None,
             )  # fmt: skip
             results = _predict_clips(clips or [], wanted, functools.partial(pictures.finish, predictor=loaded), quiet)
     if table is not None:
@@ -167,6 +173,8 @@ def _rows(result: ClipResult) -> list[tuple[object, ...]]:
     rows: list[tuple[Expression | Unclassified, str, str]] = []
     for found in result.expressions:
         doubt = {"expression": "", "uncertain": "uncertain: "}.get(found.verdict, f"{found.verdict}; else ")
+        if found.emotion == NONE:
+            doubt = "no expression: "
         likely = ", ".join(f"{number} ({p:.2f})" for number, p in found.likely_aus()) or "none above 0.5"
         rows.append((found, f"{doubt}{found.emotion} {found.probability:.2f}", likely))
     rows += [(rest, f"{rest.kind}-expression, not judged", "") for rest in result.unclassified]

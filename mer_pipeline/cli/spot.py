@@ -23,6 +23,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import choose_detector
 
 if TYPE_CHECKING:
+    from mer_pipeline.inference.naming import Named
     from mer_pipeline.spotting.video import Spotting
 
 _COLUMNS = ("kind", "onset", "apex", "offset", "onset s", "apex s", "offset s", "strength px")
@@ -44,24 +45,27 @@ def spot(
     fps: Annotated[float | None, typer.Option(min=1, help="Frames a second, for folders of frames.")] = None,
     detector: DetectorName = "mediapipe",
     predictor: PredictorFile = None,
+    aus: Annotated[bool, typer.Option("--aus", help="Also name the Action Units of every interval.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find every micro- and macro-expression in videos of any length."""
     if not videos and evaluate is None:
         raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
+    from mer_pipeline.inference.naming import name_intervals, with_names
     from mer_pipeline.spotting.evaluate import spot_videos
 
     with progress_bar(quiet, resume="") as progress:
         chosen = choose_detector(detector, predictor)
         result = spot_videos(videos or [], fps=fps, truth=evaluate, detector=chosen, progress=progress)
+    named = {id(each): name_intervals(each, chosen) for each in result.videos if aus and not each.error}
     scores = None if result.scores is None else {kind: each.as_json() for kind, each in result.scores.items()}
     if as_json:
-        entries = [spotting.as_json() for spotting in result.videos]
+        entries = [with_names(each, named[id(each)]) if id(each) in named else each.as_json() for each in result.videos]
         say_json(entries if scores is None else {"videos": entries, "evaluation": scores})
     else:
         for spotting in result.videos:
-            _show(spotting)
+            _show(spotting, named.get(id(spotting)))
         if scores:
             names = ("tp", "fp", "fn", "precision", "recall", "f1")
             rows = [(kind, *(each[name] for name in names)) for kind, each in scores.items()]
@@ -75,7 +79,7 @@ def spot(
         raise typer.Exit(1)
 
 
-def _show(spotting: Spotting) -> None:
+def _show(spotting: Spotting, named: list[Named] | None) -> None:
     if spotting.error:
         return
     name = Path(spotting.video).name
@@ -86,8 +90,19 @@ def _show(spotting: Spotting) -> None:
         )
         for each in spotting.intervals
     ]  # fmt: skip
-    if rows:
+    if rows and named is None:
         say_table(name, _COLUMNS, rows)
+    elif rows:
+        # The columns of the frames, and what moved: all of them would not fit a terminal.
+        known = zip(rows, named or (), strict=True)
+        say_table(
+            name,
+            (*_COLUMNS[:4], "group", "Action Units"),
+            [
+                (*row[:4], f"{each.emotion} {each.probability:.2f}" if each.emotion else "", each.words)
+                for row, each in known
+            ],
+        )
     micro = sum(each.kind == "micro" for each in spotting.intervals)
     seconds = spotting.frames / spotting.fps
     say(f"{name}: {micro} micro- and {len(rows) - micro} macro-expressions in {seconds:.1f} s")

@@ -37,6 +37,11 @@ class PredictionFiles:
         self._overlay, self._image, self._clips = overlay, image, clips
         self.written: list[Path] = []
 
+    @property
+    def draws_expressions(self) -> bool:
+        """Whether `on_expression` has anything to do."""
+        return self._image is not None
+
     def on_expression(self, sight: ExpressionImages) -> None:
         """Draw one expression, if pictures are wanted."""
         if self._image is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mer_pipeline.arrays import Image
+from mer_pipeline.choices import NONE
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.align import AlignedFace, align
 from mer_pipeline.faces.crop import crop
@@ -20,7 +21,8 @@ from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.faces.landmarks import FaceFinder
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
-from mer_pipeline.inference.model import Model, NetworkOutput, load_model
+from mer_pipeline.inference.load import load_model
+from mer_pipeline.inference.model import Model, NetworkOutput
 from mer_pipeline.inference.result import AuSource, Expression, Kind, Unclassified, Verdict
 from mer_pipeline.spotting.intervals import is_micro
 from mer_pipeline.spotting.video import Interval
@@ -71,7 +73,7 @@ class Classifier:
         """Load a network.
 
         Args:
-            model: A run folder, a fold folder, a weights file or an ONNX file; None for the newest run in `runs/`.
+            model: See `load_model`; None for the model that is part of the package.
             device: Where it runs.
             aus: The Action Units that it is given: `predicted` (its own estimate), `none`, or the clips' own in the
                 notation of annotation sheets, such as "4+R14".
@@ -135,7 +137,7 @@ class Classifier:
         onset, apex, offset = keyframes.onset_frame, keyframes.apex_frame, keyframes.offset_frame
         best = int(np.argmax(answer.probabilities))
         verdict: Verdict = "expression" if answer.probabilities[best] >= self._confidence else "uncertain"
-        if not stands_out:
+        if not stands_out or self.card.classes[best] == NONE:
             verdict = "no micro-expression"
         kind: Kind | None = None
         if fps is not None and offset is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -23,11 +24,13 @@ from mer_pipeline.inference.result import (
     ClipResult,
     Expression,
 )
-from mer_pipeline.networks import LineMap, Ranks
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.video import face_warnings, spot_video
 from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes
 from mer_pipeline.video import Footage, open_footage
+
+if TYPE_CHECKING:  # torch takes a second to import, and the shipped model needs none
+    from mer_pipeline.networks import LineMap, Ranks
 
 # The clips of the public sets last up to about two seconds and hold one expression each.
 LONG_S = 3.0

@@ -27,9 +27,9 @@ class Expression:
         offset_frame: None where only onset and apex were given.
         onset_s, apex_s, offset_s: Seconds from the first frame; None where the frame rate is unknown.
         kind: `micro` up to half a second, else `macro`; None where its length is unknown.
-        emotion: The most probable class, whatever the verdict.
+        emotion: The most probable class, whatever the verdict; a model may know `none`, which is no expression.
         verdict: `expression`; `uncertain` where the most probable class is less probable than was asked for; `no
-            micro-expression` where nothing stood out of the noise when it was spotted.
+            micro-expression` where nothing stood out of the noise when it was spotted, or where the class is `none`.
         probabilities: By class name; calibrated as far as the network's card has a temperature.
         aus: Probability of each Action Unit by its number, the network's own estimate; empty where it makes none.
         aus_source: Where the Action Units came from that the emotion was classified with: `predicted` is that estimate,

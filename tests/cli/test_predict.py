@@ -6,6 +6,7 @@ import json
 import pandas as pd
 import pytest
 
+from mer_pipeline.facs import AU_NUMBERS
 from tests.cli.test_commands import assert_one_error_line
 
 
@@ -46,12 +47,20 @@ def test_action_units_are_given_as_annotators_write_them(mer, run, clip):
     assert_one_error_line(mer("predict", clip, "--model", run, "--aus", "4+smile"), "'smile' at character 3")
 
 
-def test_without_a_model_the_newest_run_is_taken_or_how_to_make_one_told(mer, run, clip, tmp_path, monkeypatch):
+def test_without_a_model_the_one_that_ships_is_taken_and_says_what_it_scored(mer, clip):
+    called = mer("predict", clip, "--json")
+    assert "the model that ships: it learnt from drawn motion alone, and its UF1 on 309 real clips is" in called.err
+    (expression,) = json.loads(called.out)[0]["expressions"]
+    assert set(expression["probabilities"]) == {"negative", "positive", "surprise", "none"}
+    assert set(expression["aus"]) == set(map(str, AU_NUMBERS))
+
+
+def test_the_newest_run_is_taken_where_it_is_asked_for(mer, run, clip, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert_one_error_line(mer("predict", clip), "no trained network", "mer demo", "licences of the datasets forbid")
+    assert_one_error_line(mer("predict", clip, "--model", "latest"), "no trained network", "leave --model out")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine").symlink_to(run, target_is_directory=True)
-    assert mer("predict", clip, "-q").code == 0
+    assert mer("predict", clip, "-q", "--model", "latest").code == 0
 
 
 def test_pictures_are_written_and_named(mer, run, clip, tmp_path):

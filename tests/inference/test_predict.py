@@ -12,8 +12,8 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inference import Predictor
-from mer_pipeline.inference.model import load_model, newest_run
-from mer_pipeline.runs.card import load_network, save_network
+from mer_pipeline.inference.load import load_model, newest_run
+from mer_pipeline.runs.weights import load_network, save_network
 from mer_pipeline.spotting.video import face_warnings
 from mer_pipeline.stages.keyframes import KeyFrames
 from mer_pipeline.video import VideoWriter, open_footage
@@ -177,7 +177,7 @@ def test_the_newest_finished_run_is_found(run, tmp_path):
         folder.mkdir(parents=True)
         shutil.copy(run / "final" / "card.json", folder)
     assert newest_run(tmp_path) == tmp_path / "b" / "seed-1"
-    with pytest.raises(MerError, match=r"no trained network; make one with mer demo .* the licences of the datasets"):
+    with pytest.raises(MerError, match="no trained network; make one with mer train .* a model is part"):
         newest_run(tmp_path / "absent")
 
 

@@ -1,0 +1,50 @@
+"""Which model a user means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mer_pipeline.errors import MerError
+from mer_pipeline.faces.detectors import Detector
+from mer_pipeline.inference.model import Model
+from mer_pipeline.inference.shipped import ShippedModel
+from mer_pipeline.reader import NAME
+
+RUNS = Path("runs")
+LATEST = "latest"
+
+
+def load_model(model: str | Path | None = None, device: str = "auto", detector: Detector | None = None) -> Model:
+    """Load a model.
+
+    Args:
+        model: A run folder, a fold folder, a weights file or an ONNX file; `shipped` or None for the one that is part
+            of the package, `latest` for the newest finished run in `runs/`.
+        device: Where a trained network runs.
+        detector: Overrides the face detector that its card names.
+
+    Raises:
+        MerError: There is none, it cannot be used, or the device or its face detector is not available.
+    """
+    if model is None or str(model) == NAME:
+        return ShippedModel(detector)
+    # Imported here because it takes torch, which the shipped model does without.
+    from mer_pipeline.inference.trained import load_trained
+
+    return load_trained(newest_run() if str(model) == LATEST else Path(model), device, detector)
+
+
+def newest_run(folder: Path = RUNS) -> Path:
+    """The run in a folder that was finished last.
+
+    Raises:
+        MerError: There is none.
+    """
+    cards = [*folder.glob("*/final/card.json"), *folder.glob("*/seed-*/final/card.json")]
+    if not cards:
+        raise MerError(
+            "no trained network",
+            where=f"{folder}/",
+            fix="make one with mer train or mer demo, or leave --model out: a model is part of the package",
+        )
+    return max(cards, key=lambda card: card.stat().st_mtime).parents[1]

@@ -28,6 +28,7 @@ COMMANDS = (
     "compare",
     "ablate",
     "report",
+    "evaluate",
     "predict",
     "spot",
     "serve",

@@ -1,8 +1,9 @@
-"""The report of a run or an ablation: one HTML file that needs nothing else, not even a network."""
+"""The report of a run, an ablation or an external test: one HTML file that needs nothing else, not even a network."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import MerError
+from mer_pipeline.inference.external import ExternalTest
 from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.reports import sections
 from mer_pipeline.reports.examples import Example, description, explained, explanations, wrongly_answered
@@ -41,9 +43,7 @@ def write_report(
         WriteError: The file cannot be written.
     """
     folder, cache = Path(folder), None if cache is None else Path(cache)
-    page = folder / "report.html" if out is None else Path(out)
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise MerError("a report is an HTML file", where=page, fix="give a name that ends in .html")
+    page = _html(folder / "report.html" if out is None else Path(out))
     if (folder / FILE).is_file():
         if with_faces or cache is not None:
             raise MerError("an ablation's page shows no clips", where=folder, fix="report the run of one of its rows")
@@ -51,6 +51,26 @@ def write_report(
     else:
         run = Run(folder).check()
         name, context = "run.html", {**sections.of_run(run), **_clips(run, with_faces, cache)}
+    return _write(page, name, {**context, "with_faces": with_faces, "folder": folder})
+
+
+def write_evaluation(found: ExternalTest, page: str | Path) -> Path:
+    """Write what a model scored on clips that it was not trained on as a page, with mode 0600.
+
+    Raises:
+        MerError: The name does not end in .html.
+        WriteError: The file cannot be written.
+    """
+    return _write(_html(Path(page)), "evaluation.html", {**sections.of_evaluation(found), "with_faces": False})
+
+
+def _html(page: Path) -> Path:
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise MerError("a report is an HTML file", where=page, fix="give a name that ends in .html")
+    return page
+
+
+def _write(page: Path, template: str, context: Mapping[str, Any]) -> Path:
     environment = Environment(
         loader=PackageLoader("mer_pipeline.reports"),
         autoescape=True,
@@ -58,7 +78,7 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template(name).render(**context, with_faces=with_faces, folder=folder, version=__version__)
+    text = environment.get_template(template).render(**context, version=__version__)
     write_atomically(page, text.encode())
     return page
 

@@ -10,8 +10,10 @@ from markupsafe import Markup
 
 from mer_pipeline import networks
 from mer_pipeline.evaluation.protocols import protocol_sentence
+from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures.charts import curve, half_circle, reliability
 from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow, around_zero
+from mer_pipeline.inference.external import ExternalTest
 from mer_pipeline.recipe import recipe_defaults
 from mer_pipeline.runs.ablation import Ablation, AblationFacts, Row
 from mer_pipeline.runs.facts import Facts
@@ -47,7 +49,7 @@ def of_run(run: Run) -> dict[str, Any]:
         "verdicts": [control for control in run.metrics.controls if control.name != AUS_ONLY],
         "image_added": image_added(run),
         "sources": [(_SOURCES.get(name, name), values) for name, values in run.metrics.by_aus.items()],
-        "confusion": confusion(run),
+        "confusion": confusion(run.metrics),
         "classes": class_chart(run),
         "subjects": subjects(run),
         "curves": curves(run),
@@ -142,12 +144,26 @@ def image_added(run: Run) -> str:
     )
 
 
-def confusion(run: Run) -> list[tuple[str, list[tuple[int, float]]]]:
-    """A row a true class: its name, and count and share of every prediction."""
+def confusion(of: Metrics | ExternalTest) -> list[tuple[str, list[tuple[int, float]]]]:
+    """Class -> clips answered as each class, and their share of the class."""
+    counted = of.confusion if isinstance(of, Metrics) else of.scores.confusion
     return [
         (name, [(count, count / max(sum(counts), 1)) for count in counts])
-        for name, counts in zip(run.metrics.classes, run.metrics.confusion, strict=True)
+        for name, counts in zip(of.classes, counted, strict=True)
     ]
+
+
+def of_evaluation(found: ExternalTest) -> dict[str, Any]:
+    """Everything that the page of an external test shows."""
+    overall, (low, high) = found.scores.overall, found.intervals["uf1"]
+    return {
+        "found": found,
+        "sentence": f"UF1 {overall.uf1:.3f} on {overall.clips} clips of {found.subjects} people, 95 % interval over "
+        f"subjects {low:.3f} to {high:.3f}.",
+        "rows": [("all", overall), *((name, one.overall) for name, one in found.by_dataset.items())],
+        "confusion": confusion(found),
+        "au_names": AU_NAMES,
+    }
 
 
 def class_chart(run: Run) -> RangeChart:
@@ -268,7 +284,7 @@ def of_ablation(ablation: Ablation) -> dict[str, Any]:
 
 
 def _of_row(run: Run) -> tuple[object, ...]:
-    return score_chart(run), confusion(run), class_chart(run), angles(run), angle_words(run)
+    return score_chart(run), confusion(run.metrics), class_chart(run), angles(run), angle_words(run)
 
 
 def ablation_sentence(ablation: Ablation) -> str:

@@ -177,7 +177,7 @@ def test_the_newest_finished_run_is_found(run, tmp_path):
         folder.mkdir(parents=True)
         shutil.copy(run / "final" / "card.json", folder)
     assert newest_run(tmp_path) == tmp_path / "b" / "seed-1"
-    with pytest.raises(MerError, match="no trained network; make one with mer train .* a model is part"):
+    with pytest.raises(MerError, match=r"no trained network; make one with mer train .* a model is part"):
         newest_run(tmp_path / "absent")
 
 

@@ -21,7 +21,7 @@ import torch
 
 from mer_pipeline.cli.common import progress_bar
 from mer_pipeline.evaluation.metrics import scores
-from mer_pipeline.evaluation.statistics import paired_bootstrap
+from mer_pipeline.evaluation.statistics import differences
 from mer_pipeline.progress import Progress
 from mer_pipeline.runs.card import read_json, write_json
 from mer_pipeline.runs.run import Run
@@ -125,7 +125,7 @@ def _judged(table: dict[str, list[float]], run: Run, clips: ClipSet) -> dict[str
     ids = sorted(guesses)
     subjects = [clip.rpartition("/")[0] for clip in ids]
     svm = run.control_predictions["svm"]
-    difference = paired_bootstrap(
+    difference = differences(
         [truth[c] for c in ids], [[guesses[c] for c in ids]], [[svm[c] for c in ids]], subjects, clips.classes
     )["uf1"]
     return {"averaged": _by_part(guesses, clips), "less_svm": difference.as_json()}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.metrics import scores
-from mer_pipeline.evaluation.statistics import McNemar, PairedT, mcnemar, paired_bootstrap, paired_t, verdict
-from mer_pipeline.runs.results import OPTIMISTIC, Difference, Scores
+from mer_pipeline.evaluation.statistics import McNemar, PairedT, differences, holm, mcnemar, paired_t, verdict
+from mer_pipeline.runs.results import MEASURES, Difference, Scores
 from mer_pipeline.runs.run import Run
 
-_LEVEL = 0.05
+COMPARED = "was judged by the test fold and is compared by its last epoch"
+_INDEPENDENT = "takes clips as independent, which clips of one subject are not; no part of the conclusion"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Judged:
         return {
             "run": self.name,
             **{name: getattr(metrics, name) for name in ("model", "protocol", "selection", "aus")},
-            **({"note": OPTIMISTIC} if metrics.selection == "oracle" else {}),
+            **({"note": COMPARED} if metrics.selection == "oracle" else {}),
             "clips": found.clips,
             "seeds": sorted(self.guesses),
             **found.brief,
@@ -88,7 +89,7 @@ class Comparison:
             "first": self.first,
             "other": self.other,
             "difference": {name: one.as_json() for name, one in self.difference.items()},
-            "mcnemar": {"seeds": list(self.seeds), **asdict(self.over_clips)},
+            "mcnemar": {"seeds": list(self.seeds), **asdict(self.over_clips), "note": _INDEPENDENT},
             "paired_t": None if self.over_seeds is None else asdict(self.over_seeds),
             "conclusion": self.conclusion,
         }
@@ -109,17 +110,18 @@ class Comparisons:
         }
 
 
-def compare(runs: Sequence[Run | str | Path], names: Sequence[str] = ()) -> Comparisons:
+def compare(runs: Sequence[Run | str | Path], names: Sequence[str] = (), *, others_first: bool = False) -> Comparisons:
     """Compare the first run with each of the others.
 
     Args:
         runs: Finished runs or their folders, two or more.
         names: What to call them; their folders where not given.
+        others_first: Whether a difference is the other run less the first, as in a table below its first row.
 
     Returns:
-        The runs with their scores, and comparisons, each with the difference of the scores and its interval by a paired
-        bootstrap over subjects, McNemar's test over clips, a paired t-test over seeds where both runs have the same two
-        or more, and a conclusion in words.
+        The runs with their scores of the epoch that no test clip chose, and comparisons, each with the difference of
+        the scores, its interval over subjects and seeds, its p-values corrected for the number of comparisons, and a
+        conclusion in words. McNemar's test over clips and a t-test over seeds stand beside.
 
     Raises:
         MerError: Fewer than two runs, one that is damaged, or runs on different clips.
@@ -131,7 +133,15 @@ def compare(runs: Sequence[Run | str | Path], names: Sequence[str] = ()) -> Comp
     judged = tuple(Judged.of(run, name) for run, name in zip(opened, called, strict=True))
     for other in judged[1:]:
         _same_clips(judged[0], other)
-    return Comparisons(judged, tuple(_compare(judged[0], other) for other in judged[1:]))
+    pairs = [(other, judged[0]) if others_first else (judged[0], other) for other in judged[1:]]
+    found = [_compare(*pair) for pair in pairs]
+    for measure in MEASURES:
+        corrected = holm({str(at): one.difference[measure] for at, one in enumerate(found)})
+        found = [
+            replace(one, difference={**one.difference, measure: corrected[str(at)]}) for at, one in enumerate(found)
+        ]
+    said = [_conclusion(*pair, one) for pair, one in zip(pairs, found, strict=True)]
+    return Comparisons(judged, tuple(replace(one, conclusion=text) for one, text in zip(found, said, strict=True)))
 
 
 def _same_clips(first: Judged, other: Judged) -> None:
@@ -164,38 +174,29 @@ def _compare(first: Judged, other: Judged) -> Comparison:
         {seed: [guess[clip] for clip in clips] for seed, guess in run.guesses.items()} for run in (first, other)
     )
     subjects = [clip.rpartition("/")[0] for clip in clips]
-    differences = paired_bootstrap(truth, [*mine.values()], [*theirs.values()], subjects, classes)
+    found = differences(truth, [*mine.values()], [*theirs.values()], subjects, classes)
     uf1 = [
         [scores(truth, guess[seed], classes).overall.uf1 for seed in sorted(set(mine) & set(theirs))]
         for guess in (mine, theirs)
     ]
-    over_seeds = paired_t(*uf1)
     # One training each: with several seeds, clips would count several times.
     seeds = next(iter(mine)), next(iter(theirs))
     over_clips = mcnemar(truth, mine[seeds[0]], theirs[seeds[1]])
-    said = verdict(differences["uf1"], first.name, other.name)
-    conclusion = _conclusion(first, other, said, over_clips, over_seeds)
-    return Comparison(first.name, other.name, differences, over_clips, seeds, over_seeds, conclusion)
+    return Comparison(first.name, other.name, found, over_clips, seeds, paired_t(*uf1), "")
 
 
-def _conclusion(first: Judged, other: Judged, said: str, over_clips: McNemar, over_seeds: PairedT | None) -> str:
-    parts = [said]
-    unlike = "differ" if over_clips.p < _LEVEL else "are not shown to differ"
-    parts.append(
-        f"the right clips {unlike} (McNemar p = {over_clips.p:.3g}: {over_clips.only_first} only the first has "
-        f"right, {over_clips.only_second} only the other)"
-    )
-    if over_seeds is None:
-        parts.append("nothing is said of other seeds: train both with --seeds 5 or so")
-    else:
-        unlike = "would differ" if over_seeds.p < _LEVEL else "are not shown to differ"
-        test = f"paired t-test over {over_seeds.pairs} seeds, p = {over_seeds.p:.3g}"
-        parts.append(f"trainings with other seeds {unlike} ({test})")
+def _conclusion(first: Judged, other: Judged, found: Comparison) -> str:
+    parts = [verdict(found.difference["uf1"], first.name, other.name)]
+    single = [one.name for one in (first, other) if len(one.guesses) < 2]
+    if single:
+        parts.append(f"nothing is said of other seeds of {' and '.join(single)}: train with --seeds 3 or more")
     mine, theirs = first.run.metrics, other.run.metrics
-    if mine.selection != theirs.selection:
-        parts.append(f"mind that the epochs were chosen differently ({mine.selection}, {theirs.selection})")
-    if "oracle" in (mine.selection, theirs.selection):
-        parts.append(OPTIMISTIC)
-    if mine.aus != theirs.aus:
-        parts.append(f"mind that the Action Units come from different sources ({mine.aus}, {theirs.aus})")
+    parts += [f"{one.name} {COMPARED}" for one in (first, other) if one.run.metrics.selection == "oracle"]
+    for what, values in (
+        ("the protocols differ", (mine.protocol, theirs.protocol)),
+        ("the epochs were chosen differently", (mine.honest_selection, theirs.honest_selection)),
+        ("the Action Units come from different sources", (mine.aus, theirs.aus)),
+    ):
+        if len(set(values)) > 1:
+            parts.append(f"mind that {what} ({', '.join(values)})")
     return "; ".join(parts)

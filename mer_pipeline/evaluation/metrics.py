@@ -68,44 +68,6 @@ def uf1(truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]) -> float
     return float(scores_of(confusion.astype(np.float64))["uf1"][0])
 
 
-def intervals(
-    truth: Sequence[str],
-    predicted: Sequence[str],
-    groups: Sequence[str],
-    classes: Sequence[str],
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> dict[str, tuple[float, float]]:
-    """95 % intervals of accuracy, UF1 and UAR by bootstrap over subjects (percentile method).
-
-    Clips of one subject are no independent evidence, so subjects are drawn, each with all its clips. The interval says
-    how far the score would move with other subjects of the same kind; it does not cover other seeds or trainings.
-
-    Args:
-        truth: Class name of every clip.
-        predicted: The class that every clip was given.
-        groups: Whose clip it is.
-        classes: Class names.
-        resamples: How often subjects are drawn.
-        seed: Of the draw.
-
-    >>> intervals(["a", "b"] * 3, ["a", "b"] * 3, ["s", "s", "t", "t", "u", "u"], ["a", "b"])["uf1"]
-    (1.0, 1.0)
-    """
-    tables = confusions_by_group(truth, predicted, groups, classes)
-    found = scores_of(np.stack([tables[rows].sum(0) for rows in subject_draws(len(tables), resamples, seed)]))
-    return {
-        name: (round(float(np.quantile(values, 0.025)), 4), round(float(np.quantile(values, 0.975)), 4))
-        for name, values in found.items()
-    }
-
-
-def subject_draws(subjects: int, resamples: int, seed: int) -> npt.NDArray[np.int64]:
-    """Numbers of the subjects that are drawn with replacement, (resamples, subjects)."""
-    return np.random.default_rng(seed).integers(0, subjects, (resamples, subjects))
-
-
 def confusions_by_group(
     truth: Sequence[str], predicted: Sequence[str], groups: Sequence[str], classes: Sequence[str]
 ) -> npt.NDArray[np.float64]:

@@ -14,6 +14,8 @@ from mer_pipeline.runs.card import Prediction
 MEASURES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
 AUS_ONLY = "aus-only"  # the control that takes annotated Action Units and no image
 OPTIMISTIC = "optimistic: epoch chosen on the test fold"
+LEVEL = 0.05
+LEAST_SUBJECTS = 6  # fewer support no verdict: the smallest exact p of five is 2 / 2^5 = 0.06
 
 
 @contextmanager
@@ -81,30 +83,44 @@ class ClassScores(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """A score of one system less that of another.
+    """A score of one system less that of another; what older versions did not write is None.
 
     Attributes:
         value: On the clips at hand.
-        low, high: 95 % interval over subjects.
+        low, high: 95 % interval over subjects, and over seeds where both have several.
+        p: Two-sided, by swapping the predictions of the two systems subject by subject.
+        p_interval: Two-sided, of the interval.
+        p_holm: The larger of both, corrected for all comparisons of its table (Holm).
+        subjects: How many were tested.
+        detectable: The smallest difference that such clips show with 80 % power.
     """
 
     value: float
     low: float
     high: float
+    p: float | None = None
+    p_interval: float | None = None
+    p_holm: float | None = None
+    subjects: int | None = None
+    detectable: float | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Difference:
         """Read it from a JSON object."""
-        return cls(float(values["value"]), float(values["low"]), float(values["high"]))
+        names = ("p", "p_interval", "p_holm", "subjects", "detectable")
+        known = {name: values[name] for name in names if values.get(name) is not None}
+        return cls(float(values["value"]), float(values["low"]), float(values["high"]), **known)
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
+        """Whether a difference is shown: the interval leaves zero out, the tests agree, and the subjects are enough."""
+        if self.subjects is not None and self.subjects < LEAST_SUBJECTS:
+            return False
+        return (self.low > 0 or self.high < 0) and (self.p_holm is None or self.p_holm < LEVEL)
 
-    def as_json(self) -> dict[str, float]:
+    def as_json(self) -> dict[str, float | None]:
         """Rounded JSON values."""
-        return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+        return {name: None if value is None else round(value, 4) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -131,7 +147,7 @@ class Control:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The temperature that was fitted, and the expected calibration error without and with it."""
+    """The temperature that was fitted, and the expected calibration error without and with it; means over seeds."""
 
     temperature: float
     ece_before: float
@@ -156,12 +172,14 @@ class Seed:
         run: Its run folder.
         scores: What it is judged by.
         theta_deg: Learned angles, mean over folds, one a layer.
+        honest: Scores that no test clip had a say in; None in runs of older versions.
     """
 
     number: int
     run: str
     scores: Scores
     theta_deg: tuple[float, ...]
+    honest: Scores | None = None
 
     @property
     def name(self) -> str:
@@ -170,7 +188,8 @@ class Seed:
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the number."""
-        return {"run": self.run, **self.scores.brief, "theta_deg": list(self.theta_deg)}
+        honest = {} if self.honest is None else {"honest": self.honest.brief}
+        return {"run": self.run, **self.scores.brief, "theta_deg": list(self.theta_deg), **honest}
 
 
 @dataclass(frozen=True)
@@ -213,12 +232,14 @@ class FoldResult:
         chosen_epoch: The epoch chosen inside the training fold, from 1; None where the last counts.
         predictions: Of every test clip, selection and source of Action Units.
         history: What happened in each epoch.
+        split: Digest of the clips that it was trained and tested on; empty in runs of older versions.
     """
 
     folder: Path
     chosen_epoch: int | None
     predictions: tuple[Prediction, ...]
     history: History
+    split: str = ""
 
     def __post_init__(self) -> None:
         if not self.predictions:
@@ -240,9 +261,10 @@ class FoldResult:
     def of(cls, values: Mapping[str, Any], folder: Path) -> FoldResult:
         """Read it from a JSON object."""
         predictions = tuple(Prediction(**p) for p in values["predictions"])
-        return cls(folder, values["chosen_epoch"], predictions, History.of(values["history"]))
+        return cls(folder, values["chosen_epoch"], predictions, History.of(values["history"]), values.get("split", ""))
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the folder."""
         predictions = [asdict(p) for p in self.predictions]
-        return {"chosen_epoch": self.chosen_epoch, "predictions": predictions, "history": self.history.as_json()}
+        history = self.history.as_json()
+        return {"chosen_epoch": self.chosen_epoch, "split": self.split, "predictions": predictions, "history": history}

@@ -5,15 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.calibration import calibrate
 from mer_pipeline.evaluation.compare import compare
-from mer_pipeline.evaluation.statistics import mcnemar, paired_bootstrap, paired_t, verdict
 from mer_pipeline.runs.ablation import read_ablation
 from mer_pipeline.runs.card import Prediction
-from mer_pipeline.runs.results import Difference
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training import Plan, ablate, chosen_variants, load_recipe, train
 from mer_pipeline.training.ablate import as_latex, variants
@@ -22,17 +19,28 @@ QUICK = {"epochs": 2, "batch": 8, "lr": 5e-3}
 SMALL = {"epochs": 2, "batch": 8, "options.channels": [8, 8, 8, 8], "options.stem": [8, 8]}
 
 
-def test_runs_are_compared_in_words(one_set, tmp_path):
-    train(one_set, load_recipe("ststnet", {**QUICK, "epochs": 30}), tmp_path / "a", Plan(seeds=2), device="cpu")
-    train(one_set, load_recipe("ststnet", {**QUICK, "lr": 0.0}), tmp_path / "b", Plan(seeds=2), device="cpu")
+def test_runs_are_compared_in_words(two_sets, tmp_path):
+    train(
+        two_sets,
+        load_recipe("ststnet", {**QUICK, "epochs": 20}),
+        tmp_path / "a",
+        Plan("kfold:2", seeds=2),
+        device="cpu",
+    )
+    train(two_sets, load_recipe("ststnet", {**QUICK, "lr": 0.0}), tmp_path / "b", Plan("lodo"), device="cpu")
     found = compare([Run(tmp_path / "a"), Run(tmp_path / "b")]).as_json()
     (comparison,) = found["comparisons"]
     assert comparison["difference"]["uf1"]["low"] > 0
     assert "has the higher UF1" in comparison["conclusion"]
-    assert comparison["paired_t"]["pairs"] == 2
+    assert "nothing is said of other seeds of" in comparison["conclusion"]
+    assert "mind that the protocols differ (kfold:2, lodo)" in comparison["conclusion"]
+    assert comparison["difference"]["uf1"]["p"] == pytest.approx(
+        2 / 2**8, abs=1e-4
+    )  # eight subjects: all swapped, or none
+    assert comparison["paired_t"] is None
     same = compare([Run(tmp_path / "a"), Run(tmp_path / "a")]).as_json()["comparisons"][0]
-    assert same["difference"]["uf1"] == {"value": 0, "low": 0, "high": 0}
-    assert "no difference in UF1 is shown" in same["conclusion"]
+    assert {name: same["difference"]["uf1"][name] for name in ("value", "p")} == {"value": 0, "p": 1}
+    assert "has the higher" not in same["conclusion"]
 
 
 def test_runs_on_different_clips_are_refused(one_set, two_sets, shuffled, tmp_path):
@@ -47,38 +55,6 @@ def test_runs_on_different_clips_are_refused(one_set, two_sets, shuffled, tmp_pa
         compare([Run(tmp_path / "one"), Run(tmp_path / "nothing")])
     with pytest.raises(MerError, match="two run folders"):
         compare([Run(tmp_path / "one")])
-
-
-def test_mcnemar_is_the_binomial_of_the_clips_on_which_they_differ():
-    truth = ["a"] * 12
-    found = mcnemar(truth, ["a"] * 9 + ["b"] * 3, ["b"] * 8 + ["a"] * 4)
-    assert (found.only_first, found.only_second) == (8, 3)
-    assert found.p == pytest.approx(stats.binomtest(8, 11).pvalue)
-    assert mcnemar(truth, truth, truth).p == 1.0
-
-
-def test_paired_t_over_seeds():
-    first, second = [0.7, 0.72, 0.69], [0.65, 0.70, 0.66]
-    assert paired_t(first, second).p == pytest.approx(stats.ttest_rel(first, second).pvalue)
-    assert paired_t([0.5, 0.5], [0.5, 0.5]).p == 1.0
-
-
-def test_the_bootstrap_is_paired():
-    """Two systems that fail on the same subjects differ surely, however much the subjects scatter."""
-    rng = np.random.default_rng(0)
-    groups = [f"s{i // 10}" for i in range(200)]
-    truth = ["a", "b"] * 100
-    hard = np.repeat(rng.random(20) < 0.5, 10)
-    other = ["a" if h and t == "b" else t for h, t in zip(hard, truth, strict=True)]
-    worse = ["b" if i % 10 == 0 else g for i, g in enumerate(other)]
-    difference = paired_bootstrap(truth, [other], [worse], groups, ["a", "b"])["accuracy"]
-    assert difference.value == pytest.approx(0.1)
-    assert (difference.low, difference.high) == (pytest.approx(0.1), pytest.approx(0.1))
-
-
-def test_words_follow_the_interval():
-    assert verdict(Difference(-0.1, -0.2, -0.05), "x", "y").startswith("y has the higher UF1 than x")
-    assert verdict(Difference(0.1, -0.01, 0.2), "x", "y").startswith("no difference in UF1 is shown")
 
 
 def test_a_temperature_undoes_overconfidence():

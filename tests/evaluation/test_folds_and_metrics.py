@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.evaluation.metrics import intervals, scores, scores_of
+from mer_pipeline.evaluation.metrics import scores, scores_of
 from mer_pipeline.evaluation.protocols import Fold, LeaveOneSubjectOut
 
 
@@ -60,13 +60,3 @@ def test_the_bootstrap_scores_as_scikit_learn_does():
         expected = scores(truth, predicted, list("abcd")).as_json()
         for name, value in scores_of(table).items():
             assert value[0] == pytest.approx(expected[name])
-
-
-def test_the_interval_is_over_subjects_not_clips():
-    """Thirty clips that stand or fall together are one piece of evidence."""
-    truth = ["a", "b"] * 30
-    right, wrong = truth[:30], ["b", "a"] * 15
-    alike = intervals(truth, right + wrong, ["s1"] * 30 + ["s2"] * 30, ["a", "b"])["accuracy"]
-    many = intervals(truth, right + wrong, [f"s{i // 2}" for i in range(60)], ["a", "b"])["accuracy"]
-    assert alike == (0.0, 1.0)
-    assert 0.2 < many[0] < 0.5 < many[1] < 0.8

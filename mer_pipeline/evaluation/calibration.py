@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 
 from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.results import Calibration
 
 _BINS = 10
-_LEAST = 1e-6  # probabilities are written with six digits
+_LEAST = 1e-6  # probabilities were written with six digits
 # Softer than this says nothing, sharper than this is certainty.
 _RANGE = (0.05, 20.0)
 
@@ -31,7 +34,7 @@ def calibrate(predictions: Sequence[Prediction], classes: Sequence[str]) -> Cali
         calibration error without and with one. For the latter the temperature of each fold is fitted on the other folds
         alone, so that no clip is judged by a temperature that has seen it.
     """
-    logits = np.log(np.maximum([p.probabilities for p in predictions], _LEAST))
+    logits = np.array([_logits(p) for p in predictions])
     truth = np.array([list(classes).index(p.truth) for p in predictions])
     folds = np.array([p.fold for p in predictions])
     cooled = np.zeros_like(logits)
@@ -41,9 +44,23 @@ def calibrate(predictions: Sequence[Prediction], classes: Sequence[str]) -> Cali
         cooled[inside] = logits[inside] / temperature
     return Calibration(
         temperature=round(fitted(logits, truth), 4),
-        ece_before=round(expected_error(softmax(logits), truth), 4),
-        ece_after=round(expected_error(softmax(cooled), truth), 4),
+        ece_before=round(expected_error(softmax(logits, axis=1), truth), 4),
+        ece_after=round(expected_error(softmax(cooled, axis=1), truth), 4),
     )
+
+
+def mean_calibration(each: Sequence[Calibration]) -> Calibration:
+    """Of several trainings, each calibrated on its own folds."""
+    return Calibration(
+        **{name: round(float(np.mean([asdict(one)[name] for one in each])), 4) for name in asdict(each[0])}
+    )
+
+
+def _logits(prediction: Prediction) -> list[float]:
+    """What the temperature will divide; an older version recorded probabilities alone, with six digits."""
+    if prediction.logits is not None:
+        return prediction.logits
+    return [math.log(max(p, _LEAST)) for p in prediction.probabilities]
 
 
 def fitted(logits: Table, truth: npt.NDArray[np.int64]) -> float:
@@ -56,7 +73,7 @@ def fitted(logits: Table, truth: npt.NDArray[np.int64]) -> float:
     rows = np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
-        return float(-np.log(np.maximum(softmax(logits / np.exp(log_temperature))[rows, truth], _LEAST)).mean())
+        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, truth].mean())
 
     low, high = np.log(_RANGE)
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
@@ -74,9 +91,3 @@ def expected_error(probabilities: Table, truth: npt.NDArray[np.int64]) -> float:
         abs(right[bins == at].mean() - confidence[bins == at].mean()) * (bins == at).mean() for at in np.unique(bins)
     ]
     return float(sum(gaps))
-
-
-def softmax(logits: Table) -> Table:
-    """(clips, classes) -> rows that sum to 1."""
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True), np.float64)

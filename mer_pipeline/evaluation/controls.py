@@ -18,16 +18,18 @@ from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.inputs.views import VIEWS
 from mer_pipeline.runs.results import AUS_ONLY
 
-MAJORITY, SVM = "majority", "svm"
+MAJORITY, SVM, SHUFFLED = "majority", "svm", "shuffled"
 DESCRIPTIONS = {
     MAJORITY: "always the commonest class of the training clips",
     SVM: "support vector machine on averaged flow or difference",
-    AUS_ONLY: "annotated Action Units only, no image (naive Bayes)",
+    SHUFFLED: "the support vector machine, trained on labels dealt at random",
+    AUS_ONLY: "annotated Action Units only, no image (naive Bayes); of the clips that have them",
 }
 # Cells a side to which flow, and the difference of two frames, are averaged.
 _FLOW_CELLS, _DIFFERENCE_CELLS = 7, 14
 
 Features = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
 
 
 def controls(clips: ClipSet, folds: Sequence[Fold], aus: bool) -> dict[str, dict[int, int]]:
@@ -39,20 +41,34 @@ def controls(clips: ClipSet, folds: Sequence[Fold], aus: bool) -> dict[str, dict
         aus: Whether the network that they stand beside takes Action Units; then one control takes nothing else.
 
     Returns:
-        Control -> row of the clip set -> class that it predicts.
+        Control -> row of the clip set -> class that it predicts. Action Units alone predict, and learn from, the clips
+        that have an annotation.
     """
-    inputs = features(clips)
-    fitted: dict[str, Callable[[Fold], Sequence[int]]] = {
-        MAJORITY: lambda fold: [Counter(clips.labels[list(fold.train)].tolist()).most_common(1)[0][0]] * len(fold.test),
-        SVM: lambda fold: _fitted(SVC(C=1.0, class_weight="balanced"), inputs, clips, fold),
+    inputs, truth = features(clips), clips.labels.numpy()
+    units, known = clips.aus.numpy(), set(clips.aus_known.nonzero().flatten().tolist())
+    dealt = np.random.default_rng(0).permutation(truth)
+
+    def machine(labels: Labels) -> Callable[[Fold], dict[int, int]]:
+        return lambda fold: _fitted(SVC(C=1.0, class_weight="balanced"), inputs, labels, fold.train, fold.test)
+
+    fitted: dict[str, Callable[[Fold], dict[int, int]]] = {
+        MAJORITY: lambda fold: dict.fromkeys(fold.test, _commonest(truth, fold.train)),
+        SVM: machine(truth),
+        SHUFFLED: machine(dealt),
     }
-    if aus and bool(clips.aus_known.any()):
-        units = clips.aus.numpy()
-        fitted[AUS_ONLY] = lambda fold: _fitted(BernoulliNB(), units, clips, fold)
-    return {
-        name: {row: guess for fold in folds for row, guess in zip(fold.test, fit(fold), strict=True)}
-        for name, fit in fitted.items()
-    }
+    if aus and known:
+        fitted[AUS_ONLY] = lambda fold: _fitted(
+            BernoulliNB(),
+            units,
+            truth,
+            [row for row in fold.train if row in known] or fold.train,
+            [row for row in fold.test if row in known],
+        )
+    return {name: {row: guess for fold in folds for row, guess in fit(fold).items()} for name, fit in fitted.items()}
+
+
+def _commonest(truth: Labels, rows: Sequence[int]) -> int:
+    return int(Counter(truth[list(rows)].tolist()).most_common(1)[0][0])
 
 
 def features(clips: ClipSet) -> Features:
@@ -78,9 +94,11 @@ def _features(images: torch.Tensor, view: str) -> Features:
     return np.asarray(F.adaptive_avg_pool2d(peak, cells).flatten(1).numpy(), np.float32)
 
 
-def _fitted(classifier: Any, inputs: Features, clips: ClipSet, fold: Fold) -> list[int]:
-    truth = clips.labels[list(fold.train)].numpy()
-    if len(set(truth.tolist())) < 2:
-        return [int(truth[0])] * len(fold.test)
-    classifier.fit(inputs[list(fold.train)], truth)
-    return [int(guess) for guess in classifier.predict(inputs[list(fold.test)])]
+def _fitted(
+    classifier: Any, inputs: Features, labels: Labels, train: Sequence[int], test: Sequence[int]
+) -> dict[int, int]:
+    own = labels[list(train)]
+    if not test or len(set(own.tolist())) < 2:
+        return dict.fromkeys(test, int(own[0]))
+    classifier.fit(inputs[list(train)], own)
+    return dict(zip(test, map(int, classifier.predict(inputs[list(test)])), strict=True))

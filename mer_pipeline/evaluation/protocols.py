@@ -7,9 +7,11 @@ errors in `--protocol` and the words of reports follow from it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -74,6 +76,11 @@ class Protocol(ABC):
         Raises:
             MerError: These clips cannot be split so.
         """
+
+    def dealt(self, training: int) -> Protocol:
+        """The protocol of one of several trainings, from 0; another where subjects can be parted in several ways."""
+        del training
+        return self
 
     def split(
         self, X: Sequence[str], y: object = None, groups: Sequence[str] | None = None
@@ -157,7 +164,10 @@ class LeaveOneDatasetOut(Protocol):
 @register
 @dataclass(frozen=True)
 class SubjectFolds(Protocol):
-    """Subjects in `count` parts of about as many clips each; one fold a part.
+    """Subjects in `count` parts; one fold a part.
+
+    Of several trainings the first has parts of about as many clips each, the others parts of as many subjects each,
+    dealt at random: what one way of parting does to a score is seen as a spread over seeds.
 
     >>> [fold.held_out for fold in SubjectFolds(2).folds(["a/1/x", "a/2/x", "a/3/x"], ["a/1", "a/2", "a/3"])]
     ['fold-1', 'fold-2']
@@ -165,6 +175,7 @@ class SubjectFolds(Protocol):
 
     usage, help = "kfold:N", "one of N parts of the subjects"
     count: int = 5
+    deal: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Protocol | None:
@@ -174,8 +185,13 @@ class SubjectFolds(Protocol):
             return None
         return cls(int(count)) if count else cls()
 
+    def dealt(self, training: int) -> Protocol:
+        """Parted anew."""
+        return replace(self, deal=training)
+
     def folds(self, clip_ids: Sequence[str], groups: Sequence[str]) -> list[Fold]:
         """Numbered from 1."""
+        import numpy as np
         from sklearn.model_selection import GroupKFold
 
         subjects, count = len(set(groups)), self.count
@@ -184,7 +200,13 @@ class SubjectFolds(Protocol):
                 f"{subjects} subjects cannot be split into {count} folds",
                 fix=f"choose kfold:2 to kfold:{subjects}" if subjects > 1 else "preprocess more subjects",
             )
-        splits = enumerate(GroupKFold(count).split(groups, groups=groups), 1)
+        parted = groups
+        if self.deal:
+            names = sorted(set(groups))
+            order = np.random.default_rng(self.deal).permutation(subjects)
+            parts = {name: int(at) % count for name, at in zip(names, order, strict=True)}
+            parted = [str(parts[group]) for group in groups]
+        splits = enumerate(GroupKFold(count).split(groups, groups=parted), 1)
         return [Fold(f"fold-{n}", tuple(train.tolist()), tuple(test.tolist())) for n, (train, test) in splits]
 
 
@@ -261,13 +283,19 @@ def protocol_sentence(text: str) -> str:
     return next((one.sentence for one in PROTOCOLS if one.sentence and one.parse(text)), f"split by {text}")
 
 
-def folds_of(protocol: str, clip_ids: Sequence[str], groups: Sequence[str]) -> list[Fold]:
-    """The folds of what was written after `--protocol`.
+def folds_of(protocol: str, clip_ids: Sequence[str], groups: Sequence[str], training: int = 0) -> list[Fold]:
+    """The folds of what was written after `--protocol`, for one of several trainings.
 
     Raises:
         MerError: An unknown protocol, or one that these clips cannot be split by.
     """
-    return parse_protocol(protocol).folds(clip_ids, groups)
+    return parse_protocol(protocol).dealt(training).folds(clip_ids, groups)
+
+
+def split_digest(folds: Iterable[Fold], clip_ids: Sequence[str]) -> str:
+    """A digest of the clips on both sides of folds: a resumed run must have the same."""
+    sides = [[fold.held_out, *([clip_ids[row] for row in side] for side in (fold.train, fold.test))] for fold in folds]
+    return hashlib.blake2b(json.dumps(sides).encode(), digest_size=16).hexdigest()
 
 
 def check_selection(select: str) -> None:
@@ -285,11 +313,12 @@ def _either(words: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}"
 
 
-def inner_split(groups: Sequence[str], train: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Part the training clips of a fold by subject: four fifths to train on, one fifth to choose the epoch by.
+def inner_splits(groups: Sequence[str], train: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """Part the training clips of a fold by subject, five times: what is trained on, and a fifth to choose the epoch by.
 
     Returns:
-        Row numbers of both parts, ascending.
+        Row numbers of both parts, ascending; every training subject chooses in one of them. Fewer than five subjects
+        are left out one at a time.
 
     Raises:
         MerError: There are not two training subjects.
@@ -299,8 +328,8 @@ def inner_split(groups: Sequence[str], train: Sequence[int]) -> tuple[list[int],
     own = [groups[row] for row in train]
     if len(set(own)) < 2:
         raise MerError("choosing the epoch inside a fold needs two training subjects", fix="use --select last")
-    learn, choose = next(iter(GroupKFold(min(5, len(set(own)))).split(own, groups=own)))
-    return [train[at] for at in learn], [train[at] for at in choose]
+    parts = GroupKFold(min(5, len(set(own)))).split(own, groups=own)
+    return [([train[at] for at in learn], [train[at] for at in choose]) for learn, choose in parts]
 
 
 def _groups(clip_ids: Sequence[str]) -> list[str]:

@@ -4,157 +4,237 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+import numpy as np
 import torch
 
 from mer_pipeline.choices import SELECTIONS
 from mer_pipeline.evaluation.controls import DESCRIPTIONS, SVM
-from mer_pipeline.evaluation.metrics import DetailedScores, intervals, scores
-from mer_pipeline.evaluation.statistics import paired_bootstrap, verdict
+from mer_pipeline.evaluation.metrics import DetailedScores, scores
+from mer_pipeline.evaluation.statistics import (
+    FEW_SUBJECTS,
+    POWER,
+    differences,
+    holm,
+    intervals,
+    rare_classes,
+    verdict,
+)
 from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.metrics import Metrics
-from mer_pipeline.runs.results import AUS_ONLY, OPTIMISTIC, Control, Scores, Seed
+from mer_pipeline.runs.results import AUS_ONLY, LEAST_SUBJECTS, ClassScores, Control, Difference, Scores, Seed
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training of a run predicted.
+
+    Attributes:
+        seed: Of the training.
+        run: Its run folder.
+        predictions: Of all folds, selections and AU sources.
+        controls: Control -> clip_id -> class that it predicts, on the same folds.
+        theta_deg: Learned angles in degrees, mean over folds, one a layer.
+    """
+
+    seed: int
+    run: str
+    predictions: Sequence[Prediction]
+    controls: Mapping[str, Mapping[str, str]]
+    theta_deg: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """Scores over the pooled predictions of all folds.
+    """Scores over the pooled predictions of all folds; of several trainings means over them, and counts of all.
+
+    Where the test fold chose the epoch, everything but `scores` and the scores of `seeds` is of the last epoch.
 
     Attributes:
         aus: The AU source that the scores are of.
-        detailed: Of the chosen selection and AU source.
-        intervals: Measure -> low and high of the 95 % interval over subjects.
-        selections: Every way of choosing the epoch that the training recorded -> scores.
+        subjects: How many were tested.
+        scores: Of the chosen selection and AU source.
+        per_class: Class -> F1 and recall; classes that occur.
+        confusion: Clips of all trainings, truth in rows.
+        intervals: Measure -> low and high of the 95 % interval over subjects and seeds.
+        selections: Every way of choosing the epoch that the trainings recorded -> scores.
         by_aus, by_dataset: Every AU source and every dataset -> scores.
         controls: What needs no network.
+        rare_classes: Class -> share of sets of as many subjects that lack it.
+        seeds: One entry a training; empty with one.
+        deviation: Of the scores, over seeds; None with one.
     """
 
     aus: str
-    detailed: DetailedScores
+    subjects: int
+    scores: Scores
+    per_class: Mapping[str, ClassScores]
+    confusion: tuple[tuple[int, ...], ...]
     intervals: Mapping[str, tuple[float, float]]
     selections: Mapping[str, Scores]
     by_aus: Mapping[str, Scores]
     by_dataset: Mapping[str, Scores]
     controls: tuple[Control, ...]
+    rare_classes: Mapping[str, float]
+    seeds: tuple[Seed, ...]
+    deviation: Scores | None
 
 
-def pooled(
-    predictions: Sequence[Prediction],
-    classes: Sequence[str],
-    *,
-    aus: str,
-    select: str,
-    controls: Mapping[str, Mapping[str, str]],
-) -> Pooled:
-    """Scores over the pooled predictions of all folds.
+def pooled(trainings: Sequence[Training], classes: Sequence[str], *, aus: str, select: str) -> Pooled:
+    """Scores over the pooled predictions of all folds and trainings.
 
     Args:
-        predictions: Of all folds, selections and AU sources.
+        trainings: One or more, on the same clips.
         classes: Names.
         aus: The AU source whose score is the run's.
         select: The selection whose score is the run's.
-        controls: Control -> clip_id -> class that it predicts.
     """
-    chosen = headline(predictions, aus, select)
-    source = chosen[0].aus
-    truth, guess, subjects = _columns(chosen)
+    honest = "last" if select == "oracle" else select
+    each = [headline(one.predictions, aus, honest) for one in trainings]
+    source = each[0][0].aus
+    truth, guesses, subjects = columns(each)
+    detailed = [_detailed(one, classes) for one in each]
+    judged = [_detailed(headline(one.predictions, aus, select), classes).overall for one in trainings]
+    several = len(trainings) > 1
+
+    def brief(selection: str, source: str) -> Scores:
+        return _brief([_where(one.predictions, selection, source) for one in trainings], classes)
+
     return Pooled(
         aus=source,
-        detailed=scores(truth, guess, classes),
-        intervals=intervals(truth, guess, subjects, classes),
+        subjects=len(set(subjects)),
+        scores=_mean(judged),
+        per_class={
+            name: ClassScores(*np.mean([one.per_class[name] for one in detailed], axis=0).tolist())
+            for name in detailed[0].per_class
+        },
+        confusion=tuple(map(tuple, np.sum([one.confusion for one in detailed], axis=0).tolist())),
+        intervals=intervals(truth, guesses, subjects, classes),
         selections={
-            name: _brief([p for p in predictions if p.selection == name and p.aus == source], classes)
+            name: brief(name, source)
             for name in SELECTIONS
-            if any(p.selection == name for p in predictions)
+            if any(p.selection == name for p in trainings[0].predictions)
         },
         by_aus={
-            name: _brief([p for p in predictions if p.selection == select and p.aus == name], classes)
-            for name in sorted({p.aus for p in predictions if p.selection == select})
+            name: brief(honest, name)
+            for name in sorted({p.aus for p in trainings[0].predictions if p.selection == honest})
         },
         by_dataset={
-            name: _brief([p for p in chosen if p.clip_id.split("/")[0] == name], classes)
-            for name in sorted({p.clip_id.split("/")[0] for p in chosen})
+            name: _brief([[p for p in one if p.clip_id.split("/")[0] == name] for one in each], classes)
+            for name in sorted({p.clip_id.split("/")[0] for p in each[0]})
         },
-        controls=tuple(
-            _control(name, dict(guesses), predictions, chosen, classes) for name, guesses in controls.items()
-        ),
+        controls=_controls(trainings, each, classes),
+        rare_classes=rare_classes(truth, subjects),
+        seeds=tuple(
+            Seed(one.seed, one.run, score, one.theta_deg, own.overall)
+            for one, score, own in zip(trainings, judged, detailed, strict=True)
+        )
+        if several
+        else (),
+        deviation=_deviation(judged) if several else None,
     )
 
 
 def headline(predictions: Sequence[Prediction], aus: str, select: str) -> list[Prediction]:
-    """The predictions that a run is judged by: one a clip."""
-    chosen = [p for p in predictions if p.selection == select]
-    sources = {p.aus for p in chosen}
-    return [p for p in chosen if p.aus == (aus if aus in sources else "unused")]
+    """The predictions that a run is judged by: one a clip, sorted by clip."""
+    sources = {p.aus for p in predictions if p.selection == select}
+    return _where(predictions, select, aus if aus in sources else "unused")
 
 
-def _control(
-    name: str,
-    guesses: Mapping[str, str],
-    predictions: Sequence[Prediction],
-    chosen: Sequence[Prediction],
-    classes: Sequence[str],
-) -> Control:
-    """A control's scores, and the network's UF1 less the control's on the same clips."""
-    network = "the network"
-    annotated = [p for p in predictions if p.selection == chosen[0].selection and p.aus == "annotated"]
-    if name == AUS_ONLY and annotated:
-        # It is given what only annotators know; so must be what it is compared with.
-        chosen, network = annotated, "the network with annotated Action Units"
-    truth, guess, subjects = _columns(chosen)
-    controlled = [guesses[p.clip_id] for p in chosen]
-    difference = paired_bootstrap(truth, [guess], [controlled], subjects, classes)["uf1"]
+def _where(predictions: Sequence[Prediction], selection: str, aus: str) -> list[Prediction]:
+    found = [p for p in predictions if p.selection == selection and p.aus == aus]
+    return sorted(found, key=lambda p: p.clip_id)
+
+
+def _controls(
+    trainings: Sequence[Training], each: Sequence[Sequence[Prediction]], classes: Sequence[str]
+) -> tuple[Control, ...]:
+    """Every control's scores, and the network's UF1 less the control's on the clips that the control predicts."""
+    selection, found = each[0][0].selection, {}
+    for name in trainings[0].controls:
+        # Action Units alone are given what only annotators know; so must be what they are compared with.
+        annotated = [_where(one.predictions, selection, "annotated") for one in trainings]
+        judged = annotated if name == AUS_ONLY and annotated[0] else each
+        known = [[p for p in one if p.clip_id in t.controls[name]] for one, t in zip(judged, trainings, strict=True)]
+        truth, guesses, subjects = columns(known)
+        own = [[t.controls[name][p.clip_id] for p in one] for one, t in zip(known, trainings, strict=True)]
+        found[name] = (
+            _mean([_without_weighted(scores(truth, guess, classes)) for guess in own]),
+            differences(truth, guesses, own, subjects, classes)["uf1"],
+            "the network with annotated Action Units" if judged is annotated else "the network",
+        )
+    corrected = holm({name: difference for name, (_, difference, _) in found.items()})
+    return tuple(
+        Control(name, DESCRIPTIONS[name], score, corrected[name], _words(name, corrected[name], network))
+        for name, (score, _, network) in found.items()
+    )
+
+
+def _words(name: str, difference: Difference, network: str) -> str:
     said = verdict(difference, network, name)
-    if name == AUS_ONLY and not (difference.clear and difference.value > 0):
-        said = f"the image added nothing to annotated Action Units ({said})"
-    if name == SVM and not (difference.clear and difference.value > 0):
-        said = f"the network does not beat the {name} ({said})"
-    return Control(name, DESCRIPTIONS[name], _without_weighted(scores(truth, controlled, classes)), difference, said)
+    if difference.clear and difference.value > 0:
+        return said
+    unproven = {
+        AUS_ONLY: "the image is not shown to add to annotated Action Units",
+        SVM: f"the network is not shown to beat the {name}",
+    }
+    return f"{unproven[name]} ({said})" if name in unproven else said
 
 
-def _columns(rows: Sequence[Prediction]) -> tuple[list[str], list[str], list[str]]:
-    """Truth, prediction and subject of every clip."""
-    return [p.truth for p in rows], [p.predicted for p in rows], [p.clip_id.rpartition("/")[0] for p in rows]
+def cautions(metrics: Metrics) -> list[str]:
+    """What the reader of a run's scores should know before believing them, one sentence each."""
+    found, subjects = [], metrics.subjects
+    if subjects < LEAST_SUBJECTS:
+        found.append(f"{subjects} test subjects are too few for any verdict ({LEAST_SUBJECTS} at least)")
+    elif subjects < FEW_SUBJECTS:
+        found.append(f"{subjects} test subjects are few: below {FEW_SUBJECTS} a verdict hangs on one or two of them")
+    if not metrics.seeds:
+        found.append("one training: its intervals leave out what another seed would change; train with --seeds 3")
+    detectable = next((c.difference.detectable for c in metrics.controls if c.name == SVM), None)
+    if detectable is not None and subjects >= LEAST_SUBJECTS:
+        found.append(
+            f"with these {metrics.clips} clips of {subjects} subjects, a difference in UF1 to the {SVM} below about "
+            f"{detectable:.2f} would be missed in more than one study of five ({POWER:.0%} power)"
+        )
+    found += [
+        f"{name} is shown by so few subjects that {share:.0%} of sets of {subjects} would lack it: its scores, and the "
+        f"averages that it is part of, hang on them"
+        for name, share in metrics.rare_classes.items()
+    ]
+    return found
 
 
-def _brief(rows: Sequence[Prediction], classes: Sequence[str]) -> Scores:
-    truth, guess, _ = _columns(rows)
-    return _without_weighted(scores(truth, guess, classes))
+def columns(each: Sequence[Sequence[Prediction]]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Truth of every clip, the predictions of every training, and the subject of every clip."""
+    first = each[0]
+    subjects = [p.clip_id.rpartition("/")[0] for p in first]
+    return [p.truth for p in first], [[p.predicted for p in one] for one in each], subjects
+
+
+def _detailed(rows: Sequence[Prediction], classes: Sequence[str]) -> DetailedScores:
+    return scores([p.truth for p in rows], [p.predicted for p in rows], classes)
+
+
+def _brief(each: Sequence[Sequence[Prediction]], classes: Sequence[str]) -> Scores:
+    return _mean([_without_weighted(_detailed(rows, classes)) for rows in each])
 
 
 def _without_weighted(found: DetailedScores) -> Scores:
     return replace(found.overall, weighted_f1=None)
 
 
-def over_seeds(found: Sequence[Metrics], run: Path, seconds: float) -> Metrics:
-    """The metrics of a run with several seeds: means and standard deviations of what each was judged by.
-
-    Args:
-        found: Of each training.
-        run: The run folder that holds theirs.
-        seconds: How long all took.
-    """
-    each = [one.scores for one in found]
-    values = torch.tensor([[s.accuracy, s.uf1, s.uar, s.weighted_f1] for s in each], dtype=torch.float64)
-    best = [one.optimistic[0] for one in found]
-    optimistic = torch.tensor([[s.accuracy, s.uf1, s.uar] for s in best], dtype=torch.float64)
-    return replace(
-        found[0],
-        run=str(run),
-        scores=replace(_scores_of(values.mean(0)), clips=each[0].clips),
-        deviation=_scores_of(values.std(0)),
-        optimistic=(_scores_of(optimistic.mean(0)), OPTIMISTIC),
-        seeds=tuple(Seed(one.seed, one.run, one.scores, one.theta_deg) for one in found),
-        theta_deg=mean_axis_deg([one.theta_deg for one in found]),
-        seconds=seconds,
-    )
+_PARTS = ("uf1", "uar", "accuracy", "weighted_f1")
 
 
-def _scores_of(values: torch.Tensor) -> Scores:
-    """Accuracy, UF1, UAR and, where it is given, weighted F1."""
-    accuracy, uf1, uar, *weighted = values.tolist()
-    return Scores(uf1, uar, accuracy, weighted_f1=weighted[0] if weighted else None)
+def _mean(each: Sequence[Scores]) -> Scores:
+    """Means over trainings."""
+    named = {name: [getattr(one, name) for one in each] for name in _PARTS}
+    known = {name: float(np.mean(values)) for name, values in named.items() if None not in values}
+    return Scores.of({**known, "clips": each[0].clips})
+
+
+def _deviation(each: Sequence[Scores]) -> Scores:
+    return Scores.of({name: np.std([getattr(one, name) for one in each], ddof=1) for name in _PARTS})
 
 
 def mean_axis_deg(folds: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +149,21 @@ def load_clips(
         cache=str(cache.absolute()),
         notes=notes,
     )
+
+
+def shuffle_labels(clips: ClipSet, seed: int) -> ClipSet:
+    """The same clips with the labels of each subject dealt at random among its own: what chance comes to.
+
+    Args:
+        clips: All clips.
+        seed: Of the deal.
+    """
+    random, labels, groups = np.random.default_rng(seed), clips.labels.clone(), np.array(clips.groups)
+    for group in sorted(set(clips.groups)):
+        rows = np.flatnonzero(groups == group)
+        labels[rows] = clips.labels[random.permutation(rows)]
+    note = "the labels were dealt at random: every score above chance is luck, or a fault"
+    return replace(clips, labels=labels, label_set=f"{clips.label_set}, shuffled", notes=(*clips.notes, note))
 
 
 def _label_set(labels: str) -> LabelSet:

@@ -23,7 +23,7 @@ class Row:
 
     Attributes:
         name, label: For links, and for people.
-        scores: What it is judged by; means over seeds.
+        scores: Of the epoch that no test clip chose; means over seeds.
         deviation: Over seeds; None with one, and for controls.
         run: What was trained; None for a control, which has no network.
         what: What a control does; empty for a run.
@@ -82,7 +82,7 @@ class Row:
             "settings": dict(self.settings),
             "run": self.name,
             **scores,
-            "sd": metrics.get("sd"),
+            "sd": None if self.deviation is None else self.deviation.as_json(),
             **{name: metrics[name] for name in ("intervals95", "oracle", "by_aus", "theta_deg")},
             "against": self.against,
             "difference": self.difference.as_json() if self.difference else None,

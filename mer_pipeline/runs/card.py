@@ -83,10 +83,11 @@ class Prediction:
     Attributes:
         clip_id: `dataset/subject/clip`.
         fold: The group that was held out.
-        selection: `last` or `oracle` (optimistic: epoch chosen on the test fold).
+        selection: `last`, `inner` or `oracle` (optimistic: epoch chosen on the test fold).
         aus: Where the Action Unit input came from: `annotated`, `predicted`, `none`, or `unused`.
         truth, predicted: Class names.
         probabilities: One for each class, in the order of the card.
+        logits: Before the softmax; None where they were not recorded.
     """
 
     clip_id: str
@@ -96,6 +97,7 @@ class Prediction:
     truth: str
     predicted: str
     probabilities: list[float]
+    logits: list[float] | None = None
 
 
 def read_card(text: str, file: Path) -> Card:

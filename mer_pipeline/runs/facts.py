@@ -41,6 +41,7 @@ class Facts:
         recipe: With every default written out, options of the network included.
         data: The clips.
         protocol, selection, seeds: How the recipe is judged.
+        split: Digest of the clips on both sides of every fold; empty in runs of older versions.
         defaults: What a recipe has where a model states nothing; empty in runs of older versions.
         command: What the user typed.
         cache: The folder that the clips were read from, if any.
@@ -53,6 +54,7 @@ class Facts:
     protocol: str
     selection: str
     seeds: int
+    split: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     cache: str | None = None
@@ -85,6 +87,7 @@ class Facts:
             protocol=str(values["protocol"]),
             selection=str(values["selection"]),
             seeds=int(values.get("seeds", 1)),
+            split=str(values.get("split", "")),
             defaults=dict(values.get("defaults") or {}),
             command=str(values.get("command") or ""),
             cache=values.get("cache"),
@@ -101,6 +104,7 @@ class Facts:
             "protocol": self.protocol,
             "selection": self.selection,
             "seeds": self.seeds,
+            "split": self.split,
         }
 
     def as_json(self) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import stdev
 from typing import Any
 
 from mer_pipeline.runs.results import MEASURES, OPTIMISTIC, Calibration, ClassScores, Control, Scores, Seed
@@ -11,7 +12,9 @@ from mer_pipeline.runs.results import MEASURES, OPTIMISTIC, Calibration, ClassSc
 
 @dataclass(frozen=True)
 class Metrics:
-    """The scores of a run. With several seeds the scores are means over them, and the rest is of the first.
+    """The scores of a run. With several seeds they are means over them, and counts are of all of them.
+
+    Where the test fold chose the epoch, everything but `scores`, their deviation and `optimistic` is of the last epoch.
 
     Attributes:
         run: The run folder as it was given.
@@ -26,7 +29,7 @@ class Metrics:
         aus: Where the Action Units came from at test time.
         scores: What the run is judged by.
         per_class: Class -> F1 and recall; classes that occur.
-        confusion: Clips, truth in rows.
+        confusion: Clips of all seeds, truth in rows.
         intervals: Measure -> low and high of the 95 % interval over subjects.
         selections: Way of choosing the epoch -> scores.
         optimistic: Scores of the epoch chosen on the test fold, and the words for that.
@@ -37,6 +40,8 @@ class Metrics:
         seconds: How long it took.
         seeds: One entry a training; empty with one.
         deviation: Standard deviation over seeds; None with one.
+        rare_classes: Class -> share of sets of as many subjects that lack it.
+        of_all_seeds: Whether everything is; in runs of older versions all but the scores is of the first seed.
     """
 
     run: str
@@ -65,6 +70,8 @@ class Metrics:
     seconds: float
     seeds: tuple[Seed, ...] = ()
     deviation: Scores | None = None
+    rare_classes: Mapping[str, float] = field(default_factory=dict)
+    of_all_seeds: bool = True
 
     def __post_init__(self) -> None:
         if len({len(self.classes), len(self.confusion), *map(len, self.confusion)}) != 1:
@@ -75,9 +82,24 @@ class Metrics:
             raise ValueError(f"lacks the interval of {min(missing)}")
 
     @property
+    def honest_selection(self) -> str:
+        """The way of choosing the epoch that no test clip had a say in."""
+        return "last" if self.selection == "oracle" else self.selection
+
+    @property
     def honest(self) -> Scores:
         """Scores that no test clip had a say in: of the last epoch where the run itself was judged by the test fold."""
         return self.selections["last"] if self.selection == "oracle" else self.scores
+
+    @property
+    def honest_deviation(self) -> Scores | None:
+        """Standard deviation of `honest` over seeds; None with one, or where an older version did not record it."""
+        if self.selection != "oracle" or self.deviation is None:
+            return self.deviation
+        each = [seed.honest for seed in self.seeds if seed.honest is not None]
+        if len(each) < 2:
+            return None
+        return Scores.of({name: stdev(one[name] for one in each) for name in MEASURES})
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Metrics:
@@ -115,10 +137,18 @@ class Metrics:
             theta_deg=tuple(float(angle) for angle in values["theta_deg"]),
             seconds=float(values["seconds"]),
             seeds=tuple(
-                Seed(int(number), str(one["run"]), Scores.of(one), tuple(map(float, one["theta_deg"])))
+                Seed(
+                    int(number),
+                    str(one["run"]),
+                    Scores.of(one),
+                    tuple(map(float, one["theta_deg"])),
+                    Scores.of(one["honest"]) if "honest" in one else None,
+                )
                 for number, one in seeds
             ),
             deviation=Scores.of(values["sd"]) if "sd" in values else None,
+            rare_classes={name: float(share) for name, share in values.get("rare_classes", {}).items()},
+            of_all_seeds="rare_classes" in values,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -143,6 +173,7 @@ class Metrics:
             "controls": {control.name: control.as_json() for control in self.controls},
             "calibration": self.calibration.as_json(),
             "theta_deg": list(self.theta_deg),
+            "rare_classes": dict(self.rare_classes),
             "seconds": self.seconds,
             **(self._over_seeds() if self.seeds else {}),
         }

@@ -15,9 +15,10 @@ With several seeds, RUN/seed-<n>/ is a run folder each, and RUN/metrics.json has
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -84,7 +85,9 @@ class Run:
         path = folder / _FACTS
         if path.is_file():
             before = _with_present_name(read_json(path))
-            if differing := [key for key, value in facts.identity().items() if before.get(key) != value]:
+            # An older version did not record its folds; each of them is compared when it is read.
+            known = {key: value for key, value in facts.identity().items() if key in before or key != "split"}
+            if differing := [key for key, value in known.items() if before.get(key) != value]:
                 what = " and ".join(differing)
                 raise MerError(f"this folder holds a run with another {what}", where=folder, fix="choose another --out")
             return cls(folder, under_way=True)
@@ -108,6 +111,8 @@ class Run:
         tested = frozenset[str]().union(*(fold.clips for fold in self.folds))
         if homeless := {p.clip_id for p in self.predictions} - tested:
             raise MerError(f"no fold held out {min(homeless)}", where=folds, fix="train again")
+        if len({p.clip_id for p in self.predictions}) < len(self.predictions):
+            raise MerError("a clip is counted twice", where=folds, fix="train again in a new folder")
         return self
 
     # What a finished run holds.
@@ -129,19 +134,19 @@ class Run:
 
     @cached_property
     def folds(self) -> tuple[FoldResult, ...]:
-        """The folds in the order of their folders; of the first seed."""
+        """The folds in the order of their folders; of the first seed, as those of others are in `trainings`."""
         folder = self.trainings[0].folder / "folds"
         return tuple(_fold_result(path) for path in sorted(folder.glob(f"*/{_RESULT}")))
 
     @cached_property
     def predictions(self) -> tuple[Prediction, ...]:
-        """The predictions that the run is judged by, one a clip; of the first seed."""
+        """The predictions that no test clip had a say in, one a clip; of the first seed, as `folds`."""
         rows = _rows(self.trainings[0].folder / _PREDICTIONS)
-        judged = (self.metrics.selection, self.metrics.aus)
+        judged = (self.metrics.honest_selection, self.metrics.aus)
         with well_formed(self.trainings[0].folder / _PREDICTIONS):
             chosen = [row for row in rows if (row["selection"], row["aus"]) == judged]
             if not chosen:
-                raise ValueError(f"holds no prediction of the selection {judged[0]}")
+                raise ValueError(f"holds no prediction of the selection {judged[0]} with Action Units {judged[1]}")
             return tuple(_prediction(row, self.metrics.classes) for row in chosen)
 
     @cached_property
@@ -163,8 +168,14 @@ class Run:
         Args:
             held_out: Name of the fold, such as the subject `casme2/01`.
         """
-        run = self if self.under_way else self.trainings[0]
-        return run.folder / "folds" / held_out.replace("/", "-")
+        folds = (self if self.under_way else self.trainings[0]).folder / "folds"
+        plain = folds / held_out.replace("/", "-")
+        if not ("-" in held_out and "/" in held_out):
+            return plain
+        # `mine/1-02` and `mine-1/02` are two subjects; an older version gave them one folder.
+        digest = hashlib.blake2b(held_out.encode(), digest_size=4).hexdigest()
+        older = plain / _RESULT
+        return plain if older.is_file() and _fold_result(older).held_out == held_out else Path(f"{plain}-{digest}")
 
     def seed_folder(self, seed: int) -> Path:
         """The run folder of one of several seeds."""
@@ -180,10 +191,24 @@ class Run:
 
     # What training writes, and asks for when it goes on.
 
-    def fold_result(self, held_out: str) -> FoldResult | None:
-        """A fold that was finished before."""
+    def fold_result(self, held_out: str, split: str, test: Collection[str]) -> FoldResult | None:
+        """A fold that was finished before.
+
+        Args:
+            held_out: Its name.
+            split: Digest of the clips that it is trained and tested on.
+            test: The ids of its test clips, by which the fold of an older version is known.
+
+        Raises:
+            MerError: It was trained or tested on others.
+        """
         path = self.fold_folder(held_out) / _RESULT
-        return _fold_result(path) if path.is_file() else None
+        found = _fold_result(path) if path.is_file() else None
+        if found is not None and (found.clips != frozenset(test) or found.split not in ("", split)):
+            raise MerError(
+                f"fold {held_out} was trained or tested on other clips", where=path, fix="choose another --out"
+            )
+        return found
 
     def write_fold(self, result: FoldResult, state: dict[str, torch.Tensor], card: Card) -> None:
         """Write a fold; its result last, so that a result means a finished fold."""
@@ -199,10 +224,32 @@ class Run:
         with well_formed(path):
             return int(values["chosen_epoch"])
 
-    def write_chosen_epoch(self, held_out: str, epoch: int, subjects: Iterable[str], history: History) -> None:
-        """Write which epoch was chosen for a fold, and by whom."""
-        values = {"chosen_epoch": epoch, "subjects": sorted(subjects), "history": history.as_json()}
+    def write_chosen_epoch(
+        self, held_out: str, epoch: int, subjects: Iterable[str], histories: Sequence[History]
+    ) -> None:
+        """Write which epoch was chosen for a fold, and by whom; the trainings that chose are then no longer kept."""
+        values = {
+            "chosen_epoch": epoch,
+            "subjects": sorted(subjects),
+            "histories": [one.as_json() for one in histories],
+        }
         write_json(self.fold_folder(held_out) / _INNER, values)
+        for number in range(1, len(histories) + 1):
+            self._inner_file(held_out, number).unlink(missing_ok=True)
+
+    def inner_history(self, held_out: str, number: int) -> History | None:
+        """A training inside a fold that was finished before, while others that choose its epoch are not."""
+        path = self._inner_file(held_out, number)
+        values = read_json(path) if path.is_file() else None
+        with well_formed(path):
+            return None if values is None else History.of(values)
+
+    def write_inner_history(self, held_out: str, number: int, history: History) -> None:
+        """Write a finished training inside a fold."""
+        write_json(self._inner_file(held_out, number), history.as_json())
+
+    def _inner_file(self, held_out: str, number: int) -> Path:
+        return self.fold_folder(held_out) / f"inner-{number}.json"
 
     @property
     def has_final(self) -> bool:

@@ -157,22 +157,27 @@ def _facts(
 
 
 def _rows(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[Row]:
-    """What was trained, each compared with the first."""
-    first, found = rows[0], []
-    for row in rows:
-        run = runs[row.name]
-        trained = Row(row.name, row.label, run.metrics.scores, run.metrics.deviation, run, settings=dict(row.options))
-        if row is not first:
-            (against,) = compare((run, runs[first.name]), (row.label, first.label)).comparisons
-            trained = replace(
-                trained,
-                against=first.name,
-                difference=against.difference["uf1"],
-                p_seeds=against.over_seeds.p if against.over_seeds else None,
-                verdict=against.conclusion,
-            )
-        found.append(trained)
-    return found
+    """What was trained, each compared with the first; the tests are corrected for the number of rows."""
+    first, *others = rows
+    found = [_row(row, runs[row.name]) for row in rows]
+    if not others:
+        return found
+    compared = compare([runs[row.name] for row in rows], [row.label for row in rows], others_first=True).comparisons
+    return [found[0]] + [
+        replace(
+            row,
+            against=first.name,
+            difference=one.difference["uf1"],
+            p_seeds=one.over_seeds.p if one.over_seeds else None,
+            verdict=one.conclusion,
+        )
+        for row, one in zip(found[1:], compared, strict=True)
+    ]
+
+
+def _row(row: Variant, run: Run) -> Row:
+    metrics = run.metrics
+    return Row(row.name, row.label, metrics.honest, metrics.honest_deviation, run, settings=dict(row.options))
 
 
 def _control_rows(runs: Iterable[Run]) -> list[Row]:
@@ -197,7 +202,7 @@ def _table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     cells = []
     for row in rows:
         spread = [f" ± {row.deviation[name]:.3f}" if row.deviation else "" for name in MEASURES]
-        honest = [f"{row.scores[name]:.3f}{more}" for name, more in zip(MEASURES, spread, strict=True)]
+        honest = [f"{row.honest[name]:.3f}{more}" for name, more in zip(MEASURES, spread, strict=True)]
         by_aus = row.run.metrics.by_aus if row.run else {}
         aus = [f"{by_aus[source].uf1:.3f}" if source in by_aus else "" for source in sources]
         cells.append([row.label, *honest, *aus, f"{row.run.metrics.optimistic[0].uf1:.3f}" if row.run else ""])

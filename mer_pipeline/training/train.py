@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 
 from mer_pipeline.device import choose_device, hardware
 from mer_pipeline.errors import MerError
-from mer_pipeline.evaluation import summary
-from mer_pipeline.evaluation.calibration import calibrate
+from mer_pipeline.evaluation.calibration import calibrate, mean_calibration
 from mer_pipeline.evaluation.controls import controls
 from mer_pipeline.evaluation.leaks import guard
-from mer_pipeline.evaluation.protocols import Fold, check_selection, folds_of, inner_split
+from mer_pipeline.evaluation.protocols import Fold, check_selection, folds_of, inner_splits, split_digest
+from mer_pipeline.evaluation.summary import Training, headline, mean_axis_deg, pooled
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.recipe import Recipe, recipe_defaults
+from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.facts import Data, Facts
 from mer_pipeline.runs.metrics import Metrics
 from mer_pipeline.runs.provenance import versions
-from mer_pipeline.runs.results import OPTIMISTIC, Calibration, FoldResult
+from mer_pipeline.runs.results import OPTIMISTIC, Calibration
 from mer_pipeline.runs.run import Run
+from mer_pipeline.training.parallel import one_thread, train_folds
 from mer_pipeline.training.tensorboard import check_tensorboard, write_events
 from mer_pipeline.training.trainer import Trainer
 
@@ -36,8 +39,9 @@ class Plan:
         protocol: See `protocols.folds_of`.
         select: `last` (a fixed number of epochs), `inner` (subjects inside the training fold choose the epoch), or
             `oracle` (the test fold does: optimistic).
-        seeds: How many trainings, with seeds that follow each other from the recipe's.
+        seeds: How many trainings, with seeds that follow each other from the recipe's; the command line asks for 3.
         tensorboard: Whether event files are written too.
+        jobs: How many folds are trained at a time on a CPU, each by one thread; the numbers do not depend on it.
 
     Raises:
         MerError: An unknown selection, an impossible number of seeds, or `tensorboard` without the extra.
@@ -47,6 +51,7 @@ class Plan:
     select: str = "last"
     seeds: int = 1
     tensorboard: bool = False
+    jobs: int = 1
 
     def __post_init__(self) -> None:
         check_selection(self.select)
@@ -55,31 +60,35 @@ class Plan:
         if self.tensorboard:
             check_tensorboard()
 
-    def folds(self, clips: ClipSet) -> list[Fold]:
+    def folds(self, clips: ClipSet, training: int = 0) -> list[Fold]:
         """Who is held out in turn; nothing has been trained when these cannot be.
+
+        Args:
+            clips: All clips.
+            training: Which of several, from 0; see `Protocol.dealt`.
 
         Raises:
             MerError: The clips cannot be split so, or something of a test clip would be trained on.
         """
-        folds = folds_of(self.protocol, clips.clip_ids, clips.groups)
+        folds = folds_of(self.protocol, clips.clip_ids, clips.groups, training)
         guard(folds, clips.clip_ids, clips.groups, clips.images)
         for fold in folds if self.select == "inner" else ():
-            inner_split(clips.groups, fold.train)
+            inner_splits(clips.groups, fold.train)
         return folds
 
 
 @dataclass(frozen=True)
 class _Session:
-    """What all trainings of one call share."""
+    """What all trainings of one call share; `folds` has those of every training."""
 
     clips: ClipSet
     plan: Plan
-    folds: Sequence[Fold]
+    folds: Sequence[Sequence[Fold]]
     device: torch.device
     command: str
     progress: Progress
 
-    def open(self, folder: Path, recipe: Recipe, seeds: int) -> Run:
+    def open(self, folder: Path, recipe: Recipe, folds: Sequence[Sequence[Fold]]) -> Run:
         """Create the run folder, or make sure that the one that exists is of the same run."""
         clips, plan = self.clips, self.plan
         data = Data(
@@ -98,7 +107,8 @@ class _Session:
             data=data,
             protocol=plan.protocol,
             selection=plan.select,
-            seeds=seeds,
+            seeds=len(folds),
+            split=split_digest([fold for each in folds for fold in each], clips.clip_ids),
             defaults=recipe_defaults(),
             command=self.command,
             cache=clips.cache,
@@ -108,45 +118,48 @@ class _Session:
         )
         return Run.create(folder, facts)
 
-    def train(self, folder: Path, recipe: Recipe) -> Run:
-        """Train and judge with one seed."""
+    def trainer(self, run: Run, recipe: Recipe, folds: Sequence[Fold]) -> Trainer:
+        """What trains the parts of one run."""
+        inner = self.plan.select == "inner"
+        return Trainer(self.clips, recipe, run, self.device, folds=folds, inner=inner, progress=self.progress)
+
+    def train(self, run: Run, recipe: Recipe, folds: Sequence[Fold]) -> tuple[Training, Metrics]:
+        """Train and judge with one seed; what it predicted, and what it came to."""
         started = time.monotonic()
-        clips, plan = self.clips, self.plan
-        run = self.open(folder, recipe, seeds=1)
-        trainer = Trainer(
-            clips, recipe, run, self.device, folds=len(self.folds), inner=plan.select == "inner", progress=self.progress
-        )
+        clips, plan, trainer = self.clips, self.plan, self.trainer(run, recipe, folds)
         results = []
-        for fold in self.folds:
+        for fold in folds:
             results.append(trainer.fold(fold))
             if plan.tensorboard:
                 write_events(run.tensorboard(fold.held_out), results[-1].history)
         predictions = [p for result in results for p in result.predictions]
-        guesses = self._controls(recipe)
+        _check_once(predictions, folds, clips)
+        guesses = self._controls(recipe, folds)
         run.write_predictions(predictions, clips.classes)
         run.write_controls(guesses)
-        calibration = calibrate(summary.headline(predictions, recipe.aus, plan.select), clips.classes)
+        honest = "last" if plan.select == "oracle" else plan.select
+        calibration = calibrate(headline(predictions, recipe.aus, honest), clips.classes)
         trainer.final(calibration.temperature, [r.chosen_epoch for r in results if r.chosen_epoch is not None])
-        pooled = summary.pooled(predictions, clips.classes, aus=recipe.aus, select=plan.select, controls=guesses)
-        return run.finish(self._metrics(run, recipe, results, pooled, calibration, time.monotonic() - started))
+        # Angles that were learned without the held-out clips, averaged over folds per layer.
+        theta_deg = mean_axis_deg([result.history.theta_deg[-1] for result in results])
+        training = Training(recipe.seed, str(run.folder), predictions, guesses, theta_deg)
+        metrics = self.metrics(run, recipe, [training], calibration, time.monotonic() - started)
+        run.finish(metrics)
+        return training, metrics
 
-    def _controls(self, recipe: Recipe) -> dict[str, dict[str, str]]:
+    def _controls(self, recipe: Recipe, folds: Sequence[Fold]) -> dict[str, dict[str, str]]:
         """Control -> clip_id -> class name."""
         clips = self.clips
         return {
             name: {clips.clip_ids[row]: clips.classes[guess] for row, guess in guesses.items()}
-            for name, guesses in controls(clips, self.folds, "aus" in recipe.inputs).items()
+            for name, guesses in controls(clips, folds, "aus" in recipe.inputs).items()
         }
 
-    def _metrics(
-        self,
-        run: Run,
-        recipe: Recipe,
-        results: Sequence[FoldResult],
-        pooled: summary.Pooled,
-        calibration: Calibration,
-        seconds: float,
+    def metrics(
+        self, run: Run, recipe: Recipe, trainings: Sequence[Training], calibration: Calibration, seconds: float
     ) -> Metrics:
+        """What one or more trainings came to."""
+        found = pooled(trainings, self.clips.classes, aus=recipe.aus, select=self.plan.select)
         return Metrics(
             run=str(run.folder),
             model=recipe.model,
@@ -154,26 +167,25 @@ class _Session:
             protocol=self.plan.protocol,
             labels=self.clips.label_set,
             classes=self.clips.classes,
-            fold_count=len(self.folds),
-            clips=sum(len(fold.test) for fold in self.folds),
-            subjects=len(set(self.clips.groups)),
+            fold_count=len(self.folds[0]),
+            clips=sum(len(fold.test) for fold in self.folds[0]),
             selection=self.plan.select,
             seed=recipe.seed,
-            aus=pooled.aus,
-            scores=pooled.detailed.overall,
-            per_class=pooled.detailed.per_class,
-            confusion=pooled.detailed.confusion,
-            intervals=pooled.intervals,
-            selections=pooled.selections,
-            optimistic=(pooled.selections["oracle"], OPTIMISTIC),
-            by_aus=pooled.by_aus,
-            by_dataset=pooled.by_dataset,
-            controls=pooled.controls,
+            optimistic=(found.selections["oracle"], OPTIMISTIC),
             calibration=calibration,
-            # Angles that were learned without the held-out clips, averaged over folds per layer.
-            theta_deg=summary.mean_axis_deg([result.history.theta_deg[-1] for result in results]),
+            theta_deg=mean_axis_deg([one.theta_deg for one in trainings]),
             seconds=round(seconds, 1),
+            **{field.name: getattr(found, field.name) for field in fields(found)},
         )
+
+
+def _check_once(predictions: Sequence[Prediction], folds: Sequence[Fold], clips: ClipSet) -> None:
+    """Refuse folds that together count a test clip twice, or leave one out."""
+    tested = sorted(clips.clip_ids[row] for fold in folds for row in fold.test)
+    judged = sorted(p.clip_id for p in predictions if p.selection == "last" and p.aus == predictions[0].aus)
+    if judged != tested or len(set(tested)) < len(tested):
+        wrong = sorted(set(tested) ^ set(judged)) or [a for a, b in pairwise(judged) if a == b]
+        raise MerError("a test clip is not counted once", where=wrong[0], fix="train again in a new folder")
 
 
 def train(
@@ -187,6 +199,8 @@ def train(
     progress: Progress = silent,
 ) -> Run:
     """Train and judge; what an interrupted run has finished is not trained again.
+
+    On a CPU every fold is trained by one thread, so that the numbers are the same on any number of cores.
 
     Args:
         clips: The clips in memory.
@@ -204,12 +218,21 @@ def train(
         MerError: The run folder belongs to another run, the device is absent, the clips cannot be split, or something
             of a test clip would be trained on.
     """
-    folder = Path(run)
-    session = _Session(clips, plan, plan.folds(clips), choose_device(device), command, progress)
-    if plan.seeds == 1:
-        return session.train(folder, recipe)
-    started = time.monotonic()
-    together = session.open(folder, recipe, plan.seeds)
-    seeds = range(recipe.seed, recipe.seed + plan.seeds)
-    found = [session.train(together.seed_folder(seed), replace(recipe, seed=seed)).metrics for seed in seeds]
-    return together.finish(summary.over_seeds(found, folder, round(time.monotonic() - started, 1)))
+    with one_thread():
+        started, folder = time.monotonic(), Path(run)
+        folds = [plan.folds(clips, training) for training in range(plan.seeds)]
+        session = _Session(clips, plan, folds, choose_device(device), command, progress)
+        together = session.open(folder, recipe, folds)
+        recipes = [replace(recipe, seed=recipe.seed + training) for training in range(plan.seeds)]
+        parts = [together] if plan.seeds == 1 else [
+            session.open(together.seed_folder(one.seed), one, [own]) for one, own in zip(recipes, folds, strict=True)
+        ]  # fmt: skip
+        trainers = [session.trainer(*part) for part in zip(parts, recipes, folds, strict=True)]
+        if plan.jobs > 1 and session.device.type == "cpu":
+            train_folds(clips, trainers, plan.jobs, progress)
+        found = [session.train(*part) for part in zip(parts, recipes, folds, strict=True)]
+        if plan.seeds == 1:
+            return Run(folder)
+        calibration = mean_calibration([metrics.calibration for _, metrics in found])
+        trainings = [training for training, _ in found]
+        return together.finish(session.metrics(together, recipe, trainings, calibration, time.monotonic() - started))

@@ -9,7 +9,7 @@ from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, cross_val_scor
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation import protocols
 from mer_pipeline.evaluation.leaks import guard
-from mer_pipeline.evaluation.protocols import Fold, Protocol, folds_of, inner_split, parse_protocol
+from mer_pipeline.evaluation.protocols import Fold, Protocol, folds_of, inner_splits, parse_protocol
 from mer_pipeline.training import Plan, load_recipe, train
 
 IDS = [f"{d}/{s}/{c}" for d in ("casme2", "smic", "samm") for s in ("01", "02") for c in "ab"]
@@ -108,11 +108,23 @@ def test_even_pictures_are_no_leak(two_sets):
 
 def test_the_epoch_is_chosen_by_training_subjects():
     (fold, *_) = folds_of("loso", IDS, GROUPS)
-    learn, choose = inner_split(GROUPS, fold.train)
-    assert sorted([*learn, *choose]) == list(fold.train)
-    assert {GROUPS[row] for row in learn}.isdisjoint(GROUPS[row] for row in choose)
+    splits = inner_splits(GROUPS, fold.train)
+    assert len(splits) == 5
+    for learn, choose in splits:
+        assert sorted([*learn, *choose]) == list(fold.train)
+        assert {GROUPS[row] for row in learn}.isdisjoint(GROUPS[row] for row in choose)
+    assert sorted(row for _, choose in splits for row in choose) == list(fold.train)
     with pytest.raises(MerError, match="two training subjects"):
-        inner_split(["a/1", "a/1", "a/2"], [0, 1])
+        inner_splits(["a/1", "a/1", "a/2"], [0, 1])
+
+
+def test_each_training_of_kfold_deals_the_subjects_anew():
+    dealt = [folds_of("kfold:3", IDS, GROUPS, training) for training in (0, 0, 1, 2)]
+    assert dealt[0] == dealt[1]
+    assert len({tuple(fold.test for fold in folds) for folds in dealt}) == 3
+    for folds in dealt:
+        assert sorted(row for fold in folds for row in fold.test) == list(range(len(IDS)))
+        assert all({GROUPS[row] for row in f.train}.isdisjoint(GROUPS[row] for row in f.test) for f in folds)
 
 
 SPLITTERS = [

@@ -22,7 +22,7 @@ def test_a_path_opens_a_finished_run(run):
     assert len(found.predictions) == found.metrics.clips == 15
     assert [fold.held_out for fold in found.folds] == ["casme2/01", "casme2/02", "casme2/03"]
     assert found.fold_folder("casme2/02") == run / "folds" / "casme2-02"
-    assert set(found.control_predictions) == {"majority", "svm", "aus-only"}
+    assert set(found.control_predictions) == {"majority", "svm", "shuffled", "aus-only"}
     assert all(len(clips) == 15 for clips in found.control_predictions.values())
     assert Run(str(run)) == found
 

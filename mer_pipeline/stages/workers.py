@@ -93,7 +93,7 @@ def _start(objects: Path, parameters: Parameters) -> None:
     global _pipeline
     # A ctrl-C reaches every process of the terminal; only the main one acts on it, and lets started clips finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _pipeline = Pipeline(Store(objects), parameters)
 
@@ -104,7 +104,7 @@ def _run(clip: Clip) -> ClipOutcome:
     return _pipeline.run(clip)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A parent that is killed cannot end its workers, which would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -1,7 +1,7 @@
 """Training: recipes, the training loop, whole runs, ablations."""
 
 from mer_pipeline.evaluation.compare import compare
-from mer_pipeline.inputs.clip_set import ClipSet, load_clips
+from mer_pipeline.inputs.clip_set import ClipSet, load_clips, shuffle_labels
 from mer_pipeline.recipe import Recipe, load_recipe, model_names, parse_settings
 from mer_pipeline.runs.results import OPTIMISTIC
 from mer_pipeline.training.ablate import ablate, chosen_variants
@@ -21,5 +21,6 @@ __all__ = [
     "load_recipe",
     "model_names",
     "parse_settings",
+    "shuffle_labels",
     "train",
 ]

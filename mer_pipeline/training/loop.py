@@ -34,7 +34,7 @@ class Trained:
 
     Attributes:
         network: After the last epoch, or after the chosen one.
-        last: AU source -> (test clips, classes) probabilities after the last epoch.
+        last: AU source -> (test clips, classes) logits after the last epoch.
         chosen: The same after the epoch that was chosen before the training began; empty where none was.
         oracle: The same after the epoch that scores best on the test clips, for the recipe's AU source alone; None
             where there were no test clips. Optimistic: epoch chosen on the test fold.
@@ -138,11 +138,11 @@ class _Session:
             self._chosen_state = {name: value.clone() for name, value in state.network.state_dict().items()}
 
     def _test_epoch(self) -> None:
-        probabilities = predict(self._state.network, self._clips, self._test, self._recipe.aus, self._device)
-        truth, guess = self._clips.labels[self._test], probabilities.argmax(1)
+        logits = predict(self._state.network, self._clips, self._test, self._recipe.aus, self._device)
+        truth, guess = self._clips.labels[self._test], logits.argmax(1)
         accuracy = float((guess == truth).float().mean())
         if accuracy > max(self.history.test_accuracy, default=-1.0):
-            self._oracle = probabilities
+            self._oracle = logits
         self.history.test_accuracy.append(accuracy)
         self.history.test_uf1.append(uf1(truth.numpy(), guess.numpy()))
 
@@ -155,9 +155,9 @@ class _Session:
     def keep(self, path: Path) -> None:
         """Write everything that the next epoch depends on."""
         tensors = {f"state.{name}": value for name, value in self._chosen_state.items()}
-        tensors |= {f"chosen.{name}": value for name, value in self._chosen.items()}
+        tensors |= {f"chosen_logits.{name}": value for name, value in self._chosen.items()}
         if self._oracle is not None:
-            tensors["oracle."] = self._oracle
+            tensors["oracle_logits."] = self._oracle
         self._state.save(path, self.history.as_json(), tensors)
 
     def resume(self, path: Path | None) -> int:
@@ -167,8 +167,11 @@ class _Session:
             return 0
         facts, tensors = found
         self.history = History.of(facts)
-        self._oracle = tensors.get("oracle.")
-        for kind, part in (("state.", self._chosen_state), ("chosen.", self._chosen)):
+        # An older version kept probabilities, whose logarithms are logits of the same softmax.
+        logs = {name: t.log() for name, t in tensors.items() if name.startswith(("oracle.", "chosen."))}
+        tensors |= {name.replace(".", "_logits.", 1): value for name, value in logs.items()}
+        self._oracle = tensors.get("oracle_logits.")
+        for kind, part in (("state.", self._chosen_state), ("chosen_logits.", self._chosen)):
             part.update({name[len(kind) :]: value for name, value in tensors.items() if name.startswith(kind)})
         return len(self.history.loss)
 
@@ -217,7 +220,7 @@ def au_sources(network: Network) -> tuple[str, ...]:
 
 @torch.no_grad()
 def predict(network: Network, clips: ClipSet, rows: Sequence[int], aus: str, device: torch.device) -> Tensor:
-    """Class probabilities of some clips with one AU source; (rows, classes) float32 on the CPU."""
+    """Logits of some clips with one AU source; (rows, classes) float32 on the CPU."""
     network.eval()
     parts = []
     for batch in torch.tensor(rows).split(_EVALUATION_BATCH):
@@ -225,7 +228,7 @@ def predict(network: Network, clips: ClipSet, rows: Sequence[int], aus: str, dev
         values = torch.zeros_like(clips.aus[batch]) if aus == "none" else clips.aus[batch]
         with _autocast(device):
             output = network.run(_inputs(clips, clips.tensor(batch, device), values, known))
-        parts.append(output.logits.float().softmax(1).cpu())
+        parts.append(output.logits.float().cpu())
     return torch.cat(parts)
 
 

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from mer_pipeline.evaluation.protocols import Fold, inner_split
+from mer_pipeline.evaluation.protocols import Fold, inner_splits, split_digest
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.inputs.normalise import MEAN, STD
 from mer_pipeline.progress import Progress
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.card import Card, Prediction
 from mer_pipeline.runs.provenance import versions
-from mer_pipeline.runs.results import FoldResult
+from mer_pipeline.runs.results import FoldResult, History
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training.loop import Trained, au_sources, train_network
 
@@ -32,7 +33,7 @@ class Trainer:
         run: Run,
         device: torch.device,
         *,
-        folds: int,
+        folds: Sequence[Fold],
         inner: bool,
         progress: Progress,
     ) -> None:
@@ -43,26 +44,46 @@ class Trainer:
             recipe: How.
             run: What is written to.
             device: Where.
-            folds: How many there will be.
+            folds: All that there will be.
             inner: Whether subjects inside each training fold choose the epoch.
             progress: Called after every epoch.
         """
-        self._clips, self._recipe, self._run, self._device = clips, recipe, run, device
+        self._clips, self._recipe, self._run, self._device, self._folds = clips, recipe, run, device, folds
         self._inner, self._progress = inner, progress
-        self._total, self._done = (folds * (1 + inner) + 1) * recipe.epochs, 0
+        inner_trainings = sum(len(inner_splits(clips.groups, fold.train)) for fold in folds if inner)
+        self._total, self._done = (len(folds) + inner_trainings + 1) * recipe.epochs, 0
+
+    @property
+    def ticket(self) -> tuple[Recipe, Path, str, Sequence[Fold], bool]:
+        """What another process needs to make this trainer, besides the clips."""
+        return self._recipe, self._run.folder, str(self._device), self._folds, self._inner
+
+    def unfinished(self) -> list[Fold]:
+        """The folds that are still to be trained."""
+        return [fold for fold in self._folds if self._finished(fold) is None]
+
+    def _finished(self, fold: Fold) -> FoldResult | None:
+        test = [self._clips.clip_ids[row] for row in fold.test]
+        return self._run.fold_result(fold.held_out, split_digest([fold], self._clips.clip_ids), test)
 
     def fold(self, fold: Fold) -> FoldResult:
-        """Train one fold, or read what an earlier call left."""
-        finished = self._run.fold_result(fold.held_out)
+        """Train one fold, or read what an earlier call left.
+
+        Raises:
+            MerError: What was left is of other clips.
+        """
+        splits = inner_splits(self._clips.groups, fold.train) if self._inner else []
+        finished = self._finished(fold)
         if finished is not None:
-            self._advance(self._recipe.epochs * (1 + self._inner), f"{fold.held_out} was finished before")
+            self._advance(self._recipe.epochs * (1 + len(splits)), f"{fold.held_out} was finished before")
             return finished
-        chosen = self._choose_epoch(fold) if self._inner else None
+        chosen = self._choose_epoch(fold, splits) if splits else None
         trained = self._train(
             fold.train, fold.test, fold.held_out, self._run.checkpoint(fold.held_out), self._recipe, chosen
         )
         predictions = tuple(self._predictions(fold, trained))
-        result = FoldResult(self._run.fold_folder(fold.held_out), chosen, predictions, trained.history)
+        folder, split = self._run.fold_folder(fold.held_out), split_digest([fold], self._clips.clip_ids)
+        result = FoldResult(folder, chosen, predictions, trained.history, split)
         self._run.write_fold(result, trained.network.state_dict(), self._card(fold.train, fold.held_out))
         return result
 
@@ -84,20 +105,31 @@ class Trainer:
         card = replace(self._card(everyone, None), temperature=temperature, epochs=epochs)
         self._run.write_final(trained.network.state_dict(), card)
 
-    def _choose_epoch(self, fold: Fold) -> int:
-        """The epoch with the highest UF1 on subjects inside the training fold, whom that training did not see."""
+    def _choose_epoch(self, fold: Fold, splits: Sequence[tuple[list[int], list[int]]]) -> int:
+        """The epoch with the highest UF1, mean over the splits, on subjects whom its training did not see."""
         chosen = self._run.chosen_epoch(fold.held_out)
         if chosen is not None:
-            self._advance(self._recipe.epochs, f"{fold.held_out}: its epoch was chosen before")
+            self._advance(self._recipe.epochs * len(splits), f"{fold.held_out}: its epoch was chosen before")
             return chosen
-        learn, choose = inner_split(self._clips.groups, fold.train)
-        keep = self._run.checkpoint(fold.held_out)
-        trained = self._train(learn, choose, f"{fold.held_out} inner", keep, self._recipe, None)
-        reached = trained.history.test_uf1
-        chosen = 1 + max(range(len(reached)), key=lambda at: (reached[at], at))
-        subjects = {self._clips.groups[row] for row in choose}
-        self._run.write_chosen_epoch(fold.held_out, chosen, subjects, trained.history)
+        histories = [self._inner_history(fold, number, *parts) for number, parts in enumerate(splits, 1)]
+        mean = np.mean([history.test_uf1 for history in histories], axis=0).tolist()
+        chosen = 1 + max(range(len(mean)), key=lambda at: (mean[at], at))
+        subjects = {self._clips.groups[row] for row in fold.train}
+        self._run.write_chosen_epoch(fold.held_out, chosen, subjects, histories)
         return chosen
+
+    def _inner_history(self, fold: Fold, number: int, learn: Sequence[int], choose: Sequence[int]) -> History:
+        """What the training on one inner split came to, or what an earlier call left of it."""
+        history = self._run.inner_history(fold.held_out, number)
+        if history is not None:
+            self._advance(self._recipe.epochs, f"{fold.held_out} inner {number} was finished before")
+            return history
+        # The first has the name, and so the seed, that it had when it was the only one.
+        name = f"{fold.held_out} inner" + (f" {number}" if number > 1 else "")
+        keep = self._run.checkpoint(fold.held_out)
+        history = self._train(learn, choose, name, keep, self._recipe, None).history
+        self._run.write_inner_history(fold.held_out, number, history)
+        return history
 
     def _train(
         self, train: Sequence[int], test: Sequence[int], name: str, keep: Path, recipe: Recipe, chosen: int | None
@@ -155,9 +187,10 @@ class Trainer:
                 selection=selection,
                 aus=aus,
                 truth=classes[labels[row]],
-                predicted=classes[int(probabilities.argmax())],
-                probabilities=[round(p, 6) for p in probabilities.tolist()],
+                predicted=classes[int(logits.argmax())],
+                probabilities=[round(p, 6) for p in logits.softmax(0).tolist()],
+                logits=[round(value, 6) for value in logits.tolist()],
             )
             for selection, aus, table in tables
-            for row, probabilities in zip(fold.test, table, strict=True)
+            for row, logits in zip(fold.test, table, strict=True)
         ]

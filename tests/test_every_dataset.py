@@ -36,14 +36,14 @@ def test_the_chain_runs_on(mer, caches, layout):
     assert annotated["apex_frame"].tolist() == truth.loc[annotated.index, "apex_frame"].tolist()
     spotted = found[found["apex_source"] == "spotted"]
     assert len(spotted) == (len(found) if layout == "smic" else len(spotted))
-    called = mer("train", "--dataset", cache, "--model", "facesleuth-tiny", "--epochs", 1,
+    called = mer("train", "--seeds", 1, "--dataset", cache, "--model", "facesleuth-tiny", "--epochs", 1,
                  "--out", caches / layout / "run", "--json", "-q")  # fmt: skip
     assert called.code == 0, called.err
     assert json.loads(called.out)["folds"] == 2
 
 
 def test_all_sets_in_one_cache_train_together(mer, caches, tmp_path):
-    called = mer("train", "--dataset", caches / "all", "--model", "facesleuth-tiny", "--epochs", 1,
+    called = mer("train", "--seeds", 1, "--dataset", caches / "all", "--model", "facesleuth-tiny", "--epochs", 1,
                  "--labels", "megc3", "--out", tmp_path / "run", "--json", "-q")  # fmt: skip
     assert called.code == 0, called.err
     summary = json.loads(called.out)
@@ -68,7 +68,19 @@ def test_own_clips_with_own_labels(mer, raw, tmp_path):
     table.to_csv(folder / "clips.csv", index=False)
     summary = json.loads(mer("preprocess", folder, "--out", tmp_path / "c", "--size", 32, "--json", "-q").out)
     assert (summary["dataset"], summary["ok"]) == ("lab", 15)
-    train = ["train", "--dataset", tmp_path / "c", "--model", "facesleuth-tiny", "--epochs", 1, "--json", "-q"]
+    train = [
+        "train",
+        "--seeds",
+        1,
+        "--dataset",
+        tmp_path / "c",
+        "--model",
+        "facesleuth-tiny",
+        "--epochs",
+        1,
+        "--json",
+        "-q",
+    ]
     facts = json.loads(mer(*train, "--out", tmp_path / "r1").out)
     assert facts["classes"] == ["concealed", "open"]
     (tmp_path / "swapped.toml").write_text('[classes]\nshown = ["open"]\nhidden = ["concealed"]\n')

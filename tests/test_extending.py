@@ -171,7 +171,20 @@ def test_a_dataset_is_recognised_and_its_layout_written(tmp_path):
 
 def test_a_network_is_listed_and_trained(cache, tmp_path):
     root = extended("network", tmp_path / "copy")
-    train = ["train", "--dataset", cache, "--model", "mynet", "--set", "epochs=1", "--protocol", "kfold:2", "-q"]
+    train = [
+        "train",
+        "--seeds",
+        "1",
+        "--dataset",
+        cache,
+        "--model",
+        "mynet",
+        "--set",
+        "epochs=1",
+        "--protocol",
+        "kfold:2",
+        "-q",
+    ]
     listed, trained = use("network", root, ["models", "--json"], [*train, "--out", tmp_path / "run", "--json"])
     (row,) = [row for row in json.loads(listed.out) if row["name"] == "mynet"]
     assert (row["parameters"], row["view"]) == (965, "pair")
@@ -190,7 +203,18 @@ def test_a_command_is_listed_and_runs(raw, tmp_path):
 def test_a_detector_finds_faces_and_the_card_names_it(raw, tmp_path):
     root = extended("detector", tmp_path / "copy")
     made = ["preprocess", raw, "--out", tmp_path / "c", "--size", 32, "--detector", "middle", "--json", "-q"]
-    train = ["train", "--dataset", tmp_path / "c", "--model", "facesleuth-tiny", "--set", "epochs=1", "-q"]
+    train = [
+        "train",
+        "--seeds",
+        "1",
+        "--dataset",
+        tmp_path / "c",
+        "--model",
+        "facesleuth-tiny",
+        "--set",
+        "epochs=1",
+        "-q",
+    ]
     summary, trained = use("detector", root, made, [*train, "--protocol", "kfold:2", "--out", tmp_path / "run"])
     assert json.loads(summary.out)["ok"] == 15
     assert trained.code == 0, trained.err
@@ -200,7 +224,19 @@ def test_a_detector_finds_faces_and_the_card_names_it(raw, tmp_path):
 
 def test_a_protocol_is_named_by_the_help_and_holds_out(cache, tmp_path):
     root = extended("protocol", tmp_path / "copy")
-    train = ["train", "--dataset", cache, "--model", "facesleuth-tiny", "--set", "epochs=1", "--protocol", "odd-even"]
+    train = [
+        "train",
+        "--seeds",
+        "1",
+        "--dataset",
+        cache,
+        "--model",
+        "facesleuth-tiny",
+        "--set",
+        "epochs=1",
+        "--protocol",
+        "odd-even",
+    ]
     help_, trained = use("protocol", root, ["train", "--help"], [*train, "--out", tmp_path / "run", "--json", "-q"])
     assert "odd-even (every other subject)" in help_.words
     assert trained.code == 0, trained.err

@@ -16,8 +16,9 @@ from mer_pipeline.progress import Progress, silent
 from mer_pipeline.reports import write_report
 from mer_pipeline.runs.run import Run
 from mer_pipeline.stages.preprocess import Parameters, preprocess
+from mer_pipeline.stages.workers import cores
 from mer_pipeline.synth import synthesise
-from mer_pipeline.training import load_clips, load_recipe, train
+from mer_pipeline.training import Plan, load_clips, load_recipe, train
 
 SUBJECTS, CLIPS, SEED = 6, 8, 0
 # Small enough for two cores, large enough for the mouth to keep some thirty pixels.
@@ -92,7 +93,7 @@ def run_demo(run: Path, *, device: str = "cpu", progress: Progress = silent) -> 
     preprocess(annotations, cache, Parameters(size=CROP_SIZE), progress=progress)
     clips = load_clips(cache)
     recipe = load_recipe(MODEL, {"options.attention": "soa"})
-    finished = train(clips, recipe, run, device=device, command="mer demo", progress=progress)
+    finished = train(clips, recipe, run, Plan(jobs=cores()), device=device, command="mer demo", progress=progress)
     truth = pd.read_parquet(raw / "truth.parquet")
     clips_held_out = truth[truth["subject"] == truth["subject"].iloc[-1]]
     held_out = f"{clips_held_out['dataset'].iloc[0]}/{clips_held_out['subject'].iloc[0]}"

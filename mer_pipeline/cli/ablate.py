@@ -12,6 +12,7 @@ import typer
 from mer_pipeline.cli.common import (
     Device,
     HeldOut,
+    Jobs,
     Json,
     Labels,
     OldLabels,
@@ -37,6 +38,7 @@ def ablate(
     ] = None,
     labels: Labels = None,
     old_labels: OldLabels = None,
+    jobs: Jobs = None,
     out: Annotated[Path | None, typer.Option(help="Folder; by default runs/ablation-<model>.")] = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -45,6 +47,7 @@ def ablate(
     """Train the rows of the papers' tables and compare them; --out resumes. Writes text, CSV, LaTeX and a report."""
     from mer_pipeline import training
     from mer_pipeline.reports import write_report
+    from mer_pipeline.stages.workers import cores
 
     changes = training.parse_settings(settings or [])
     variants, notes = training.chosen_variants(
@@ -65,7 +68,7 @@ def ablate(
             load,
             model,
             folder,
-            training.Plan(protocol, select, seeds),
+            training.Plan(protocol, select, seeds, jobs=jobs or cores()),
             settings=changes,
             rows=variants,
             device=device,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # rich is imported when something is printed
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores where not given.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31, help="Of everything drawn at random.")]
 
 

@@ -14,11 +14,11 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Finished run folders on the same clips.")],
     as_json: Json = False,
 ) -> None:
-    """Compare the first run with the others: bootstrap over subjects, McNemar over clips, t-test over seeds."""
+    """Compare the first run with the others: intervals over subjects and seeds, swap permutation, Holm's correction."""
     for folder in runs:
         check_folder(folder, "give the folder that mer train wrote")
+    from mer_pipeline.evaluation.compare import COMPARED
     from mer_pipeline.evaluation.compare import compare as compare_runs
-    from mer_pipeline.runs.results import OPTIMISTIC
     from mer_pipeline.runs.run import Run
 
     found = compare_runs([Run(folder) for folder in runs])
@@ -29,7 +29,7 @@ def compare(
     for judged in found.runs:
         metrics, scores = judged.run.metrics, judged.scores()
         how = f"{metrics.protocol}, {metrics.selection}, Action Units {metrics.aus}"
-        how = OPTIMISTIC if metrics.selection == "oracle" else how
+        how = COMPARED if metrics.selection == "oracle" else how
         shown = (f"{scores[name]:.3f}" for name in ("uf1", "uar", "accuracy"))
         rows.append((judged.name, metrics.model, len(judged.guesses), *shown, how))
     say_table("", ("run", "model", "seeds", "UF1", "UAR", "accuracy", ""), rows)

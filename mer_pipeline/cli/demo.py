@@ -38,5 +38,6 @@ def demo(
         f"Clips of {result.held_out}, a subject that this network never saw, without any annotation", columns, rows
     )
     say("These data are synthetic: the score means that the chain works on this machine, and nothing more.")
+    say("One training, to be quick; and the rate of its angles was chosen with such scores in sight (see its card).")
     say(f"report, to be opened in a browser: {result.report}")
     say(f"run: {out}; try: mer predict {result.example} --model {out}")

@@ -12,6 +12,7 @@ from mer_pipeline.cli.common import (
     Corrected,
     Dataset,
     DetectorName,
+    Jobs,
     Json,
     PredictorFile,
     Quiet,
@@ -28,7 +29,6 @@ from mer_pipeline.faces.detectors import choose_detector
 if TYPE_CHECKING:
     from mer_pipeline.stages.preprocess import Summary
 
-Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores where not given.")]
 FlowImages = Annotated[
     Path | None, typer.Option(help="Also write the motion here as 28x28 flow images, like published ones.")
 ]

@@ -14,6 +14,7 @@ import typer
 from mer_pipeline.cli.common import (
     Device,
     HeldOut,
+    Jobs,
     Json,
     Labels,
     OldLabels,
@@ -49,7 +50,7 @@ def train(
         str,
         typer.Option(help="Which epoch counts: last, inner (subjects inside the fold choose) or oracle (optimistic)."),
     ] = "last",
-    seeds: Annotated[int, typer.Option(min=1, help="So many trainings with other seeds; mean and deviation.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="So many trainings with other seeds; all are in every score.")] = 3,
     aus: Annotated[
         str | None, typer.Option(help="Action Units at test time: predicted, annotated or none.", show_default=False)
     ] = None,
@@ -57,6 +58,13 @@ def train(
     old_labels: OldLabels = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/<date>-<name>.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
+    shuffle_labels: Annotated[
+        bool,
+        typer.Option(
+            "--shuffle-labels", help="Deal each subject's labels at random among its clips: what chance comes to."
+        ),
+    ] = False,
+    jobs: Jobs = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Check recipe, folds, cache and memory, estimate the cost, and train nothing."),
@@ -76,9 +84,11 @@ def train(
     check_selection(select)
     check_folder(dataset)
     from mer_pipeline import training  # after what is quick to refuse: it imports torch
+    from mer_pipeline.stages.workers import cores
 
-    plan = training.Plan(protocol, select, seeds, tensorboard)
+    plan = training.Plan(protocol, select, seeds, tensorboard, jobs or cores())
     clips = training.load_clips(dataset, labels or old_labels, recipe.view, size=recipe.size, frames=recipe.frames)
+    clips = training.shuffle_labels(clips, recipe.seed) if shuffle_labels else clips
     for note in clips.notes:
         say_warning(note)
     if dry_run:
@@ -98,7 +108,7 @@ def _say_estimate(found: Estimate) -> None:
     say(f"[bold]{found.model}[/]: {found.parameters:,} parameters, {found.multiply_accumulates:,} "
         f"multiply-accumulates a clip")  # fmt: skip
     say(f"{found.clips} clips of {found.subjects} subjects, {found.view} at {found.size} px; "
-        f"{found.folds} folds ({found.protocol}), no leak between their sides")  # fmt: skip
+        f"{found.folds} folds ({found.protocol}); no subject, clip or equal picture on both sides")  # fmt: skip
     say(f"memory: {found.data_mb:,} MB of clips, {found.memory_mb:,} MB in all; {found.memory_free_mb:,} MB were free")
     say(f"time: about {_duration(found.seconds)} on {found.device} ({found.seconds_per_step:.2f} s a step)")
     for problem in found.problems:
@@ -115,6 +125,7 @@ _EPOCHS = {"last": "last epoch", "inner": "epoch chosen inside the training fold
 def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
     """Print a training's result: the honest score first, the optimistic one beside it and named so."""
     from mer_pipeline.evaluation.protocols import protocol_label
+    from mer_pipeline.evaluation.summary import cautions
 
     (optimistic, note), (low, high) = found.optimistic, found.intervals["uf1"]
     say(f"[bold]{found.model}[/] {found.labels}: {counts_line(class_counts)}")
@@ -123,9 +134,7 @@ def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
     if found.seeds:
         what = f"{len(found.seeds)} seeds, mean ± sd; {what}"
     say(f"[bold]{_scores(found.scores, found.deviation)}[/]  ({what})")
-    if found.seeds:
-        say(f"what follows is of seed {found.seeds[0].name}:")
-    say(f"UF1 95 % interval over subjects {low:.3f} to {high:.3f}")
+    say(f"UF1 95 % interval over subjects{' and seeds' if found.seeds else ''} {low:.3f} to {high:.3f}")
     for control in found.controls:
         say(f"control {control.name}: UF1 {control.scores.uf1:.3f}; {control.verdict}")
     if len(found.by_dataset) > 1:
@@ -134,6 +143,8 @@ def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
         say(f"UF1 by source of the Action Units at test time: {_uf1_of_each(found.by_aus)}")
     if found.selection != "oracle":
         say(f"[dim]{_scores(optimistic)}  ({note})[/]")
+    for caution in cautions(found):
+        say(f"mind: {caution}")
     if found.theta_deg:
         say(f"learned angles: {', '.join(f'{angle:.1f}' for angle in found.theta_deg)} deg")
     say(f"{found.seconds:.0f} s; run: {found.run}")

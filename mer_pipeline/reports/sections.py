@@ -11,11 +11,14 @@ from markupsafe import Markup
 from mer_pipeline import networks
 from mer_pipeline.evaluation.protocols import protocol_sentence
 from mer_pipeline.facs import AU_NAMES
+from mer_pipeline.evaluation.statistics import figures
+from mer_pipeline.evaluation.summary import cautions
 from mer_pipeline.figures.charts import curve, half_circle, reliability
 from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow, around_zero
 from mer_pipeline.inference.external import ExternalTest
 from mer_pipeline.recipe import recipe_defaults
 from mer_pipeline.runs.ablation import Ablation, AblationFacts, Row
+from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.facts import Facts
 from mer_pipeline.runs.metrics import Metrics
 from mer_pipeline.runs.results import AUS_ONLY, MEASURES, Difference, well_formed
@@ -43,6 +46,8 @@ def of_run(run: Run) -> dict[str, Any]:
         "run": run,
         "measures": MEASURES,
         "sentence": sentence(run),
+        "cautions": cautions(run.metrics),
+        "older": bool(run.metrics.seeds) and not run.metrics.of_all_seeds,
         "scores": score_chart(run),
         "ways": way_rows(run),
         "differences": control_chart(run),
@@ -55,7 +60,7 @@ def of_run(run: Run) -> dict[str, Any]:
         "curves": curves(run),
         "angles": angles(run),
         "angle_words": angle_words(run),
-        "reliability": reliability(run.predictions),
+        "reliability": reliability(_of_all_seeds(run)),
         "recipe": recipe_rows(run),
         "facts": fact_rows(run.facts),
     }
@@ -88,7 +93,7 @@ def score_chart(run: Run) -> RangeChart:
                 label,
                 _score(run.metrics, name),
                 _marks(run, name),
-                interval=None if run.metrics.selection == "oracle" else run.metrics.intervals[name],
+                interval=_interval(run.metrics, name),
                 joined=(min(honest, optimistic), max(honest, optimistic)),
                 aside=f"{optimistic:.3f}",
             )
@@ -96,11 +101,20 @@ def score_chart(run: Run) -> RangeChart:
     return RangeChart(rows)
 
 
+def _interval(metrics: Metrics, measure: str) -> tuple[float, float] | None:
+    """Of the honest score; an older version wrote that of the epoch which the test fold chose."""
+    return None if metrics.selection == "oracle" and not metrics.of_all_seeds else metrics.intervals[measure]
+
+
 def _marks(run: Run, measure: str) -> list[Mark]:
     """The score of every seed, the optimistic and the honest one."""
     scores, how = run.metrics.optimistic
     seeds = [
-        Mark(seed.scores[measure], "seed", f"seed {seed.name}: {seed.scores[measure]:.3f}")
+        Mark(
+            (seed.honest or seed.scores)[measure],
+            "seed",
+            f"seed {seed.name}: {(seed.honest or seed.scores)[measure]:.3f}",
+        )
         for seed in run.metrics.seeds
     ]
     optimistic = Mark(scores[measure], "optimistic", f"{scores[measure]:.3f}, {how}")
@@ -108,7 +122,8 @@ def _marks(run: Run, measure: str) -> list[Mark]:
 
 
 def _score(of: Metrics | Row, measure: str) -> str:
-    return f"{of.honest[measure]:.3f}" + (f" ± {of.deviation[measure]:.3f}" if of.deviation else "")
+    deviation = of.deviation if isinstance(of, Row) else of.honest_deviation
+    return f"{of.honest[measure]:.3f}" + (f" ± {deviation[measure]:.3f}" if deviation else "")
 
 
 def way_rows(run: Run) -> list[tuple[str, Any, bool]]:
@@ -121,6 +136,10 @@ def way_rows(run: Run) -> list[tuple[str, Any, bool]]:
     ]
 
 
+def _of_all_seeds(run: Run) -> list[Prediction]:
+    return [prediction for training in run.trainings for prediction in training.predictions]
+
+
 def control_chart(run: Run) -> RangeChart:
     """UF1 of the network less that of each control."""
     rows = []
@@ -131,16 +150,15 @@ def control_chart(run: Run) -> RangeChart:
 
 
 def image_added(run: Run) -> str:
-    """Whether the image added anything to annotated Action Units; empty where that was not measured."""
+    """Whether the image is shown to add to annotated Action Units; empty where that was not measured."""
     control = next((control for control in run.metrics.controls if control.name == AUS_ONLY), None)
     if control is None:
         return ""
     if not (control.difference.clear and control.difference.value > 0):
         return f"{control.verdict[:1].upper()}{control.verdict[1:]}."
     return (
-        f"The image added something: with annotated Action Units the network's UF1 is {control.difference.value:.3f} "
-        f"above that of annotated Action Units alone, which need no image "
-        f"(95 % interval over subjects {control.difference.low:.3f} to {control.difference.high:.3f})."
+        f"The image is shown to add: with annotated Action Units the network's UF1 is above that of annotated Action "
+        f"Units alone, which need no image ({figures(control.difference)})."
     )
 
 
@@ -176,11 +194,11 @@ def class_chart(run: Run) -> RangeChart:
 
 
 def subjects(run: Run) -> list[tuple[str, int, int]]:
-    """Subject, right and all clips, the best first."""
+    """Subject, right and all clips of all seeds, the best first."""
     right: Counter[str] = Counter()
     clips: Counter[str] = Counter()
     several = len(run.metrics.by_dataset) > 1
-    for p in run.predictions:
+    for p in _of_all_seeds(run):
         subject = p.clip_id.rpartition("/")[0]
         name = subject if several else subject.rpartition("/")[2]
         clips[name] += 1
@@ -190,14 +208,13 @@ def subjects(run: Run) -> list[tuple[str, int, int]]:
 
 def curves(run: Run) -> list[tuple[str, Markup, str]]:
     """Title, drawing and remark."""
-    folds = f"mean and 10th to 90th percentile of {len(run.folds)} folds"
-    chosen = [fold.chosen_epoch for fold in run.folds if fold.chosen_epoch is not None]
-    use = "never used to choose" if run.metrics.selection != "oracle" else run.metrics.optimistic[1]
+    every = [fold for training in run.trainings for fold in training.folds]
+    folds = f"mean and 10th to 90th percentile of {len(every)} folds" + (" of all seeds" if run.metrics.seeds else "")
+    chosen = [fold.chosen_epoch for fold in every if fold.chosen_epoch is not None]
     marks = "; ticks below: the epochs chosen inside the training folds" if chosen else ""
-    loss = curve(
-        [f.history.loss for f in run.folds], "Training loss over epochs", "control", share=False, chosen=chosen
-    )
-    tested = curve([f.history.test_accuracy for f in run.folds], "Held-out accuracy over epochs", "honest", share=True)
+    loss = curve([f.history.loss for f in every], "Training loss over epochs", "control", share=False, chosen=chosen)
+    tested = curve([f.history.test_accuracy for f in every], "Held-out accuracy over epochs", "honest", share=True)
+    use = "never used to choose" if run.metrics.selection != "oracle" else run.metrics.optimistic[1]
     return [("Training loss", loss, folds + marks), (f"Accuracy on held-out clips, {use}", tested, folds)]
 
 
@@ -208,7 +225,7 @@ def angles(run: Run) -> list[tuple[str, Markup]]:
     for layer, mean in enumerate(run.metrics.theta_deg):
         title = f"layer {layer + 1}" if len(run.metrics.theta_deg) > 1 else "all layers, one angle"
         paths = []
-        for fold in run.folds:
+        for fold in (fold for training in run.trainings for fold in training.folds):
             with well_formed(fold.folder / "result.json"):
                 learned = [layers[layer] for layers in fold.history.theta_deg]
             paths.append((fold.held_out, [*([float(start)] if start is not None else []), *learned]))
@@ -302,11 +319,11 @@ def ablation_sentence(ablation: Ablation) -> str:
 def _scores_of_row(row: Row) -> RangeRow:
     if row.run is None:
         return RangeRow(row.label, _score(row, "uf1"), [Mark(row.honest.uf1, "control", row.what)])
-    interval = row.run.metrics.intervals["uf1"]
+    interval = _interval(row.run.metrics, "uf1")
     return RangeRow(row.label, _score(row, "uf1"), _marks(row.run, "uf1"), interval, anchor=f"row-{row.name}")
 
 
 def _difference_of_row(row: Row, found: Difference) -> RangeRow:
-    note = f"{found.value:+.3f}" + ("" if row.p_seeds is None else f", p = {row.p_seeds:.3f}")
+    note = f"{found.value:+.3f}" + ("" if found.p_holm is None else f", p = {found.p_holm:.3f}")
     mark = Mark(found.value, "honest", row.verdict)
     return RangeRow(row.label, note, [mark], (found.low, found.high), anchor=f"row-{row.name}")

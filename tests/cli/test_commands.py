@@ -104,12 +104,12 @@ def test_no_permission_to_write_is_one_line(mer, raw, tmp_path):
 
 def test_train_json(mer, cache, tmp_path):
     called = mer("train", "--dataset", cache, "--model", "facesleuth-tiny", "--attention", "cva", "--epochs", 1,
-                 "--out", tmp_path / "run", "--json", "-q")  # fmt: skip
+                 "--seeds", 1, "--out", tmp_path / "run", "--json", "-q")  # fmt: skip
     summary = json.loads(called.out)
     assert (summary["attention"], summary["protocol"], summary["folds"], summary["clips"]) == ("cva", "loso", 3, 15)
     assert summary["theta_deg"] == []
     again = mer("train", "--dataset", cache, "--model", "facesleuth-tiny", "--attention", "cva", "--epochs", 1,
-                "--out", tmp_path / "run")  # fmt: skip
+                "--seeds", 1, "--out", tmp_path / "run")  # fmt: skip
     assert "optimistic: epoch chosen on the test fold" in again.out
     assert again.out.index("last epoch") < again.out.index("optimistic")
 
@@ -258,7 +258,7 @@ def test_an_interrupted_training_names_its_run(mer, cache, tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer, "train_network", stop)
-    called = mer("train", "--dataset", cache, "--model", "facesleuth-tiny", "--epochs", 1, "-q")
+    called = mer("train", "--seeds", 1, "--dataset", cache, "--model", "facesleuth-tiny", "--epochs", 1, "-q")
     assert called.code == 130
     (run,) = (tmp_path / "runs").iterdir()
     assert called.error_lines[-1] == f"interrupted; the same command with --out runs/{run.name} goes on from here"

@@ -99,6 +99,6 @@ def test_the_real_flow_images_train(mer, shared, tmp_path):
     called = mer("preprocess", shared / "megc2019_flow", "--out", tmp_path / "c", "--json", "-q")
     assert json.loads(called.out)["ok"] == 309
     called = mer("train", "--dataset", tmp_path / "c", "--model", "ststnet", "--epochs", 1, "--out", tmp_path / "r",
-                 "--json", "-q")  # fmt: skip
+                 "--seeds", 1, "--json", "-q")  # fmt: skip
     summary = json.loads(called.out)
     assert (summary["clips"], summary["folds"], summary["labels"]) == (309, 40, "megc3")

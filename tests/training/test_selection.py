@@ -97,7 +97,7 @@ def test_a_training_that_stops_inside_a_fold_goes_on_there(one_set, tmp_path, mo
     trained = []
     monkeypatch.setattr(loop._Session, "epoch", _counting(loop._Session.epoch, trained))
     resumed = train(one_set, recipe, tmp_path / "parts", Plan(select=select), device="cpu").metrics.as_json()
-    total = 6 * (4 * (1 + (select == "inner")) + 1)
+    total = 6 * (4 * (1 + 3 * (select == "inner")) + 1)
     assert len(trained) <= total - 9
     assert (tmp_path / "whole/predictions.csv").read_text() == (tmp_path / "parts/predictions.csv").read_text()
     assert resumed["uf1"] == whole["uf1"]
@@ -137,11 +137,11 @@ def test_controls_stand_beside_the_score(one_set, tmp_path):
     assert controls["majority"]["accuracy"] == pytest.approx(1 / 3)
     assert controls["svm"]["uf1"] > 0.9
     assert controls["aus-only"]["uf1"] == 1.0
-    assert "the image added nothing to annotated Action Units" in controls["aus-only"]["verdict"]
-    assert "does not beat the svm" in controls["svm"]["verdict"]
+    assert "the image is not shown to add to annotated Action Units" in controls["aus-only"]["verdict"]
+    assert "is not shown to beat the svm" in controls["svm"]["verdict"]
     with (tmp_path / "r" / "controls.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * len(one_set.clip_ids)
+    assert len(rows) == 4 * len(one_set.clip_ids)
 
 
 def test_curves_for_tensorboard(one_set, tmp_path):

@@ -40,7 +40,7 @@ def test_a_run_folder_holds_everything(run, clips):
             "oracle", "theta_deg", "seconds"} <= set(metrics)  # fmt: skip
     assert metrics["folds"] == 3
     assert metrics["oracle"]["note"] == OPTIMISTIC
-    assert set(metrics["controls"]) == {"majority", "svm", "aus-only"}
+    assert set(metrics["controls"]) == {"majority", "svm", "shuffled", "aus-only"}
     with (run / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     # Three AU sources after the last epoch, and one optimistic choice.

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mer_pipeline.datasets import samm_long
+from mer_pipeline.datasets import casme_sq, samm_long
 from mer_pipeline.datasets.clip import Annotations, Clip
 from mer_pipeline.datasets.corrections import Corrections
+from mer_pipeline.datasets.layout import Layout
 from mer_pipeline.datasets.registry import read_dataset
 from mer_pipeline.errors import MerError
 
 Span = tuple[int, int]
 KINDS = ("micro", "macro")
 TABLE = "truth.parquet"
+_NO_EXPRESSION = ("", "blink", "turn", "none")
 _COLUMNS = ("video", "kind", "onset_frame", "offset_frame")
 
 
@@ -63,19 +65,19 @@ def read_long(truth: Path) -> LongTruth:
     if table.is_file():
         found = _from_table(table)
     elif truth.is_dir() and samm_long.LAYOUT.recognise(truth):
-        found = _from_annotations(samm_long.READER.read(truth, Corrections()))
+        found = _from_annotations(samm_long.READER.read(truth, Corrections()), samm_long.LAYOUT)
     else:
         annotations = read_dataset(truth)
         if annotations.dataset != "casme-sq":
             fix = "give CAS(ME)^2, SAMM Long Videos or a synthetic set"
             raise MerError(f"{annotations.dataset} has no long videos", where=truth, fix=fix)
-        found = _from_annotations(annotations)
+        found = _from_annotations(annotations, casme_sq.LAYOUT)
     if not found.videos:
         raise MerError("no usable interval", where=truth, fix="; ".join(found.warnings) or "check the annotation")
     return found
 
 
-def _from_annotations(annotations: Annotations) -> LongTruth:
+def _from_annotations(annotations: Annotations, layout: Layout) -> LongTruth:
     spans: dict[Path, dict[str, list[Span]]] = {}
     rates: dict[Path, float | None] = {}
     left_out = dict.fromkeys(KINDS, 0)
@@ -92,7 +94,20 @@ def _from_annotations(annotations: Annotations) -> LongTruth:
         for kind, count in left_out.items()
         if count
     ]
+    silent = _without_expressions({clip.source for clip in (*annotations.clips, *annotations.macro)}, layout)
+    for video in silent:
+        rates[video], spans[video] = layout.fps, {each: [] for each in KINDS}
+    if silent:
+        warnings.append(f"{len(silent)} recordings without any expression are judged too: all that is found is false")
     return _truth(annotations.dataset, spans, rates, warnings)
+
+
+def _without_expressions(coded: Collection[Path], layout: Layout) -> list[Path]:
+    """The recordings of a set that no row of its sheet names, which says that nothing was coded in them."""
+    depth = layout.clips[0].count("/")
+    roots = {source.parents[depth] for source in coded}
+    recordings = {path for root in roots for pattern in layout.clips for path in root.glob(pattern)}
+    return sorted(recordings - set(coded))
 
 
 def _span(clip: Clip) -> Span | None:
@@ -120,9 +135,31 @@ def _from_table(table: Path) -> LongTruth:
         video = table.parent / str(row["video"])
         rates[video] = _rate(row.get("fps"))
         kinds = spans.setdefault(video, {each: [] for each in KINDS})
-        if row["kind"] in kinds:
-            kinds[str(row["kind"])].append(_frames(row, table))
-    return _truth("long", spans, rates, [])
+        kind = _kind(row["kind"], table)
+        if kind is not None:
+            kinds[kind].append(_frames(row, table))
+    beside = {path for video in spans for path in video.parent.glob(f"*{video.suffix}") if video.suffix}
+    warnings = [
+        f"{len(unnamed)} videos beside the table have no row, such as {min(unnamed).name}, and are not judged: where "
+        f"one holds no expression, give it a row with an empty kind, so that false alarms in it count"
+        for unnamed in [beside - set(spans)]
+        if unnamed
+    ]
+    return _truth("long", spans, rates, warnings)
+
+
+def _kind(value: Any, table: Path) -> str | None:
+    """`micro` or `macro`, as sets and papers write them; None of a blink, a turn of the head, or an empty cell."""
+    text = value.strip().casefold() if isinstance(value, str) else ""
+    if text.startswith("micro") or text == "me":
+        return "micro"
+    if text.startswith("macro") or text == "mae":
+        return "macro"
+    if text in _NO_EXPRESSION:
+        return None
+    raise MerError(
+        f"kind {value!r} is unknown", where=table, fix="write micro or macro, or leave it empty where there is none"
+    )
 
 
 def _rate(value: Any) -> float | None:

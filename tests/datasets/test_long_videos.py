@@ -111,7 +111,39 @@ def test_a_table(tmp_path):
     assert truth.videos[1].spans == {"micro": ((3, 9),), "macro": ((50, 90),)}
 
 
+def test_recordings_without_expressions_are_judged_too(tmp_path):
+    """False alarms in them count; leaving them out flattered every spotter."""
+    raw = samm(tmp_path, row("006_1_2", 10, 30, 60, "Micro - 1/2"), folders=("006_1", "007_3", "008_1"))
+    truth = read_long(raw)
+    assert [video.video.name for video in truth.videos] == ["006_1", "007_3", "008_1"]
+    assert truth.videos[2].spans == {"micro": (), "macro": ()}
+    assert truth.videos[2].fps == 200
+    assert truth.warnings[0].startswith("2 recordings without any expression are judged too")
+
+
+KINDS = [
+    pytest.param("ME", (1, 0), id="as papers write micro"),
+    pytest.param("MaE", (0, 1), id="as papers write macro"),
+    pytest.param("micro-expression", (1, 0), id="in full"),
+    pytest.param("Macro", (0, 1), id="capital"),
+    pytest.param("", (0, 0), id="no expression"),
+    pytest.param("blink", (0, 0), id="blink"),
+]
+
+
+@pytest.mark.parametrize(("kind", "counts"), KINDS)
+def test_kinds_as_they_are_written(tmp_path, kind, counts):
+    (tmp_path / "t.csv").write_text(f"video,kind,onset_frame,offset_frame\na.mp4,{kind},3,9\nb.mp4,micro,1,4\n")
+    (tmp_path / "c.mp4").write_bytes(b"")
+    truth = read_long(tmp_path / "t.csv")
+    assert tuple(len(spans) for spans in truth.videos[0].spans.values()) == counts
+    assert "1 videos beside the table have no row, such as c.mp4" in truth.warnings[0]
+
+
 BAD = [
+    pytest.param(
+        "video,kind,onset_frame,offset_frame\na,smile,1,9\n", "kind 'smile' is unknown; write micro or macro", id="kind"
+    ),
     pytest.param("video,kind,onset_frame\na,micro,1\n", "no column offset_frame; expected video, kind", id="column"),
     pytest.param(
         "video,kind,onset_frame,offset_frame\na,micro,9,1\n", "a: onset 9 and offset 1 are no interval", id="order"

@@ -84,12 +84,13 @@ def train(
     check_selection(select)
     check_folder(dataset)
     from mer_pipeline import training  # after what is quick to refuse: it imports torch
+    from mer_pipeline.evaluation.leaks import look_alikes
     from mer_pipeline.stages.workers import cores
 
     plan = training.Plan(protocol, select, seeds, tensorboard, jobs or cores())
     clips = training.load_clips(dataset, labels or old_labels, recipe.view, size=recipe.size, frames=recipe.frames)
     clips = training.shuffle_labels(clips, recipe.seed) if shuffle_labels else clips
-    for note in clips.notes:
+    for note in (*clips.notes, *look_alikes(clips)):
         say_warning(note)
     if dry_run:
         estimate = training.estimate(clips, recipe, plan, device)

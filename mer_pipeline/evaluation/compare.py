@@ -10,6 +10,7 @@ from typing import Any
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.metrics import scores
 from mer_pipeline.evaluation.statistics import McNemar, PairedT, differences, holm, mcnemar, paired_t, verdict
+from mer_pipeline.evaluation.summary import subject_of
 from mer_pipeline.runs.results import MEASURES, Difference, Scores
 from mer_pipeline.runs.run import Run
 
@@ -173,7 +174,8 @@ def _compare(first: Judged, other: Judged) -> Comparison:
     mine, theirs = (
         {seed: [guess[clip] for clip in clips] for seed, guess in run.guesses.items()} for run in (first, other)
     )
-    subjects = [clip.rpartition("/")[0] for clip in clips]
+    merged = {**first.run.facts.merged, **other.run.facts.merged}
+    subjects = [subject_of(clip, merged) for clip in clips]
     found = differences(truth, [*mine.values()], [*theirs.values()], subjects, classes)
     uf1 = [
         [scores(truth, guess[seed], classes).overall.uf1 for seed in sorted(set(mine) & set(theirs))]

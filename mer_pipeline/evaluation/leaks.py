@@ -6,9 +6,15 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 import torch
+import torch.nn.functional as F
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.protocols import Fold
+from mer_pipeline.inputs.clip_set import SAME_PERSON, ClipSet
+from mer_pipeline.inputs.views import VIEWS
+
+ALIKE = 0.98  # correlation of two onsets at 16 x 16
+_SIDE, _ROWS = 16, 256
 
 
 def guard(folds: Iterable[Fold], clip_ids: Sequence[str], groups: Sequence[str], images: torch.Tensor) -> None:
@@ -48,3 +54,28 @@ def guard(folds: Iterable[Fold], clip_ids: Sequence[str], groups: Sequence[str],
                     where=where,
                     fix="remove one of them from the data",
                 )
+
+
+def look_alikes(clips: ClipSet) -> tuple[str, ...]:
+    """A sentence on clips of different subjects whose first pictures are nearly the same; none where there are none.
+
+    The guard refuses equal pictures; one that was encoded again, or another frame of the same recording, is only like.
+    Flow has no face to compare.
+    """
+    if VIEWS[clips.view].shows_flow:
+        return ()
+    small = F.adaptive_avg_pool2d(clips.images[:, 0].float().mean(1, keepdim=True), _SIDE).flatten(1)
+    small = F.normalize(small - small.mean(1, keepdim=True), dim=1)
+    names = {name: number for number, name in enumerate(sorted(set(clips.groups)))}
+    groups = torch.tensor([names[group] for group in clips.groups])
+    found = []
+    for rows in torch.arange(len(small)).split(_ROWS):
+        alike = (small[rows] @ small.T > ALIKE) & (groups[rows, None] < groups[None])
+        found += [(int(rows[row]), int(column)) for row, column in alike.nonzero()]
+    if not found:
+        return ()
+    first, second = (clips.clip_ids[row] for row in found[0])
+    return (
+        f"{len(found)} pairs of clips of different subjects look nearly the same, such as {first} and {second}: if "
+        f"they are of one person, name both subjects in {SAME_PERSON} beside the manifests",
+    )

@@ -80,7 +80,9 @@ class Pooled:
     deviation: Scores | None
 
 
-def pooled(trainings: Sequence[Training], classes: Sequence[str], *, aus: str, select: str) -> Pooled:
+def pooled(
+    trainings: Sequence[Training], classes: Sequence[str], *, aus: str, select: str, merged: Mapping[str, str]
+) -> Pooled:
     """Scores over the pooled predictions of all folds and trainings.
 
     Args:
@@ -88,11 +90,12 @@ def pooled(trainings: Sequence[Training], classes: Sequence[str], *, aus: str, s
         classes: Names.
         aus: The AU source whose score is the run's.
         select: The selection whose score is the run's.
+        merged: Subject -> the group that it is held out with, where that has another name.
     """
     honest = "last" if select == "oracle" else select
     each = [headline(one.predictions, aus, honest) for one in trainings]
     source = each[0][0].aus
-    truth, guesses, subjects = columns(each)
+    truth, guesses, subjects = columns(each, merged)
     detailed = [_detailed(one, classes) for one in each]
     judged = [_detailed(headline(one.predictions, aus, select), classes).overall for one in trainings]
     several = len(trainings) > 1
@@ -123,7 +126,7 @@ def pooled(trainings: Sequence[Training], classes: Sequence[str], *, aus: str, s
             name: _brief([[p for p in one if p.clip_id.split("/")[0] == name] for one in each], classes)
             for name in sorted({p.clip_id.split("/")[0] for p in each[0]})
         },
-        controls=_controls(trainings, each, classes),
+        controls=_controls(trainings, each, classes, merged),
         rare_classes=rare_classes(truth, subjects),
         seeds=tuple(
             Seed(one.seed, one.run, score, one.theta_deg, own.overall)
@@ -147,7 +150,10 @@ def _where(predictions: Sequence[Prediction], selection: str, aus: str) -> list[
 
 
 def _controls(
-    trainings: Sequence[Training], each: Sequence[Sequence[Prediction]], classes: Sequence[str]
+    trainings: Sequence[Training],
+    each: Sequence[Sequence[Prediction]],
+    classes: Sequence[str],
+    merged: Mapping[str, str],
 ) -> tuple[Control, ...]:
     """Every control's scores, and the network's UF1 less the control's on the clips that the control predicts."""
     selection, found = each[0][0].selection, {}
@@ -156,7 +162,7 @@ def _controls(
         annotated = [_where(one.predictions, selection, "annotated") for one in trainings]
         judged = annotated if name == AUS_ONLY and annotated[0] else each
         known = [[p for p in one if p.clip_id in t.controls[name]] for one, t in zip(judged, trainings, strict=True)]
-        truth, guesses, subjects = columns(known)
+        truth, guesses, subjects = columns(known, merged)
         own = [[t.controls[name][p.clip_id] for p in one] for one, t in zip(known, trainings, strict=True)]
         found[name] = (
             _mean([_without_weighted(scores(truth, guess, classes)) for guess in own]),
@@ -204,11 +210,19 @@ def cautions(metrics: Metrics) -> list[str]:
     return found
 
 
-def columns(each: Sequence[Sequence[Prediction]]) -> tuple[list[str], list[list[str]], list[str]]:
+def columns(
+    each: Sequence[Sequence[Prediction]], merged: Mapping[str, str]
+) -> tuple[list[str], list[list[str]], list[str]]:
     """Truth of every clip, the predictions of every training, and the subject of every clip."""
     first = each[0]
-    subjects = [p.clip_id.rpartition("/")[0] for p in first]
+    subjects = [subject_of(p.clip_id, merged) for p in first]
     return [p.truth for p in first], [[p.predicted for p in one] for one in each], subjects
+
+
+def subject_of(clip_id: str, merged: Mapping[str, str]) -> str:
+    """The person of a clip: `dataset/subject`, or the group that it is held out with."""
+    subject = clip_id.rpartition("/")[0]
+    return merged.get(subject, subject)
 
 
 def _detailed(rows: Sequence[Prediction], classes: Sequence[str]) -> DetailedScores:

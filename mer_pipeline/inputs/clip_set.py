@@ -21,6 +21,10 @@ from mer_pipeline.inputs.views import VIEWS, View
 from mer_pipeline.labels import LabelSet, compare_with_published, default_label_set, label_set, label_set_from_file
 from mer_pipeline.networks import View as ViewName
 
+# A table beside the manifests, for those who know it, with the columns `subject` (`dataset/subject`) and `person` (any
+# name). Subjects of one person are held out together.
+SAME_PERSON = "same_person.csv"
+
 
 @dataclass(frozen=True)
 class ClipSet:
@@ -28,7 +32,7 @@ class ClipSet:
 
     Attributes:
         clip_ids: (n,) `dataset/subject/clip`.
-        groups: (n,) `dataset/subject`.
+        groups: (n,) `dataset/subject`; of a person who is in several, the first (see `SAME_PERSON`).
         labels: (n,) int64 class indices.
         images: What networks are shown, (n, F, C, size, size); see `View.array`.
         aus: (n, 21) float32, 1 where an Action Unit is annotated.
@@ -100,7 +104,13 @@ class ClipSet:
     @property
     def datasets(self) -> list[str]:
         """The sets that the clips come from, sorted."""
-        return sorted({group.split("/")[0] for group in self.groups})
+        return sorted({clip.split("/")[0] for clip in self.clip_ids})
+
+    @property
+    def merged(self) -> dict[str, str]:
+        """`dataset/subject` -> the group that it belongs to, where that is another."""
+        own = ((clip.rpartition("/")[0], group) for clip, group in zip(self.clip_ids, self.groups, strict=True))
+        return {subject: group for subject, group in own if subject != group}
 
 
 def load_clips(
@@ -137,7 +147,7 @@ def load_clips(
     vectors = [parse_aus(text).vector() if isinstance(text, str) else (0,) * len(AU_NUMBERS) for text in kept["aus"]]
     return ClipSet(
         clip_ids=kept["clip_id"].tolist(),
-        groups=(kept["dataset"] + "/" + kept["subject"]).tolist(),
+        groups=_merged((kept["dataset"] + "/" + kept["subject"]).tolist(), cache / SAME_PERSON),
         labels=torch.tensor(kept["label"].to_numpy(dtype=np.int64)),
         images=torch.from_numpy(read_pictures(cache, kept, shown, size or chain.size, frames)),
         aus=torch.tensor(vectors, dtype=torch.float32),
@@ -164,6 +174,29 @@ def shuffle_labels(clips: ClipSet, seed: int) -> ClipSet:
         labels[rows] = clips.labels[random.permutation(rows)]
     note = "the labels were dealt at random: every score above chance is luck, or a fault"
     return replace(clips, labels=labels, label_set=f"{clips.label_set}, shuffled", notes=(*clips.notes, note))
+
+
+def _merged(subjects: list[str], table: Path) -> list[str]:
+    """The subjects, each person under the first of its names in the table.
+
+    Raises:
+        MerError: The table lacks a column, or names a subject twice.
+    """
+    if not table.is_file():
+        return subjects
+    try:
+        found = pd.read_csv(table, dtype="string")
+        named = dict(zip(found["subject"], found["person"], strict=True))
+    except (OSError, ValueError, KeyError):
+        fix = "give a .csv with the columns subject (dataset/subject) and person"
+        raise MerError("not a readable table", where=table, fix=fix) from None
+    if len(named) < len(found):
+        twice = found["subject"][found["subject"].duplicated()].iloc[0]
+        raise MerError(f"{twice} stands in two rows", where=table, fix="name it once")
+    first: dict[str, str] = {}
+    for subject, person in named.items():
+        first.setdefault(str(person), str(subject))
+    return [first[str(named[subject])] if subject in named else subject for subject in subjects]
 
 
 def _label_set(labels: str) -> LabelSet:

@@ -42,6 +42,7 @@ class Facts:
         data: The clips.
         protocol, selection, seeds: How the recipe is judged.
         split: Digest of the clips on both sides of every fold; empty in runs of older versions.
+        merged: `dataset/subject` -> the group that it is held out with, where one person has several names.
         defaults: What a recipe has where a model states nothing; empty in runs of older versions.
         command: What the user typed.
         cache: The folder that the clips were read from, if any.
@@ -55,6 +56,7 @@ class Facts:
     selection: str
     seeds: int
     split: str = ""
+    merged: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     cache: str | None = None
@@ -88,6 +90,7 @@ class Facts:
             selection=str(values["selection"]),
             seeds=int(values.get("seeds", 1)),
             split=str(values.get("split", "")),
+            merged=dict(values.get("merged") or {}),
             defaults=dict(values.get("defaults") or {}),
             command=str(values.get("command") or ""),
             cache=values.get("cache"),
@@ -105,6 +108,7 @@ class Facts:
             "selection": self.selection,
             "seeds": self.seeds,
             "split": self.split,
+            **({"merged": dict(self.merged)} if self.merged else {}),
         }
 
     def as_json(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from mer_pipeline.device import choose_device, hardware
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.calibration import calibrate, mean_calibration
 from mer_pipeline.evaluation.controls import controls
-from mer_pipeline.evaluation.leaks import guard
+from mer_pipeline.evaluation.leaks import guard, look_alikes
 from mer_pipeline.evaluation.protocols import Fold, check_selection, folds_of, inner_splits, split_digest
 from mer_pipeline.evaluation.summary import Training, headline, mean_axis_deg, pooled
 from mer_pipeline.inputs.clip_set import ClipSet
@@ -109,12 +109,13 @@ class _Session:
             selection=plan.select,
             seeds=len(folds),
             split=split_digest([fold for each in folds for fold in each], clips.clip_ids),
+            merged=clips.merged,
             defaults=recipe_defaults(),
             command=self.command,
             cache=clips.cache,
             versions=versions(),
             hardware=hardware(self.device),
-            notes=clips.notes,
+            notes=(*clips.notes, *look_alikes(clips)),
         )
         return Run.create(folder, facts)
 
@@ -159,7 +160,7 @@ class _Session:
         self, run: Run, recipe: Recipe, trainings: Sequence[Training], calibration: Calibration, seconds: float
     ) -> Metrics:
         """What one or more trainings came to."""
-        found = pooled(trainings, self.clips.classes, aus=recipe.aus, select=self.plan.select)
+        found = pooled(trainings, self.clips.classes, aus=recipe.aus, select=self.plan.select, merged=self.clips.merged)
         return Metrics(
             run=str(run.folder),
             model=recipe.model,

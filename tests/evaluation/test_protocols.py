@@ -3,12 +3,13 @@
 import dataclasses
 
 import pytest
+import torch
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, cross_val_score
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation import protocols
-from mer_pipeline.evaluation.leaks import guard
+from mer_pipeline.evaluation.leaks import guard, look_alikes
 from mer_pipeline.evaluation.protocols import Fold, Protocol, folds_of, inner_splits, parse_protocol
 from mer_pipeline.training import Plan, load_recipe, train
 
@@ -94,6 +95,20 @@ def test_a_split_of_one_subjects_clips_fails_the_run(two_sets, tmp_path):
     (tmp_path / "s.csv").write_text("clip,split\ncasme2/01/c0,train\ncasme2/01/c1,test\n")
     with pytest.raises(MerError, match=r"leak: subject casme2/01 is on both sides"):
         train(two_sets, load_recipe("ststnet"), tmp_path / "run", Plan(str(tmp_path / "s.csv")), device="cpu")
+
+
+def test_clips_that_look_nearly_the_same_are_named(two_sets):
+    """A picture that was encoded again passes the guard of equal pictures."""
+    generator = torch.Generator().manual_seed(0)
+    images = (255 * torch.rand(len(two_sets.clip_ids), 2, 3, 32, 32, generator=generator)).to(torch.uint8)
+    pairs = dataclasses.replace(two_sets, view="pair", images=images)
+    assert look_alikes(pairs) == ()
+    images[-1] = (images[0] + (images[0] < 250).to(torch.uint8)).clip(max=255)
+    (said,) = look_alikes(pairs)
+    assert said.startswith("1 pairs of clips of different subjects look nearly the same, such as casme2/01/c0 and")
+    images[1] = images[0]
+    assert len(look_alikes(pairs)) == 1, "clips of one subject may look alike"
+    assert look_alikes(two_sets) == ()
 
 
 def test_even_pictures_are_no_leak(two_sets):

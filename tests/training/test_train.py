@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.runs.weights import load_network
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.synth import synthesise
-from mer_pipeline.training import OPTIMISTIC, load_clips, load_recipe, train
+from mer_pipeline.training import OPTIMISTIC, compare, load_clips, load_recipe, train
 from mer_pipeline.training.augment import augment
 
 TINY = {"epochs": 2, "options.attention": "soa"}
@@ -29,6 +30,20 @@ def test_clips_keep_their_labels_and_action_units(clips, cache):
     assert clips.aus_known.all()
     assert clips.images.shape == (15, 2, 3, 64, 64)
     assert (clips.images[:, 0] != clips.images[:, 1]).any()
+
+
+def test_subjects_of_one_person_are_held_out_together(cache, tmp_path):
+    folder = shutil.copytree(cache, tmp_path / "cache")
+    (folder / "same_person.csv").write_text("subject,person\ncasme2/03,anna\ncasme2/01,anna\n")
+    merged = load_clips(folder)
+    assert (set(merged.groups), merged.merged) == ({"casme2/02", "casme2/03"}, {"casme2/01": "casme2/03"})
+    found = train(merged, load_recipe("facesleuth-tiny", {"epochs": 1}), tmp_path / "r", device="cpu").check()
+    assert (found.metrics.subjects, found.facts.merged) == (2, merged.merged)
+    assert {fold.held_out: len(fold.clips) for fold in found.folds} == {"casme2/02": 5, "casme2/03": 10}
+    assert compare([found, found]).comparisons[0].difference["uf1"].subjects == 2
+    (folder / "same_person.csv").write_text("subject,person\ncasme2/03,anna\ncasme2/03,berta\n")
+    with pytest.raises(MerError, match="casme2/03 stands in two rows"):
+        load_clips(folder)
 
 
 def test_a_run_folder_holds_everything(run, clips):

@@ -42,7 +42,13 @@ Aus = Annotated[
     str, typer.Option(help="Action Units that the network is given: predicted (its own), none, or yours: 4+R14.")
 ]
 Confidence = Annotated[
-    float, typer.Option(min=0, max=1, help="Emotions less probable than this are marked as uncertain.")
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Emotions less probable than this are marked as uncertain; by default those with another likely one.",
+        show_default=False,
+    ),
 ]
 
 
@@ -75,7 +81,7 @@ def predict(
     apex: Apex = None,
     fps: Fps = None,
     aus: Aus = "predicted",
-    confidence: Confidence = 0.4,
+    confidence: Confidence = None,
     every: Every = None,
     macro: Macro = False,
     table: Table = None,
@@ -176,7 +182,8 @@ def _rows(result: ClipResult) -> list[tuple[object, ...]]:
         if found.emotion == NONE:
             doubt = "no expression: "
         likely = ", ".join(f"{number} ({p:.2f})" for number, p in found.likely_aus()) or "none above 0.5"
-        rows.append((found, f"{doubt}{found.emotion} {found.probability:.2f}", likely))
+        others = f" or {', '.join(found.likely[1:])}" if found.verdict == "uncertain" and found.likely[1:] else ""
+        rows.append((found, f"{doubt}{found.emotion} {found.probability:.2f}{others}", likely))
     rows += [(rest, f"{rest.kind}-expression, not judged", "") for rest in result.unclassified]
     rows.sort(key=lambda row: row[0].onset_frame)
     name = Path(result.clip).name

@@ -22,7 +22,7 @@ def serve(
         Path | None, typer.Option(help="Keep uploads in this folder; else they are deleted.", show_default=False)
     ] = None,
     aus: Aus = "predicted",
-    confidence: Confidence = 0.4,
+    confidence: Confidence = None,
     detector: CardDetector = None,
     predictor: PredictorFile = None,
     device: Device = "auto",

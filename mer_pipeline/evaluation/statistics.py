@@ -69,6 +69,22 @@ def intervals(
     return found
 
 
+def mean_interval(values: Values, groups: npt.NDArray[np.str_]) -> tuple[float, float] | None:
+    """95 % interval over subjects of the mean of a value of every clip; None of one subject.
+
+    Args:
+        values: (clips,).
+        groups: (clips,) whose clip it is.
+    """
+    names, at = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        return None
+    sums, counts = np.bincount(at, values), np.bincount(at)
+    without = (sums.sum() - sums) / (counts.sum() - counts)
+    half = float(stats.t.ppf(1 - LEVEL / 2, len(names) - 1) * np.sqrt((len(names) - 1) * without.var()))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
 def differences(
     truth: Sequence[str],
     first: Sequence[Sequence[str]],

@@ -67,7 +67,7 @@ class Classifier:
         device: str = "auto",
         *,
         aus: str = "predicted",
-        confidence: float = CONFIDENCE,
+        confidence: float | None = None,
         detector: Detector | None = None,
     ) -> None:
         """Load a network.
@@ -77,7 +77,8 @@ class Classifier:
             device: Where it runs.
             aus: The Action Units that it is given: `predicted` (its own estimate), `none`, or the clips' own in the
                 notation of annotation sheets, such as "4+R14".
-            confidence: Expressions whose emotion is less probable are `uncertain`.
+            confidence: Expressions whose emotion is less probable are `uncertain`; None for those with more than one
+                likely class as the card has it, or less probable than 0.4 where it does not say.
             detector: Finds faces; None for the detector that the training clips were made with.
 
         Raises:
@@ -136,7 +137,10 @@ class Classifier:
         """The network's output in the words of the result."""
         onset, apex, offset = keyframes.onset_frame, keyframes.apex_frame, keyframes.offset_frame
         best = int(np.argmax(answer.probabilities))
-        verdict: Verdict = "expression" if answer.probabilities[best] >= self._confidence else "uncertain"
+        likely = self._likely(answer)
+        least = CONFIDENCE if self._confidence is None else self._confidence
+        sure = len(likely) == 1 if likely and self._confidence is None else answer.probabilities[best] >= least
+        verdict: Verdict = "expression" if sure else "uncertain"
         if not stands_out or self.card.classes[best] == NONE:
             verdict = "no micro-expression"
         kind: Kind | None = None
@@ -153,7 +157,16 @@ class Classifier:
             probabilities={name: round(p, 4) for name, p in named},
             aus={str(number): round(p, 4) for number, p in estimate.items()},
             aus_source=self._aus_source,
+            likely=likely,
         )  # fmt: skip
+
+    def _likely(self, answer: NetworkOutput) -> list[str]:
+        """The classes of the card's set, the most probable first: at least one, if the card says."""
+        if self.card.least_probability is None:
+            return []
+        order = np.argsort(-answer.probabilities)
+        held = sum(answer.probabilities >= self.card.least_probability)
+        return [self.card.classes[at] for at in order[: max(1, int(held))]]
 
 
 def to_keyframes(interval: Interval) -> KeyFrames:

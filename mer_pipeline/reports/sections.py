@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mer_pipeline import networks
+from mer_pipeline.evaluation.calibration import cool
 from mer_pipeline.evaluation.protocols import protocol_sentence
 from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.evaluation.statistics import figures
@@ -61,6 +62,9 @@ def of_run(run: Run) -> dict[str, Any]:
         "angles": angles(run),
         "angle_words": angle_words(run),
         "reliability": reliability(_of_all_seeds(run)),
+        "cooled": reliability(
+            [cool(p, t.metrics.calibration.temperature) for t in run.trainings for p in t.predictions]
+        ),
         "recipe": recipe_rows(run),
         "facts": fact_rows(run.facts),
     }

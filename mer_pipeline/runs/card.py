@@ -33,6 +33,8 @@ class Card:
         versions: Of mer, torch and Python.
         chain: How the stages made its training clips: the same is done to a new video.
         temperature: What logits are divided by before they become probabilities; 1 where it was not fitted.
+        least_probability: Classes from this probability on make the set that holds the truth of a new subject's clip in
+            nine cases of ten (conformal prediction); None where there were too few subjects to say.
         format: Version of this card.
     """
 
@@ -53,6 +55,7 @@ class Card:
     versions: dict[str, str]
     chain: Chain | None = None
     temperature: float = 1.0
+    least_probability: float | None = None
     format: int = FORMAT
 
     @property

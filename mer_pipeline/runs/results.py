@@ -146,19 +146,67 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """A proper score of probabilities: without and with the temperature; the latter with its interval over subjects.
+
+    It has none of a single subject.
+    """
+
+    before: float
+    after: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class ConformalSets:
+    """Sets of classes that hold the truth of a new subject's clip with a promised probability.
+
+    Attributes:
+        level: What is promised.
+        least_probability: A class is in the set from this probability on.
+        covered: Share of subjects' clips whose set held the truth, by thresholds of the other subjects.
+        single: Share of their sets that held one class.
+    """
+
+    level: float
+    least_probability: float
+    covered: float
+    single: float
+
+
+@dataclass(frozen=True)
 class Calibration:
-    """The temperature that was fitted, and the expected calibration error without and with it; means over seeds."""
+    """What was fitted to held-out probabilities, and what it came to; means over seeds.
+
+    Attributes:
+        temperature: What logits are divided by.
+        ece_before, ece_after: Expected calibration error without and with it; noise with less than some hundred clips.
+        nll, brier: Negative log-likelihood, and Brier score; None in runs of older versions.
+        sets: None with fewer than nine subjects, and in runs of older versions.
+    """
 
     temperature: float
     ece_before: float
     ece_after: float
+    nll: Loss | None = None
+    brier: Loss | None = None
+    sets: ConformalSets | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Calibration:
         """Read it from a JSON object."""
-        return cls(*(float(values[name]) for name in ("temperature", "ece_before", "ece_after")))
+        nll, brier, sets = (values.get(name) for name in ("nll", "brier", "sets"))
+        return cls(
+            temperature=float(values["temperature"]),
+            ece_before=float(values["ece_before"]),
+            ece_after=float(values["ece_after"]),
+            nll=Loss(**nll) if nll else None,
+            brier=Loss(**brier) if brier else None,
+            sets=ConformalSets(**sets) if sets else None,
+        )
 
-    def as_json(self) -> dict[str, float]:
+    def as_json(self) -> dict[str, Any]:
         """JSON values."""
         return asdict(self)
 

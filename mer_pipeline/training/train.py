@@ -139,8 +139,8 @@ class _Session:
         run.write_predictions(predictions, clips.classes)
         run.write_controls(guesses)
         honest = "last" if plan.select == "oracle" else plan.select
-        calibration = calibrate(headline(predictions, recipe.aus, honest), clips.classes)
-        trainer.final(calibration.temperature, [r.chosen_epoch for r in results if r.chosen_epoch is not None])
+        calibration = calibrate(headline(predictions, recipe.aus, honest), clips.classes, clips.merged)
+        trainer.final(calibration, [r.chosen_epoch for r in results if r.chosen_epoch is not None])
         # Angles that were learned without the held-out clips, averaged over folds per layer.
         theta_deg = mean_axis_deg([result.history.theta_deg[-1] for result in results])
         training = Training(recipe.seed, str(run.folder), predictions, guesses, theta_deg)

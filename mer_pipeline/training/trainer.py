@@ -18,7 +18,7 @@ from mer_pipeline.progress import Progress
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.card import Card, Prediction
 from mer_pipeline.runs.provenance import versions
-from mer_pipeline.runs.results import FoldResult, History
+from mer_pipeline.runs.results import Calibration, FoldResult, History
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training.loop import Trained, au_sources, train_network
 
@@ -87,11 +87,11 @@ class Trainer:
         self._run.write_fold(result, trained.network.state_dict(), self._card(fold.train, fold.held_out))
         return result
 
-    def final(self, temperature: float, chosen_epochs: Sequence[int]) -> None:
+    def final(self, calibration: Calibration, chosen_epochs: Sequence[int]) -> None:
         """Train the network for prediction on all subjects.
 
         Args:
-            temperature: For its card.
+            calibration: For its card.
             chosen_epochs: Of the folds; their median is how long it is trained. Empty for the recipe's epochs.
         """
         epochs = round(statistics.median(chosen_epochs)) if chosen_epochs else self._recipe.epochs
@@ -102,7 +102,12 @@ class Trainer:
         recipe = replace(self._recipe, epochs=epochs)
         trained = self._train(everyone, (), "final", self._run.checkpoint(None), recipe, None)
         self._advance(self._recipe.epochs - epochs, "the final network is trained")
-        card = replace(self._card(everyone, None), temperature=temperature, epochs=epochs)
+        card = replace(
+            self._card(everyone, None),
+            temperature=calibration.temperature,
+            least_probability=calibration.sets.least_probability if calibration.sets else None,
+            epochs=epochs,
+        )
         self._run.write_final(trained.network.state_dict(), card)
 
     def _choose_epoch(self, fold: Fold, splits: Sequence[tuple[list[int], list[int]]]) -> int:

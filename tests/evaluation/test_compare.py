@@ -67,7 +67,7 @@ def test_a_temperature_undoes_overconfidence():
         Prediction(f"d/{i % 20}/{i}", f"d/{i % 20}", "last", "unused", "abc"[t], "abc"[row.argmax()], row.tolist())
         for i, (t, row) in enumerate(zip(truth, sharp, strict=True))
     ]
-    found = calibrate(rows, ["a", "b", "c"])
+    found = calibrate(rows, ["a", "b", "c"], {})
     assert found.temperature == pytest.approx(4, rel=0.2)
     assert found.ece_after < 0.06 < found.ece_before
 

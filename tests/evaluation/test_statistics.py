@@ -7,12 +7,14 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
+from mer_pipeline.evaluation.calibration import conformal
 from mer_pipeline.evaluation.statistics import (
     differences,
     figures,
     holm,
     intervals,
     mcnemar,
+    mean_interval,
     paired_t,
     rare_classes,
     verdict,
@@ -135,6 +137,31 @@ def test_a_smaller_difference_than_is_detectable_is_missed_more_often_than_not()
 def test_classes_that_few_subjects_show():
     truth = ["a"] * 10 + ["b"]
     assert rare_classes(truth, [f"s{i}" for i in range(10)] + ["s0"]) == {"b": pytest.approx(0.9**10, abs=1e-4)}
+
+
+def test_sets_hold_the_truth_of_new_subjects():
+    """The promise is kept for subjects that no threshold has seen, however unequal their clips."""
+    random = np.random.default_rng(3)
+    subjects = np.repeat([f"s{at:02d}" for at in range(60)], random.integers(1, 30, 60))
+    logits = random.normal(0, 1.5, (len(subjects), 3)) + np.repeat(
+        random.normal(0, 0.5, (60, 3)), np.unique(subjects, return_counts=True)[1], axis=0
+    )
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    truth = np.array([random.choice(3, p=row) for row in probabilities])
+    found = conformal(probabilities, truth, subjects)
+    assert found.covered == pytest.approx(0.9, abs=0.03)
+    assert 0 < found.least_probability < 0.5
+    assert 0 < found.single < 1
+    few = np.isin(subjects, [f"s{at:02d}" for at in range(8)])
+    assert conformal(probabilities[few], truth[few], subjects[few]) is None
+
+
+def test_the_interval_of_a_mean_is_students_where_subjects_have_one_clip_each():
+    values = np.random.default_rng(4).normal(0, 1, 12)
+    low, high = mean_interval(values, np.array([f"s{at:02d}" for at in range(12)]))
+    expected = stats.t.interval(0.95, 11, values.mean(), stats.sem(values))
+    assert (low, high) == (pytest.approx(expected[0]), pytest.approx(expected[1]))
+    assert mean_interval(values, np.array(["s"] * 12)) is None
 
 
 def test_mcnemar_is_the_binomial_of_the_clips_on_which_they_differ():

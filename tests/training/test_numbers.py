@@ -106,7 +106,7 @@ def test_the_temperature_is_fitted_on_what_it_divides():
             Prediction(f"d/{at % 20}/{at}", f"d/{at % 20}", "last", "unused", "abc"[label], "abc"[shown.argmax()],
                        [round(value, 6) for value in shown.tolist()], logits.tolist())
         )  # fmt: skip
-    assert calibrate(rows, ["a", "b", "c"]).temperature == pytest.approx(15, rel=0.25)
+    assert calibrate(rows, ["a", "b", "c"], {}).temperature == pytest.approx(15, rel=0.25)
 
 
 def test_a_fold_records_its_logits(three):

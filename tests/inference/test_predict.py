@@ -121,6 +121,23 @@ def test_a_temperature_softens_probabilities(run, clip, row, tmp_path):
     assert soft.probability == pytest.approx(0.2, abs=0.05)
 
 
+LIKELY = [
+    pytest.param(0.0, None, 5, "uncertain", id="every class is likely"),
+    pytest.param(1.0, None, 1, "expression", id="no class reaches it: the most probable stands alone"),
+    pytest.param(0.0, 0.0, 5, "expression", id="a threshold of the user's own"),
+    pytest.param(None, None, 0, "uncertain", id="an older card: below 0.4"),
+]
+
+
+@pytest.mark.parametrize(("least", "confidence", "count", "verdict"), LIKELY)
+def test_uncertain_is_more_than_one_likely_class(run, clip, row, tmp_path, least, confidence, count, verdict):
+    folder = changed(run, tmp_path / "m", least_probability=least, temperature=20.0)  # soft: about 0.2 each
+    with Predictor(folder, "cpu", confidence=confidence) as predictor:
+        found = predictor(clip, onset_frame=row["onset_frame"], apex_frame=row["apex_frame"]).expressions[0]
+    assert (len(found.likely), found.verdict) == (count, verdict)
+    assert found.likely[:1] in ([], [found.emotion])
+
+
 def test_verdicts(run, clip, row, tmp_path):
     still = tmp_path / "still.mp4"
     rng = np.random.default_rng(0)

@@ -26,4 +26,6 @@ VIEW_WORDS = {
     "flow_sequence": "optical flow of several frames",
 }
 NONE = "none"  # the class of what is no expression, where a model knows it
+# Below a cache: the same clips with spotted onset and apex, as `mer preprocess --spotted` makes them.
+SPOTTED = "spotted"
 DEFAULT_SIZE = 224  # side of a crop in pixels

@@ -90,13 +90,9 @@ def _sentence(found: Mapping[str, Any]) -> str:
     above = [name for name, one in found["systems"].items() if one["less_svm"]["low"] > 0]
     below = [name for name, one in found["systems"].items() if one["less_svm"]["high"] < 0]
     if above:
-        return (
-            f"Beyond the support vector machine on the same folds (paired bootstrap over subjects): {', '.join(above)}."
-        )
+        return f"Beyond the support vector machine on the same folds (over subjects): {', '.join(above)}."
     said = "No system here is shown to be beyond the support vector machine on the same folds"
-    return f"{said} (paired bootstrap over subjects)" + (
-        f"; {', '.join(below)} is shown to be below it." if below else "."
-    )
+    return f"{said} (over subjects)" + (f"; {', '.join(below)} is shown to be below it." if below else ".")
 
 
 def _shuffled(found: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mer_pipeline.choices import DEFAULT_SIZE, Method, Registration
+from mer_pipeline.choices import DEFAULT_SIZE, SPOTTED, Method, Registration
 from mer_pipeline.cli.common import (
     Corrected,
     Dataset,
@@ -47,6 +47,12 @@ def preprocess(
     motion: Annotated[Method, typer.Option(help="Optical flow from onset to apex, and its strain.")] = "none",
     flow_images: FlowImages = None,
     frames: Annotated[int, typer.Option(min=0, help="Also crop so many frames from onset to offset.")] = 0,
+    spotted: Annotated[
+        bool,
+        typer.Option(
+            "--spotted", help="Also crop with onset and apex spotted, so that a run is scored with both; slow."
+        ),
+    ] = False,
     jobs: Jobs = None,
     corrections: Corrected = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any clip fails.")] = False,
@@ -67,14 +73,20 @@ def preprocess(
         summary = run_stages(
             annotations, out, parameters, jobs=jobs or cores(), flow_images=flow_images, progress=progress
         )
+        as_new = None
+        if spotted:
+            unknown = annotations.without_key_frames()
+            as_new = run_stages(unknown, out / SPOTTED, parameters, jobs=jobs or cores(), progress=progress)
     for path in summary.damaged:
         say_warning(f"{path}: was damaged; set aside and computed again")
     for warning in summary.warnings:
         say_warning(f"{warning['clip']}: {warning['text']}")
     if as_json:
-        say_json(summary.as_json())
+        say_json({**summary.as_json(), **({"spotted": as_new.as_json()} if as_new else {})})
     else:
         _print(summary, out, flow_images)
+        if as_new:
+            _print(as_new, out / SPOTTED, None)
     if summary.ok == 0 or (strict and summary.failures):
         raise typer.Exit(1)
 

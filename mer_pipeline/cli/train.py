@@ -131,7 +131,8 @@ def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
     (optimistic, note), (low, high) = found.optimistic, found.intervals["uf1"]
     say(f"[bold]{found.model}[/] {found.labels}: {counts_line(class_counts)}")
     what = f"{protocol_label(found.protocol)}, {found.subjects} subjects, {found.clips} clips, "
-    what += f"{_EPOCHS.get(found.selection, note)}, Action Units {found.aus}"
+    what += f"{_EPOCHS.get(found.selection, note)}, "
+    what += f"onset and apex {found.keyframes}, Action Units {found.aus}"
     if found.seeds:
         what = f"{len(found.seeds)} seeds, mean ± sd; {what}"
     say(f"[bold]{_scores(found.scores, found.deviation)}[/]  ({what})")
@@ -140,6 +141,9 @@ def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
         say(f"control {control.name}: UF1 {control.scores.uf1:.3f}; {control.verdict}")
     if len(found.by_dataset) > 1:
         say(f"UF1 by dataset: {_uf1_of_each(found.by_dataset)}")
+    if found.by_keyframes:
+        clips = found.by_keyframes["spotted"].clips
+        say(f"UF1 by onset and apex at test time, of {clips} clips: {_uf1_of_each(found.by_keyframes)}")
     if len(found.by_aus) > 1:
         say(f"UF1 by source of the Action Units at test time: {_uf1_of_each(found.by_aus)}")
     if found.selection != "oracle":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -130,6 +130,12 @@ class Annotations:
     warnings: tuple[str, ...] = field(default=())
     corrections: tuple[Correction, ...] = ()
     macro: tuple[Clip, ...] = ()
+
+    def without_key_frames(self) -> Annotations:
+        """The recordings as a new video is: onset, apex and offset have to be spotted."""
+        recorded = (clip for clip in self.clips if clip.kind == "frames")
+        clips = (replace(clip, onset_frame=None, apex_frame=None, offset_frame=None) for clip in recorded)
+        return replace(self, clips=tuple(clips))
 
     @property
     def subjects(self) -> list[str]:

@@ -35,6 +35,7 @@ class Training:
         predictions: Of all folds, selections and AU sources.
         controls: Control -> clip_id -> class that it predicts, on the same folds.
         theta_deg: Learned angles in degrees, mean over folds, one a layer.
+        spotted: Of the clips whose key frames were spotted too.
     """
 
     seed: int
@@ -42,6 +43,7 @@ class Training:
     predictions: Sequence[Prediction]
     controls: Mapping[str, Mapping[str, str]]
     theta_deg: tuple[float, ...] = ()
+    spotted: Sequence[Prediction] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Pooled:
         intervals: Measure -> low and high of the 95 % interval over subjects and seeds.
         selections: Every way of choosing the epoch that the trainings recorded -> scores.
         by_aus, by_dataset: Every AU source and every dataset -> scores.
+        by_keyframes: `annotated` and `spotted` -> scores of the clips that have both; empty where none have.
         controls: What needs no network.
         rare_classes: Class -> share of sets of as many subjects that lack it.
         seeds: One entry a training; empty with one.
@@ -74,6 +77,7 @@ class Pooled:
     selections: Mapping[str, Scores]
     by_aus: Mapping[str, Scores]
     by_dataset: Mapping[str, Scores]
+    by_keyframes: Mapping[str, Scores]
     controls: tuple[Control, ...]
     rare_classes: Mapping[str, float]
     seeds: tuple[Seed, ...]
@@ -126,6 +130,7 @@ def pooled(
             name: _brief([[p for p in one if p.clip_id.split("/")[0] == name] for one in each], classes)
             for name in sorted({p.clip_id.split("/")[0] for p in each[0]})
         },
+        by_keyframes=_by_keyframes(trainings, each, classes),
         controls=_controls(trainings, each, classes, merged),
         rare_classes=rare_classes(truth, subjects),
         seeds=tuple(
@@ -147,6 +152,19 @@ def headline(predictions: Sequence[Prediction], aus: str, select: str) -> list[P
 def _where(predictions: Sequence[Prediction], selection: str, aus: str) -> list[Prediction]:
     found = [p for p in predictions if p.selection == selection and p.aus == aus]
     return sorted(found, key=lambda p: p.clip_id)
+
+
+def _by_keyframes(
+    trainings: Sequence[Training], each: Sequence[Sequence[Prediction]], classes: Sequence[str]
+) -> dict[str, Scores]:
+    """Scores with annotated and with spotted onset and apex, of the same clips."""
+    both = set.intersection(*({p.clip_id for p in one.spotted} for one in trainings))
+    if not both:
+        return {}
+    kinds = {"annotated": each, "spotted": [one.spotted for one in trainings]}
+    return {
+        name: _brief([[p for p in of if p.clip_id in both] for of in kind], classes) for name, kind in kinds.items()
+    }
 
 
 def _controls(

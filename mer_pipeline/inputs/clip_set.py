@@ -14,6 +14,7 @@ import torch
 
 from mer_pipeline.cache.chain import PUBLISHED, Chain, read_chain
 from mer_pipeline.cache.manifest import read_manifests
+from mer_pipeline.choices import SPOTTED
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inputs.stored import has_view, read_pictures
@@ -43,6 +44,9 @@ class ClipSet:
         chain: How the stages made them.
         cache: The folder that they were read from, if any.
         notes: What was left out and why, for the user.
+        keyframes: Whether onset and apex are `annotated`, `spotted`, or of some clips this and of others that.
+        spotted: `images` with onset and apex spotted, as those of a new video are; None where the cache has none.
+        spotted_known: (n,) bool, False where spotting failed or was not asked for.
     """
 
     clip_ids: Sequence[str]
@@ -57,6 +61,9 @@ class ClipSet:
     chain: Chain | None = None
     cache: str | None = None
     notes: tuple[str, ...] = field(default=())
+    keyframes: str = "annotated"
+    spotted: torch.Tensor | None = None
+    spotted_known: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         n, size = len(self.clip_ids), self.images.shape[-1]
@@ -145,11 +152,13 @@ def load_clips(
     chain = _one_chain(kept, shown, cache)
     known = kept["aus"].notna().to_numpy(dtype=bool)
     vectors = [parse_aus(text).vector() if isinstance(text, str) else (0,) * len(AU_NUMBERS) for text in kept["aus"]]
+    side = size or chain.size
+    spotted, spotted_known = _spotted(cache / SPOTTED, kept["clip_id"].tolist(), shown, chain, side, frames)
     return ClipSet(
         clip_ids=kept["clip_id"].tolist(),
         groups=_merged((kept["dataset"] + "/" + kept["subject"]).tolist(), cache / SAME_PERSON),
         labels=torch.tensor(kept["label"].to_numpy(dtype=np.int64)),
-        images=torch.from_numpy(read_pictures(cache, kept, shown, size or chain.size, frames)),
+        images=torch.from_numpy(read_pictures(cache, kept, shown, side, frames)),
         aus=torch.tensor(vectors, dtype=torch.float32),
         aus_known=torch.tensor(known),
         classes=chosen.classes,
@@ -158,7 +167,40 @@ def load_clips(
         chain=chain,
         cache=str(cache.absolute()),
         notes=notes,
+        keyframes=_keyframes(kept),
+        spotted=spotted,
+        spotted_known=spotted_known,
     )
+
+
+def _keyframes(kept: pd.DataFrame) -> str:
+    """Who says which frames the clips are shown by; a published flow image was made of annotated ones."""
+    sources = set(kept["onset_source"].dropna()) | set(kept["apex_source"].dropna()) or {"annotated"}
+    return " and ".join(sorted(sources))
+
+
+def _spotted(
+    folder: Path, clip_ids: Sequence[str], view: View, chain: Chain, size: int, frames: int
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """The same clips with spotted key frames, and of which of them there are; None where there are none.
+
+    Raises:
+        MerError: They were made by another chain.
+    """
+    if not list(folder.glob("*/manifest.parquet")):
+        return None, None
+    table = read_manifests(folder)
+    found = table[table["clip_id"].isin(clip_ids) & (table["status"] == "ok") & view.usable(table)]
+    if found.empty:
+        return None, None
+    if _one_chain(found, view, folder) != chain:
+        raise MerError("made by another chain than the cache", where=folder, fix="run mer preprocess --spotted again")
+    at = {clip: row for row, clip in enumerate(clip_ids)}
+    rows = [at[clip] for clip in found["clip_id"]]
+    pictures = torch.from_numpy(read_pictures(folder, found, view, size, frames))
+    images, known = pictures.new_zeros(len(clip_ids), *pictures.shape[1:]), torch.zeros(len(clip_ids), dtype=torch.bool)
+    images[rows], known[rows] = pictures, True
+    return images, known
 
 
 def shuffle_labels(clips: ClipSet, seed: int) -> ClipSet:

@@ -83,7 +83,8 @@ def sentence(run: Run) -> str:
     return (
         f"{metrics.model} was trained in {len(run.folds)} folds, {held_out}{seeds}, on {metrics.clips} clips of "
         f"{metrics.subjects} subjects of {sets}, with the {len(metrics.classes)} classes of {metrics.labels}. "
-        f"{counts}; {_AUS.get(metrics.aus, metrics.aus)}."
+        f"{counts}; {_AUS.get(metrics.aus, metrics.aus)}. Onset and apex are {metrics.keyframes}"
+        f"{'' if metrics.keyframes == 'spotted' else '; those of a new video are spotted'}."
     )
 
 

@@ -41,6 +41,8 @@ class Metrics:
         seeds: One entry a training; empty with one.
         deviation: Standard deviation over seeds; None with one.
         rare_classes: Class -> share of sets of as many subjects that lack it.
+        keyframes: Whether onset and apex are `annotated`, `spotted`, or both; those of a new video are spotted.
+        by_keyframes: `annotated` and `spotted` -> scores of the clips that have both; empty where none have.
         of_all_seeds: Whether everything is; in runs of older versions all but the scores is of the first seed.
     """
 
@@ -71,6 +73,8 @@ class Metrics:
     seeds: tuple[Seed, ...] = ()
     deviation: Scores | None = None
     rare_classes: Mapping[str, float] = field(default_factory=dict)
+    keyframes: str = "annotated"
+    by_keyframes: Mapping[str, Scores] = field(default_factory=dict)
     of_all_seeds: bool = True
 
     def __post_init__(self) -> None:
@@ -148,6 +152,8 @@ class Metrics:
             ),
             deviation=Scores.of(values["sd"]) if "sd" in values else None,
             rare_classes={name: float(share) for name, share in values.get("rare_classes", {}).items()},
+            keyframes=str(values.get("keyframes", "annotated")),
+            by_keyframes=_scores(values.get("by_keyframes", {})),
             of_all_seeds="rare_classes" in values,
         )
 
@@ -174,6 +180,8 @@ class Metrics:
             "calibration": self.calibration.as_json(),
             "theta_deg": list(self.theta_deg),
             "rare_classes": dict(self.rare_classes),
+            "keyframes": self.keyframes,
+            "by_keyframes": {name: scores.as_json() for name, scores in self.by_keyframes.items()},
             "seconds": self.seconds,
             **(self._over_seeds() if self.seeds else {}),
         }

@@ -281,6 +281,7 @@ class FoldResult:
         predictions: Of every test clip, selection and source of Action Units.
         history: What happened in each epoch.
         split: Digest of the clips that it was trained and tested on; empty in runs of older versions.
+        spotted: Of the test clips whose key frames were spotted too, by the honest selection and the run's AU source.
     """
 
     folder: Path
@@ -288,6 +289,7 @@ class FoldResult:
     predictions: tuple[Prediction, ...]
     history: History
     split: str = ""
+    spotted: tuple[Prediction, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.predictions:
@@ -308,11 +310,13 @@ class FoldResult:
     @classmethod
     def of(cls, values: Mapping[str, Any], folder: Path) -> FoldResult:
         """Read it from a JSON object."""
-        predictions = tuple(Prediction(**p) for p in values["predictions"])
-        return cls(folder, values["chosen_epoch"], predictions, History.of(values["history"]), values.get("split", ""))
+        predictions, spotted = (
+            tuple(Prediction(**p) for p in values.get(name, ())) for name in ("predictions", "spotted")
+        )
+        history, split = History.of(values["history"]), str(values.get("split", ""))
+        return cls(folder, values["chosen_epoch"], predictions, history, split, spotted)
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the folder."""
-        predictions = [asdict(p) for p in self.predictions]
-        history = self.history.as_json()
-        return {"chosen_epoch": self.chosen_epoch, "split": self.split, "predictions": predictions, "history": history}
+        known = {name: [asdict(p) for p in getattr(self, name)] for name in ("predictions", "spotted")}
+        return {"chosen_epoch": self.chosen_epoch, "split": self.split, **known, "history": self.history.as_json()}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -36,6 +36,7 @@ class Trained:
         network: After the last epoch, or after the chosen one.
         last: AU source -> (test clips, classes) logits after the last epoch.
         chosen: The same after the epoch that was chosen before the training began; empty where none was.
+        spotted: Row -> (classes,) logits of the network with spotted key frames, of the test clips that have them.
         oracle: The same after the epoch that scores best on the test clips, for the recipe's AU source alone; None
             where there were no test clips. Optimistic: epoch chosen on the test fold.
         history: What happened in each epoch.
@@ -46,6 +47,7 @@ class Trained:
     chosen: dict[str, Tensor]
     oracle: Tensor | None
     history: History
+    spotted: Mapping[int, Tensor]
 
 
 def train_network(
@@ -180,7 +182,16 @@ class _Session:
         last, network = self._predict_every_source(), self._state.network
         if self._chosen_state:
             network.load_state_dict(self._chosen_state)
-        return Trained(network, last, self._chosen, self._oracle, self.history)
+        return Trained(network, last, self._chosen, self._oracle, self.history, self._predict_spotted())
+
+    def _predict_spotted(self) -> dict[int, Tensor]:
+        clips, known = self._clips, self._clips.spotted_known
+        rows = [row for row in self._test if known is not None and known[row]]
+        if clips.spotted is None or not rows:
+            return {}
+        shown = replace(clips, images=clips.spotted)
+        logits = predict(self._state.network, shown, rows, self._recipe.aus, self._device)
+        return dict(zip(rows, logits, strict=True))
 
 
 def time_steps(

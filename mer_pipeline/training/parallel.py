@@ -32,7 +32,6 @@ from mer_pipeline.stages.workers import end_with_parent
 from mer_pipeline.training.trainer import Trainer
 
 _WORTH_S = 20.0  # a process takes seconds to start: shorter work is done here
-_TENSORS = ("labels", "images", "aus", "aus_known")
 
 
 @contextmanager
@@ -67,9 +66,10 @@ def train_folds(clips: ClipSet, trainers: Sequence[Trainer], jobs: int, progress
     _train_here(clips, *tasks[0][0].ticket, tasks.pop(0)[1])
     if (time.monotonic() - started) * len(tasks) < _WORTH_S:
         return
-    named = {field.name: getattr(clips, field.name) for field in fields(clips) if field.name not in _TENSORS}
+    values = {field.name: getattr(clips, field.name) for field in fields(clips)}
+    named = {name: value for name, value in values.items() if not isinstance(value, torch.Tensor)}
     # As bytes: shared memory is a few megabytes in many containers.
-    tensors = safetensors.torch.save({name: getattr(clips, name).contiguous() for name in _TENSORS})
+    tensors = safetensors.torch.save({n: v.contiguous() for n, v in values.items() if isinstance(v, torch.Tensor)})
     context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
     executor = ProcessPoolExecutor(min(jobs, len(tasks)), context, _start, (named, tensors))
     try:

@@ -143,7 +143,8 @@ class _Session:
         trainer.final(calibration, [r.chosen_epoch for r in results if r.chosen_epoch is not None])
         # Angles that were learned without the held-out clips, averaged over folds per layer.
         theta_deg = mean_axis_deg([result.history.theta_deg[-1] for result in results])
-        training = Training(recipe.seed, str(run.folder), predictions, guesses, theta_deg)
+        spotted = [p for result in results for p in result.spotted]
+        training = Training(recipe.seed, str(run.folder), predictions, guesses, theta_deg, spotted)
         metrics = self.metrics(run, recipe, [training], calibration, time.monotonic() - started)
         run.finish(metrics)
         return training, metrics
@@ -171,6 +172,7 @@ class _Session:
             fold_count=len(self.folds[0]),
             clips=sum(len(fold.test) for fold in self.folds[0]),
             selection=self.plan.select,
+            keyframes=self.clips.keyframes,
             seed=recipe.seed,
             optimistic=(found.selections["oracle"], OPTIMISTIC),
             calibration=calibration,

@@ -83,7 +83,9 @@ class Trainer:
         )
         predictions = tuple(self._predictions(fold, trained))
         folder, split = self._run.fold_folder(fold.held_out), split_digest([fold], self._clips.clip_ids)
-        result = FoldResult(folder, chosen, predictions, trained.history, split)
+        selection, aus = "inner" if chosen else "last", self._main_source(trained)
+        spotted = tuple(self._prediction(fold, row, logits, selection, aus) for row, logits in trained.spotted.items())
+        result = FoldResult(folder, chosen, predictions, trained.history, split, spotted)
         self._run.write_fold(result, trained.network.state_dict(), self._card(fold.train, fold.held_out))
         return result
 
@@ -179,23 +181,29 @@ class Trainer:
         )
 
     def _predictions(self, fold: Fold, trained: Trained) -> list[Prediction]:
-        main = self._recipe.aus if "unused" not in au_sources(trained.network) else "unused"
+        main = self._main_source(trained)
         tables = [("last", aus, table) for aus, table in trained.last.items()]
         tables += [("inner", aus, table) for aus, table in trained.chosen.items()]
         if trained.oracle is not None:
             tables.append(("oracle", main, trained.oracle))
-        classes, labels = self._clips.classes, self._clips.labels.tolist()
         return [
-            Prediction(
-                clip_id=self._clips.clip_ids[row],
-                fold=fold.held_out,
-                selection=selection,
-                aus=aus,
-                truth=classes[labels[row]],
-                predicted=classes[int(logits.argmax())],
-                probabilities=[round(p, 6) for p in logits.softmax(0).tolist()],
-                logits=[round(value, 6) for value in logits.tolist()],
-            )
+            self._prediction(fold, row, logits, selection, aus)
             for selection, aus, table in tables
             for row, logits in zip(fold.test, table, strict=True)
         ]
+
+    def _main_source(self, trained: Trained) -> str:
+        return self._recipe.aus if "unused" not in au_sources(trained.network) else "unused"
+
+    def _prediction(self, fold: Fold, row: int, logits: torch.Tensor, selection: str, aus: str) -> Prediction:
+        classes = self._clips.classes
+        return Prediction(
+            clip_id=self._clips.clip_ids[row],
+            fold=fold.held_out,
+            selection=selection,
+            aus=aus,
+            truth=classes[int(self._clips.labels[row])],
+            predicted=classes[int(logits.argmax())],
+            probabilities=[round(p, 6) for p in logits.softmax(0).tolist()],
+            logits=[round(value, 6) for value in logits.tolist()],
+        )

@@ -75,6 +75,8 @@ def test_protocol_selection_seeds_and_aus_reach_the_run(mer, cache, tmp_path):
     again = mer("train", "--dataset", cache, *TINY, "--protocol", "kfold:3", "--select", "inner", "--seeds", 2,
                 "--aus", "none", "--out", tmp_path / "r", "-q")  # fmt: skip
     assert "2 seeds, mean ± sd; kfold:3" in again.out
+    assert "onset and apex annotated, Action Units none" in again.out
+    assert "mind: 3 test subjects are too few for any verdict (6 at least)" in again.out
     assert "epoch chosen inside the training fold" in again.out
     assert again.out.index("mean ± sd") < again.out.index("control svm") < again.out.index("optimistic")
 

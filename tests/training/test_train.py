@@ -10,6 +10,7 @@ import torch
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError
 from mer_pipeline.runs.weights import load_network
+from mer_pipeline.reports import write_report
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.synth import synthesise
 from mer_pipeline.training import OPTIMISTIC, compare, load_clips, load_recipe, train
@@ -30,6 +31,29 @@ def test_clips_keep_their_labels_and_action_units(clips, cache):
     assert clips.aus_known.all()
     assert clips.images.shape == (15, 2, 3, 64, 64)
     assert (clips.images[:, 0] != clips.images[:, 1]).any()
+
+
+def test_a_run_is_scored_with_spotted_onset_and_apex_too(raw, cache, tmp_path):
+    """As a new video is: of the clips that have both, and by the same networks."""
+    folder = shutil.copytree(cache, tmp_path / "cache")
+    kept = read_dataset(raw)
+    unknown = kept.without_key_frames()
+    assert {(clip.onset_frame, clip.apex_frame, clip.offset_frame) for clip in unknown.clips} == {(None, None, None)}
+    some = dataclasses.replace(unknown, clips=unknown.clips[::5])  # one of each subject: spotting is slow
+    preprocess(some, folder / "spotted", Parameters(size=64))
+    both = load_clips(folder)
+    assert (both.keyframes, int(both.spotted_known.sum())) == ("annotated", 3)
+    found = train(both, load_recipe("facesleuth-tiny", {"epochs": 1}), tmp_path / "r", device="cpu")
+    scores = found.metrics.by_keyframes
+    assert {name: one.clips for name, one in scores.items()} == {"annotated": 3, "spotted": 3}
+    (fold, *_) = found.folds
+    again = [p.probabilities for p in fold.spotted]
+    same = [p.probabilities for p in found.predictions if p.clip_id == fold.spotted[0].clip_id]
+    assert again != same, "other frames are shown"
+    assert "as in a new video" in write_report(tmp_path / "r", cache=folder).read_text()
+    alone = train(load_clips(cache), load_recipe("facesleuth-tiny", {"epochs": 1}), tmp_path / "a", device="cpu")
+    assert alone.metrics.scores == found.metrics.scores
+    assert alone.metrics.by_keyframes == {}
 
 
 def test_subjects_of_one_person_are_held_out_together(cache, tmp_path):

@@ -15,7 +15,7 @@ def test_a_dry_run_tells_the_cost_and_trains_nothing(mer, cache, tmp_path, monke
     assert (found["folds"], found["clips"], found["size"]) == (3, 15, 64)
     called = mer("train", "--dataset", cache, *TINY, "--dry-run")
     assert "parameters" in called.out
-    assert "no leak between their sides" in called.out
+    assert "no subject, clip or equal picture on both sides" in called.out
     assert "time: about" in called.out
     assert not list(tmp_path.iterdir())
 

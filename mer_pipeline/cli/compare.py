@@ -12,6 +12,9 @@ from mer_pipeline.cli.common import Json, check_folder, say, say_json, say_table
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Finished run folders on the same clips.")],
+    table: Annotated[
+        Path | None, typer.Option(help="Also write a row a run, seed and clip here (.csv), for a model of your own.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the first run with the others: intervals over subjects and seeds, swap permutation, Holm's correction."""
@@ -22,6 +25,8 @@ def compare(
     from mer_pipeline.runs.run import Run
 
     found = compare_runs([Run(folder) for folder in runs])
+    if table is not None:
+        found.write_table(table)
     if as_json:
         say_json(found.as_json())
         return

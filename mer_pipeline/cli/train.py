@@ -32,24 +32,38 @@ if TYPE_CHECKING:  # they import torch, which takes seconds
     from mer_pipeline.runs.results import Scores
     from mer_pipeline.training.estimate import Estimate
 
+Attention = Annotated[
+    str | None, typer.Option(help="cva, soa, soa-shared, horizontal or none; the recipe's own where not given.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated."),
+]
+Select = Annotated[
+    str,
+    typer.Option(help="Which epoch counts: last, inner (subjects inside the fold choose) or oracle (optimistic)."),
+]
+ShuffleLabels = Annotated[
+    bool,
+    typer.Option(
+        "--shuffle-labels", help="Deal each subject's labels at random among its clips: what chance comes to."
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Check recipe, folds, cache and memory, estimate the cost, and train nothing."),
+]
+
 
 def train(
     dataset: Annotated[Path, typer.Option(help="The cache folder that mer preprocess wrote.")],
     model: Annotated[str, typer.Option(help="A model of the zoo; see mer models.")] = "facesleuth",
-    attention: Annotated[
-        str | None, typer.Option(help="cva, soa, soa-shared, horizontal or none; the recipe's own where not given.")
-    ] = None,
+    attention: Attention = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for --set epochs=N.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated."),
-    ] = None,
+    settings: Settings = None,
     protocol: HeldOut = "loso",
-    select: Annotated[
-        str,
-        typer.Option(help="Which epoch counts: last, inner (subjects inside the fold choose) or oracle (optimistic)."),
-    ] = "last",
+    select: Select = "last",
     seeds: Annotated[int, typer.Option(min=1, help="So many trainings with other seeds; all are in every score.")] = 3,
     aus: Annotated[
         str | None, typer.Option(help="Action Units at test time: predicted, annotated or none.", show_default=False)
@@ -58,17 +72,9 @@ def train(
     old_labels: OldLabels = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/<date>-<name>.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
-    shuffle_labels: Annotated[
-        bool,
-        typer.Option(
-            "--shuffle-labels", help="Deal each subject's labels at random among its clips: what chance comes to."
-        ),
-    ] = False,
+    shuffle_labels: ShuffleLabels = False,
     jobs: Jobs = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Check recipe, folds, cache and memory, estimate the cost, and train nothing."),
-    ] = False,
+    dry_run: DryRun = False,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,

@@ -1,5 +1,6 @@
 """`mer train` and what is made of its runs, as a user calls them."""
 
+import csv
 import json
 import sys
 
@@ -79,6 +80,15 @@ def test_protocol_selection_seeds_and_aus_reach_the_run(mer, cache, tmp_path):
     assert "mind: 3 test subjects are too few for any verdict (6 at least)" in again.out
     assert "epoch chosen inside the training fold" in again.out
     assert again.out.index("mean ± sd") < again.out.index("control svm") < again.out.index("optimistic")
+
+
+def test_compare_writes_a_row_a_run_seed_and_clip(mer, run, tmp_path):
+    assert mer("compare", run, run, "--table", tmp_path / "t.csv").code == 0
+    with (tmp_path / "t.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 15
+    assert {row["subject"] for row in rows} == {"casme2/01", "casme2/02", "casme2/03"}
+    assert all(int(row["right"]) == (row["truth"] == row["predicted"]) for row in rows)
 
 
 def test_compare_prints_a_table_and_words(mer, run, tmp_path):

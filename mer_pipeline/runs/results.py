@@ -310,11 +310,10 @@ class FoldResult:
     @classmethod
     def of(cls, values: Mapping[str, Any], folder: Path) -> FoldResult:
         """Read it from a JSON object."""
-        predictions, spotted = (
-            tuple(Prediction(**p) for p in values.get(name, ())) for name in ("predictions", "spotted")
-        )
-        history, split = History.of(values["history"]), str(values.get("split", ""))
-        return cls(folder, values["chosen_epoch"], predictions, history, split, spotted)
+        chosen, split = values["chosen_epoch"], str(values.get("split", ""))
+        predictions = tuple(Prediction(**p) for p in values["predictions"])
+        spotted = tuple(Prediction(**p) for p in values.get("spotted", ()))
+        return cls(folder, chosen, predictions, History.of(values["history"]), split, spotted)
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the folder."""

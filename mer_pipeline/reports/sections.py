@@ -11,9 +11,9 @@ from markupsafe import Markup
 from mer_pipeline import networks
 from mer_pipeline.evaluation.calibration import cool
 from mer_pipeline.evaluation.protocols import protocol_sentence
-from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.evaluation.statistics import figures
 from mer_pipeline.evaluation.summary import cautions
+from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures.charts import curve, half_circle, reliability
 from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow, around_zero
 from mer_pipeline.inference.external import ExternalTest

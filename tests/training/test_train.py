@@ -9,8 +9,8 @@ import torch
 
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError
-from mer_pipeline.runs.weights import load_network
 from mer_pipeline.reports import write_report
+from mer_pipeline.runs.weights import load_network
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.synth import synthesise
 from mer_pipeline.training import OPTIMISTIC, compare, load_clips, load_recipe, train

@@ -28,7 +28,8 @@ class Reading:
 
     Attributes:
         groups: (clips, 4) probability of each of `GROUPS`.
-        aus: (clips, 21) probability of each Action Unit, in the order of `facs.AU_NUMBERS`.
+        aus: (clips, 21) of each Action Unit, in the order of `facs.AU_NUMBERS`: a number from 0 to 1 that is 0.5 where
+            naming it has the highest F1 on computed motion. In such motion it is a probability but for an offset.
     """
 
     groups: npt.NDArray[np.float32]
@@ -68,7 +69,7 @@ class Reader:
 
     def __init__(self, members: Sequence[Perceptron], card: Mapping[str, Any]) -> None:
         self.members, self.card = tuple(members), card
-        self._temperature, self._au_scale = card["temperature"], np.asarray(card["au_scale"], np.float32)
+        self._temperature, self._thresholds = card["temperature"], np.asarray(card["au_thresholds"], np.float32)
 
     def read(self, flow: Pictures, *, aligned: bool) -> Reading:
         """Read clips.
@@ -81,8 +82,7 @@ class Reader:
         logits = np.mean([member(fields) for member in self.members], 0)
         scaled = logits[:, : len(GROUPS)] / self._temperature
         powers = np.exp(scaled - scaled.max(1, keepdims=True))
-        slope, offset = self._au_scale
-        units = 1 / (1 + np.exp(-(logits[:, len(GROUPS) :] * slope + offset)))
+        units = 1 / (1 + np.exp(self._thresholds - logits[:, len(GROUPS) :]))
         return Reading(np.asarray(powers / powers.sum(1, keepdims=True), np.float32), np.asarray(units, np.float32))
 
     def as_bytes(self) -> bytes:

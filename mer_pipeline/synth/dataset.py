@@ -27,7 +27,7 @@ from mer_pipeline.synth.long import NAME as LONG
 from mer_pipeline.synth.long import write_long
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.plan import balanced_emotions, draw_clip
-from mer_pipeline.synth.portrait import load_portraits
+from mer_pipeline.synth.portrait import Portrait, load_portraits
 from mer_pipeline.synth.scene import make_camera, render
 from mer_pipeline.synth.subjects import FRAME_SIZE_WH, Subject, draw_traits, make_subject
 from mer_pipeline.synth.truth import PlantedClip, truth_table, write_truth
@@ -83,22 +83,36 @@ def synthesise(
                 subjects=subjects, expressions=clips, seed=seed, options=options, progress=progress,
             )  # fmt: skip
             return out
-        planted: list[PlantedClip] = []
-        camera = make_camera(options, chosen.fps, (seed, 0, 0, _FOR_NOISE))
-        shuffle = np.random.default_rng((seed, 0, 0, _FOR_EMOTIONS))
-        emotions = balanced_emotions(sorted(chosen.vocabulary), subjects, clips, shuffle)
-        for index in range(subjects):
-            rng = np.random.default_rng((seed, index, 0, _FOR_SUBJECT))
-            subject = make_subject(portraits, draw_traits(rng), rng)
-            for clip in _plan_subject(chosen, index, subject, emotions[index], options, seed):
-                frames = render(subject, clip.plan, camera, (*clip.plan.seed, 1))
-                chosen.write_clip(out, clip, _cropped(frames, subject, chosen.crop_wh), options.video)
-                planted.append(clip)
-                progress("synth", len(planted), subjects * clips, clip.clip_id)
-        # Last: a folder without them is seen to be unfinished.
-        chosen.write_sheet(out, planted)
-        write_truth(out / TRUTH, truth_table(planted))
+        _write_clips(out, chosen, portraits, subjects, clips, seed, options, progress)
     return out
+
+
+def _write_clips(
+    out: Path,
+    layout: LayoutWriter,
+    portraits: tuple[Portrait, Portrait],
+    subjects: int,
+    clips: int,
+    seed: int,
+    options: Options,
+    progress: Progress,
+) -> None:
+    """Write the clips of every subject, the sheet and the truth; see `synthesise`."""
+    planted: list[PlantedClip] = []
+    camera = make_camera(options, layout.fps, (seed, 0, 0, _FOR_NOISE))
+    shuffle = np.random.default_rng((seed, 0, 0, _FOR_EMOTIONS))
+    emotions = balanced_emotions(sorted(layout.vocabulary), subjects, clips, shuffle)
+    for index in range(subjects):
+        rng = np.random.default_rng((seed, index, 0, _FOR_SUBJECT))
+        subject = make_subject(portraits, draw_traits(rng), rng)
+        for clip in _plan_subject(layout, index, subject, emotions[index], options, seed):
+            frames = render(subject, clip.plan, camera, (*clip.plan.seed, 1))
+            layout.write_clip(out, clip, _cropped(frames, subject, layout.crop_wh), options.video)
+            planted.append(clip)
+            progress("synth", len(planted), subjects * clips, clip.clip_id)
+    # Last: a folder without them is seen to be unfinished.
+    layout.write_sheet(out, planted)
+    write_truth(out / TRUTH, truth_table(planted))
 
 
 def _check(layout: LayoutWriter | None, subjects: int, clips: int, seed: int, options: Options) -> None:

@@ -1,4 +1,4 @@
-"""A set of flow images with known Action Units, in the layout of the published ones; nobody was filmed for it."""
+"""A set of flow images with known Action Units, in the layout of the published ones, without any recording."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.synth import synthesise
 from mer_pipeline.training import ClipSet, Recipe, load_clips, load_recipe
 from mer_pipeline.training.loop import time_steps
+from mer_pipeline.video import read_image
 
 SUBJECTS, CLIPS, SIZE = 26, 249, 224
 _EPOCHS = 2
@@ -106,7 +107,7 @@ class Files(Dataset[tuple[Tensor, int]]):
         return len(self._paths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        frames = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in self._paths[index]]
+        frames = [read_image(path) for path in self._paths[index]]
         pair = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
         return self._change(pair), self._labels[index]
 

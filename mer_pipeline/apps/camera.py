@@ -65,7 +65,8 @@ class Webcam:
 
     def __init__(self, number: int) -> None:
         self.name = f"camera {number}"
-        cv2.setLogLevel(0)  # it complains on its own about cameras that are not there
+        # OpenCV complains on its own about cameras that are not there; newer versions have the switch elsewhere.
+        getattr(cv2.utils, "logging", cv2).setLogLevel(0)
         self._device = cv2.VideoCapture(number)
         if not self._device.isOpened():
             raise MerError(

@@ -174,4 +174,4 @@ def _solved(matrices: Matrix, right: Matrix) -> Matrix:
     """Solve (n, 2, 2) systems in closed form; `right` is (n, 2) or (n, 2, 2)."""
     (a, b), (c, d) = np.moveaxis(matrices, 0, -1)
     inverse = np.moveaxis(np.array([[d, -b], [-c, a]]) / (a * d - b * c), -1, 0)
-    return (inverse @ right[..., None])[..., 0] if right.ndim == 2 else inverse @ right
+    return np.asarray((inverse @ right[..., None])[..., 0] if right.ndim == 2 else inverse @ right)

@@ -130,7 +130,7 @@ def weights(seen: LineMap | CellMap, side: int) -> FloatImage:
     theta = math.radians(seen.theta_deg)
     y, x = (np.mgrid[:side, :side] + 0.5) / side - 0.5
     lines = np.linspace(seen.start, seen.end, len(seen.values))
-    return np.interp(x * math.cos(theta) + y * math.sin(theta), lines, seen.values).astype(np.float32)
+    return np.asarray(np.interp(x * math.cos(theta) + y * math.sin(theta), lines, seen.values), np.float32)
 
 
 def attention(values: FloatImage, caption: str, face: Image | None = None, side: int | None = None) -> Panel:

@@ -289,7 +289,7 @@ def lid_shift(opening_xy: Matrix, window: Window, closure: float) -> FloatImage:
 
 def _curve(line_xy: Matrix, x: Matrix) -> Matrix:
     order = np.argsort(line_xy[:, 0])
-    return np.interp(x, line_xy[order, 0], line_xy[order, 1])
+    return np.asarray(np.interp(x, line_xy[order, 0], line_xy[order, 1]))
 
 
 def _depth(subject: Subject) -> FloatImage:

@@ -102,7 +102,7 @@ def make_subject(portraits: tuple[Portrait, Portrait], traits: Traits, rng: np.r
     map_xy = _base_map(to_portrait, warp)
     scene = pictures.remap(portrait.rgb, map_xy)
     person = pictures.remap(portrait.person, map_xy, cv2.INTER_LINEAR)
-    base_points_xy = np.linalg.solve(to_portrait[:, :2], (neutral_xy - to_portrait[:, 2]).T).T
+    base_points_xy = np.asarray(np.linalg.solve(to_portrait[:, :2], (neutral_xy - to_portrait[:, 2]).T).T, np.float64)
     toned = _tone(scene.astype(np.float32), person, base_points_xy, traits, rng)
     base_rgb = np.asarray(np.rint(np.clip(toned, 0, 255)), np.uint8)
     return Subject(base_rgb, (base_points_xy + 0.5) / OVERSAMPLING - 0.5)
@@ -237,7 +237,8 @@ def _backdrop(scene: FloatImage, person: FloatImage) -> FloatImage:
     # The wide blur fills what lies far inside the person, where the narrow one finds nothing.
     plain = pictures.blur(small, 6) + np.float32(1e-3) * pictures.blur(small, 30)
     known = pictures.blur(weight, 6) + np.float32(1e-3) * pictures.blur(weight, 30)
-    return pictures.resize(plain / np.maximum(known, 1e-6)[..., None], BASE_SIZE_WH, cv2.INTER_CUBIC)
+    filled = np.asarray(plain / np.maximum(known, 1e-6)[..., None], np.float32)
+    return pictures.resize(filled, BASE_SIZE_WH, cv2.INTER_CUBIC)
 
 
 def _grain(rng: np.random.Generator) -> FloatImage:

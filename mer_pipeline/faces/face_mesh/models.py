@@ -1,0 +1,118 @@
+"""The two models of Face Mesh: where they are kept, and what a file of them is checked for.
+
+They are MediaPipe's, under the Apache licence 2.0, and no part of this package: `mer setup` puts them into the user's
+data folder (`install`), or a user names a `.task` file of the same kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from mer_pipeline.errors import MerError
+
+DETECTOR, MESH, RECORD = "face_detector.tflite", "face_landmarks_detector.tflite", "face_mesh.json"
+_SHOWN = 12  # digits of a sha256 in the identity of a model
+_FIX = "run: mer setup"
+
+
+@dataclass(frozen=True)
+class FaceModels:
+    """Two TFLite models.
+
+    Attributes:
+        detector: Finds faces in a picture.
+        mesh: Finds 478 points in a face.
+        identity: The sha256 of what they were made from, shortened: the same models have the same one everywhere.
+        source: The file or folder, for errors.
+    """
+
+    detector: bytes
+    mesh: bytes
+    identity: tuple[str, ...]
+    source: Path
+
+
+def models_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where `mer setup` keeps the models: `MER_MODELS`, or a folder in the user's data folder."""
+    named = (os.environ if environment is None else environment).get("MER_MODELS")
+    return Path(named) if named else platformdirs.user_data_path("mer", appauthor=False) / "models"
+
+
+def sha256(content: bytes) -> str:
+    """Of some bytes, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_record(folder: Path | None = None) -> dict[str, Any]:
+    """What `mer setup` wrote down about the models: where they come from, what made them, and their sha256.
+
+    Raises:
+        MerError: There are none, or the record is damaged.
+    """
+    path = (folder or models_folder()) / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["sha256"][DETECTOR], record["sha256"][MESH], record["identity"]
+    except FileNotFoundError:
+        raise MerError("the models that find faces are not there", where=path.parent, fix=_FIX) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise MerError("damaged or unreadable", where=path, fix=_FIX) from None
+    return dict(record)
+
+
+def read_models(folder: Path | None = None) -> FaceModels:
+    """The models that `mer setup` made.
+
+    Args:
+        folder: Where; None for `models_folder()`.
+
+    Raises:
+        MerError: They are absent or damaged.
+    """
+    folder = folder or models_folder()
+    record = read_record(folder)
+    contents = []
+    for name in (DETECTOR, MESH):
+        try:
+            content = (folder / name).read_bytes()
+        except OSError as error:
+            raise MerError(f"cannot be read ({error.strerror})", where=folder / name, fix=_FIX) from None
+        if sha256(content) != record["sha256"][name]:
+            raise MerError("is not what mer setup wrote", where=folder / name, fix=_FIX)
+        contents.append(content)
+    return FaceModels(contents[0], contents[1], short_identity(record["identity"]), folder)
+
+
+def read_task(file: Path) -> FaceModels:
+    """The models of a `.task` file as MediaPipe's Face Landmarker takes it: a zip archive of the two.
+
+    Raises:
+        MerError: It is none.
+    """
+    fix = "give a face_landmarker.task: a zip archive of " + f"{DETECTOR} and {MESH}"
+    try:
+        content = file.read_bytes()
+        with zipfile.ZipFile(file) as archive:
+            detector, mesh = archive.read(DETECTOR), archive.read(MESH)
+    except OSError as error:
+        raise MerError(f"cannot be read ({error.strerror})", where=file, fix=fix) from None
+    except (zipfile.BadZipFile, zlib.error):
+        raise MerError("not a zip archive, or a damaged one", where=file, fix=fix) from None
+    except KeyError as error:
+        raise MerError(str(error.args[0]), where=file, fix=fix) from None
+    return FaceModels(detector, mesh, short_identity([sha256(content)]), file)
+
+
+def short_identity(digests: list[str]) -> tuple[str, ...]:
+    """The first digits of some sha256."""
+    return tuple(digest[:_SHOWN] for digest in digests)

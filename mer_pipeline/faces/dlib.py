@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.landmarks import Landmarks
+from mer_pipeline.faces.landmarks import Landmarks, largest_first
 
 _POINTS = 68
 _FIX = (
@@ -67,10 +67,6 @@ class DlibFaces:
         pad = round(border * max(rgb.shape[:2]))
         framed = cv2.copyMakeBorder(rgb, pad, pad, pad, pad, cv2.BORDER_REPLICATE) if pad else rgb
         framed = np.ascontiguousarray(framed)
-        faces = []
-        for box in self._detector(framed, doublings):
-            shape = self._predictor(framed, box)
-            points = np.array([(point.x, point.y) for point in shape.parts()], np.float64) - pad
-            if np.ptp(points, axis=0).min() > 0:
-                faces.append(Landmarks(points, "dlib68"))
-        return sorted(faces, key=lambda face: -face.box.area)
+        shapes = [self._predictor(framed, box) for box in self._detector(framed, doublings)]
+        points = (np.array([(point.x, point.y) for point in shape.parts()], np.float64) - pad for shape in shapes)
+        return largest_first(points, "dlib68")

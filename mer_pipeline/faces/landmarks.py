@@ -1,10 +1,11 @@
 """Stage `detect`: the face box and landmarks of a frame.
 
-A detector is a `FaceFinder`: see `face_mesh` and `dlib`, and `detectors` for how one is chosen.
+A detector is a `FaceFinder`: see `face_mesh`, `mediapipe` and `dlib`, and `detectors` for how one is chosen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -128,6 +129,12 @@ class FaceFinder(Protocol):
 
     def __call__(self, rgb: npt.NDArray[np.uint8]) -> list[Landmarks]:
         """Every face in a (H, W, 3) RGB frame, largest first."""
+
+
+def largest_first(faces: Iterable[npt.NDArray[np.float64]], scheme: Scheme) -> list[Landmarks]:
+    """The faces that have an area, from the (n, 2) points of each."""
+    kept = [Landmarks(points_xy, scheme) for points_xy in faces if np.ptp(points_xy, axis=0).min() > 0]
+    return sorted(kept, key=lambda face: -face.box.area)
 
 
 def whole_picture(rgb: npt.NDArray[np.uint8]) -> list[Landmarks]:

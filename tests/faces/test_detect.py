@@ -16,6 +16,7 @@ from mer_pipeline.faces.landmarks import Landmarks, whole_picture
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.video import open_footage
 from tests.faces.dlib_predictor import train_predictor
+from tests.faces.frames import make_frames
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,34 @@ def onset(raw):
 def mesh_face(onset):
     with FaceMesh() as mesh:
         return mesh(onset)[0]
+
+
+@pytest.fixture(scope="module")
+def real_frames(shared):
+    footage = open_footage(shared / "clips" / "pexels_face.mp4")
+    return [np.ascontiguousarray(footage.frame(index)[::2, ::2]) for index in (0, 200, 400)]
+
+
+@pytest.fixture
+def frames(request):
+    """Synthetic frames, or real ones, whose faces are about as large as those: 110 to 140 px wide."""
+    if request.param == "real":
+        return request.getfixturevalue("real_frames")
+    made = make_frames()
+    return [np.ascontiguousarray(made[name]) for name in ("one face", "the other person", "leaning")]
+
+
+# How far from Face Mesh another detector may be, in px: on average over all points where it has the same, and in the
+# middles of the eyes. This dlib predictor is a small one that was trained on a few synthetic frames.
+@pytest.mark.parametrize("frames", ["synthetic", pytest.param("real", marks=pytest.mark.shared)], indirect=True)
+@pytest.mark.parametrize(("name", "points_px", "eyes_px"), [("mediapipe-tasks", 0.05, 0.05), ("dlib", None, 20)])
+def test_the_detectors_agree(predictor, frames, name, points_px, eyes_px):
+    with Detector().open() as mesh, Detector(name, predictor if name == "dlib" else None).open() as other:
+        for frame in frames:
+            (expected,), (found,) = mesh(frame), other(frame)
+            assert np.linalg.norm(found.eyes_xy - expected.eyes_xy, axis=1).max() < eyes_px
+            if points_px is not None:
+                assert np.linalg.norm(found.points_xy - expected.points_xy, axis=1).mean() < points_px
 
 
 # The small predictor has learnt frames only, so of a crop it is asked less.
@@ -75,7 +104,7 @@ BAD_CHOICES = [
     pytest.param("dlib", lambda at: None, {"MER_DLIB_PREDICTOR": "/absent.dat"}, ("/absent.dat: no such file",),
                  id="absent file in the environment"),
     pytest.param("none", not_68, {}, ("--predictor belongs to --detector dlib",), id="a predictor for nobody"),
-    pytest.param("hog", lambda at: None, {}, ("no detector is called 'hog'", "mediapipe, dlib, none"), id="unknown"),
+    pytest.param("hog", lambda at: None, {}, ("no detector is called 'hog'", "face-mesh, mediapipe-"), id="unknown"),
 ]  # fmt: skip
 
 
@@ -95,7 +124,7 @@ def test_a_file_that_is_no_predictor_is_refused(tmp_path):
 
 def test_the_environment_names_the_predictor_and_dlib_may_be_absent(tmp_path, monkeypatch):
     file = not_68(tmp_path)
-    assert choose_detector("dlib", None, {"MER_DLIB_PREDICTOR": str(file)}).predictor == file
+    assert choose_detector("dlib", None, {"MER_DLIB_PREDICTOR": str(file)}).file == file
     monkeypatch.setattr(detect_dlib.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MerError, match=r"pip install 'mer-pipeline\[dlib\]'"):
         choose_detector("dlib", file)

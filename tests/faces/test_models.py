@@ -1,0 +1,180 @@
+"""The models of Face Mesh: where they come from, and files that will not do."""
+
+import importlib.metadata
+import json
+import subprocess
+import zipfile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mer_pipeline.errors import MerError
+from mer_pipeline.faces.detectors import Detector, choose_detector
+from mer_pipeline.faces.face_mesh import FaceMesh, install
+from mer_pipeline.faces.face_mesh.models import DETECTOR, MESH, RECORD, models_folder, read_models, read_task, sha256
+from mer_pipeline.faces.face_mesh.rewrite import _Graph
+from tests.faces.frames import make_frames
+
+FIRST, SECOND = install._FILES
+
+
+@pytest.fixture(scope="module")
+def models():
+    return read_models()
+
+
+def wheel(folder, contents, name="mediapipe-0.10.21-any.whl"):
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        for path, content in contents.items():
+            archive.writestr(path, content)
+    return folder / name
+
+
+def task(folder, detector, mesh):
+    return wheel(folder, {DETECTOR: detector, MESH: mesh}, "own.task")
+
+
+def model_of(sizes, models):
+    """A model that takes a picture and has outputs of so many values, each of its own pixels."""
+    graph = _Graph(models.detector)
+    (picture,) = (graph.value(tensor) for tensor in graph.part.inputs)
+    flat = picture.reshaped(128 * 128 * 3)
+    outputs = [flat.taken(np.arange(size, dtype=np.int32)).reshaped(1, size) for size in sizes]
+    graph.part.operators, graph.model.signatureDefs = graph.added, []
+    graph.part.outputs = np.array([output.at for output in outputs], np.int32)
+    return graph.packed()
+
+
+BAD_TASKS = [
+    pytest.param(lambda at, m: at / "absent.task", "absent.task: cannot be read", id="absent"),
+    pytest.param(lambda at, m: at, "cannot be read", id="a folder"),
+    pytest.param(lambda at, m: at / "no.zip", "no.zip: not a zip archive", id="no zip"),
+    pytest.param(lambda at, m: wheel(at, {"x": b""}), f"no item named '{DETECTOR}'", id="a zip of something else"),
+    pytest.param(lambda at, m: task(at, m.detector, b"x" * 99), "landmark model is not a model", id="no model"),
+    pytest.param(lambda at, m: task(at, m.detector, model_of([1404, 1], m)), "finds 468 points, not 478", id="468"),
+    pytest.param(
+        lambda at, m: task(at, m.detector, model_of([1434, 160, 1], m)), "has 2 outputs of landmarks", id="two outputs"
+    ),
+    pytest.param(lambda at, m: task(at, m.detector, model_of([1434], m)), "and 0 of flags", id="no flag"),
+    pytest.param(lambda at, m: task(at, m.mesh, m.mesh), "face detector has outputs of", id="no detector"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), BAD_TASKS)
+@pytest.mark.parametrize("name", ["face-mesh", "mediapipe-tasks"])
+def test_a_task_that_will_not_do_is_refused_at_once(make, message, name, models, tmp_path):
+    (tmp_path / "no.zip").write_bytes(b"nothing")
+    with pytest.raises(MerError) as error:
+        choose_detector(name, face_model=make(tmp_path, models))
+    assert message in str(error.value)
+
+
+def test_a_task_of_the_users_own_takes_the_place_of_the_models(models, tmp_path):
+    own = task(tmp_path, models.detector, models.mesh)
+    chosen, usual = choose_detector(face_model=own), choose_detector()
+    frame = make_frames()["one face"]
+    with chosen.open() as faces, usual.open() as expected:
+        assert np.array_equal(faces(frame)[0].points_xy, expected(frame)[0].points_xy)
+    assert chosen.identity == ("face-mesh", sha256(own.read_bytes())[:12], *usual.identity[-2:])
+    assert read_task(own).detector == models.detector
+
+
+def test_the_identity_names_models_and_programs():
+    name, *digests, litert, opencv = Detector().identity
+    assert (name, digests) == ("face-mesh", [digest[:12] for digest in install._FILES.values()])
+    assert litert == f"litert {importlib.metadata.version('ai-edge-litert')}"
+    assert opencv.startswith("opencv 4.")
+
+
+BAD_WHEELS = [
+    pytest.param(lambda at: at / "absent.whl", "absent.whl: cannot be read", id="absent"),
+    pytest.param(lambda at: at / "cut.whl", "cut.whl: damaged, or not a wheel", id="damaged"),
+    pytest.param(lambda at: wheel(at, {"x": b""}), "has no models of Face Mesh", id="another version"),
+    pytest.param(lambda at: wheel(at, {FIRST: b"x", SECOND: b"y"}), "its sha256 differs", id="other content"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), BAD_WHEELS)
+def test_a_wheel_that_will_not_do_is_refused(make, message, tmp_path):
+    whole = wheel(tmp_path, {FIRST: b"x" * 500, SECOND: b"y"}).read_bytes()
+    (tmp_path / "cut.whl").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(MerError) as error:
+        install.install(make(tmp_path), tmp_path / "models")
+    assert message in str(error.value)
+    assert "mer setup --from FILE.whl" in str(error.value)
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.fixture
+def none_installed(monkeypatch):
+    monkeypatch.setattr(install.importlib.metadata, "distributions", lambda name: [])
+
+
+def test_without_pip_there_is_another_way(none_installed, monkeypatch, tmp_path):
+    monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MerError, match=r"pip is not here .*ensurepip.*mer setup --from FILE.whl"):
+        install.install(folder=tmp_path)
+
+
+def test_what_pip_cannot_do_is_passed_on(none_installed, monkeypatch, tmp_path):
+    said = "WARNING: retrying\nERROR: Could not find a version\nERROR: No matching distribution found for it\n"
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, stdout="", stderr=said))
+    with pytest.raises(MerError, match=r"pip could not get mediapipe==0.10.21 \(No matching distribution found"):
+        install.install(folder=tmp_path)
+
+
+def installed_package(folder, models, monkeypatch, mesh=b"the landmark model"):
+    """A package that has both files, whose second one rewrites to that of the models."""
+    for name, content in ((FIRST, models.detector), (SECOND, mesh)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    found = SimpleNamespace(version="0.10.21", locate_file=lambda name: folder / name)
+    monkeypatch.setattr(install.importlib.metadata, "distributions", lambda name: [found])
+    monkeypatch.setattr(install, "_FILES", {FIRST: sha256(models.detector), SECOND: sha256(mesh)})
+    monkeypatch.setattr("mer_pipeline.faces.face_mesh.rewrite.rewrite", lambda content: models.mesh)
+
+
+def test_models_of_an_installed_package_are_taken_once(models, monkeypatch, tmp_path):
+    installed_package(tmp_path / "site", models, monkeypatch)
+    folder = tmp_path / "models"
+    first, second = install.install(folder=folder), install.install(folder=folder)
+    assert (first.made, second.made) == (True, False)
+    assert first.source == second.source == "the installed mediapipe 0.10.21"
+    assert read_models(folder).mesh == models.mesh
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (folder / MESH).write_bytes(b"cut")
+    with pytest.raises(MerError, match=r"is not what mer setup wrote; run: mer setup"):
+        read_models(folder)
+    assert install.install(folder=folder).made
+    assert read_models(folder).mesh == models.mesh
+
+
+def test_a_folder_that_cannot_be_written_is_named(models, monkeypatch, tmp_path):
+    installed_package(tmp_path / "site", models, monkeypatch)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(MerError, match=r"file.*cannot be written.*name another folder in MER_MODELS"):
+        install.install(folder=tmp_path / "file" / "models")
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        pytest.param(None, "the models that find faces are not there; run: mer setup", id="absent"),
+        pytest.param("{", "damaged or unreadable; run: mer setup", id="damaged"),
+        pytest.param(json.dumps({"sha256": {}}), "damaged or unreadable; run: mer setup", id="incomplete"),
+    ],
+)
+def test_absent_models_say_how_to_get_them(record, message, monkeypatch, tmp_path):
+    monkeypatch.setenv("MER_MODELS", str(tmp_path))
+    if record is not None:
+        (tmp_path / RECORD).write_text(record)
+    for use in (FaceMesh, choose_detector, lambda: Detector().identity):
+        with pytest.raises(MerError) as error:
+            use()
+        assert message in str(error.value)
+
+
+def test_the_models_are_in_the_users_data_folder_or_where_a_variable_says(tmp_path):
+    assert models_folder({"MER_MODELS": str(tmp_path)}) == tmp_path
+    assert models_folder({}).parts[-2:] == ("mer", "models")

@@ -10,13 +10,15 @@ import av
 import torch
 
 from mer_pipeline.device import choose_device, hardware
+from mer_pipeline.errors import MerError
+from mer_pipeline.faces.face_mesh.models import models_folder, read_models, read_record
 from mer_pipeline.version import __version__
 
 _PACKAGES = (
     "torch",
     "torchvision",
     "timm",
-    "mediapipe",
+    "ai-edge-litert",
     "opencv-contrib-python",
     "av",
     "numpy",
@@ -27,6 +29,7 @@ _PACKAGES = (
 _EXTRAS = {
     "demo": ("skimage", "the portrait of mer synth and mer demo"),
     "dlib": ("dlib", "dlib's face detector"),
+    "mediapipe": ("mediapipe", "Face Mesh by MediaPipe's own package"),
     "export": ("onnxruntime", "ONNX files"),
     "web": ("starlette", "the page of mer serve"),
     "tensorboard": ("tensorboard", "training curves as event files"),
@@ -38,7 +41,7 @@ def examine() -> list[dict[str, str]]:
     """Run every check: what was checked (`what`), what was found (`found`), and how to get what is missing (`fix`)."""
     checks = [_check("mer", __version__), _check("Python", platform.python_version())]
     checks += [_check(name, importlib.metadata.version(name)) for name in _PACKAGES]
-    checks += [_opencv(), _device()]
+    checks += [_opencv(), _face_models(), _device()]
     missing = [codec for codec in _CODECS if codec not in av.codecs_available]
     decodes = ", ".join(codec for codec in _CODECS if codec not in missing)
     checks.append(_check("video codecs", decodes, f"no {', '.join(missing)}: convert such videos" if missing else ""))
@@ -63,6 +66,15 @@ def _opencv() -> dict[str, str]:
     ]
     fix = f"pip uninstall {' '.join(others)} && pip install --force-reinstall opencv-contrib-python" if others else ""
     return _check("OpenCV packages", ", ".join(["opencv-contrib-python", *others]), fix)
+
+
+def _face_models() -> dict[str, str]:
+    """Where the models of Face Mesh are, and what made them."""
+    try:
+        models, record = read_models(), read_record()
+    except MerError as error:
+        return _check("face models", f"none in {models_folder()}", str(error.fix))
+    return _check("face models", f"{models.source}: from {record['source']}, by mer {record['versions']['mer']}")
 
 
 def _device() -> dict[str, str]:

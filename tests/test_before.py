@@ -1,5 +1,6 @@
 """A cache and runs of the version before cards named their chain: read as they are, with the same numbers."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -7,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from mer_pipeline.cache.chain import read_chain
+from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.evaluation.compare import compare
+from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.inference import Predictor
+from mer_pipeline.inference.model import _parameters
+from mer_pipeline.inputs.views import VIEWS
 from mer_pipeline.reports import write_report
 from mer_pipeline.runs.run import Run
 from mer_pipeline.runs.weights import load_network
@@ -18,6 +24,7 @@ from mer_pipeline.training import Plan, load_clips, load_recipe, train
 
 HERE = Path(__file__).parent / "data" / "before"
 WRITTEN_S = 1_700_000_000  # the frames' modification time, which belongs to the keys of the cache
+GIVEN = Parameters(32, motion="tvl1", frames=3)  # to the stages that made the cache
 SMALL = {"epochs": 2, "options.channels": [8, 8, 8, 8], "options.stem": [4, 4], "options.position": False}
 
 
@@ -34,12 +41,72 @@ def before(tmp_path_factory):
 
 
 def test_a_second_preprocess_on_the_old_cache_computes_nothing(before):
-    summary = preprocess(
-        read_dataset(before / "raw" / "small"), before / "cache", Parameters(32, motion="tvl1", frames=3)
-    )
+    summary = preprocess(read_dataset(before / "raw" / "small"), before / "cache", GIVEN)
     stages = ("keyframes", "detect", "align", "crop", "motion")
     assert summary.stages == {stage: {"computed": 0, "cached": 4, "failed": 0} for stage in stages}
     assert summary.decoded_frames == 0
+    assert summary.notes == ["small: what MediaPipe 0.10.21 found is kept; --detector face-mesh finds all faces anew"]
+    assert set(read_manifests(before / "cache")["detector"]) == {"mediapipe"}
+    assert read_chain(before / "cache" / "small").detector == ("mediapipe",)
+
+
+@pytest.fixture
+def copied(before, tmp_path):
+    """The old cache, to be changed."""
+    return Path(shutil.copytree(before / "cache", tmp_path / "cache"))
+
+
+def without_landmarks(cache, annotations):
+    for path in (cache / "objects" / "detect" / "19").iterdir():
+        path.unlink()
+    return annotations
+
+
+def with_a_new_clip(cache, annotations):
+    added = dataclasses.replace(annotations.clips[0], name="new", onset_frame=0)
+    return dataclasses.replace(annotations, clips=(*annotations.clips, added))
+
+
+@pytest.mark.parametrize(
+    ("change", "keep"),
+    [(without_landmarks, True), (with_a_new_clip, True), (lambda _, annotations: annotations, False)],
+    ids=["landmarks are lost", "a clip is new", "asked for"],
+)
+def test_old_landmarks_serve_all_clips_or_none(before, copied, change, keep):
+    annotations = change(copied, read_dataset(before / "raw" / "small"))
+    kept = sorted(path.name for path in (copied / "objects" / "detect").rglob("*") if path.is_file())
+    summary = preprocess(annotations, copied, GIVEN, keep_landmarks=keep)
+    assert summary.stages["detect"] == {"computed": len(annotations.clips), "cached": 0, "failed": 0}
+    assert summary.notes == [
+        "small: all faces are found anew by face-mesh; what MediaPipe 0.10.21 found stays in the cache"
+    ]
+    assert read_chain(copied / "small").detector == Detector().identity
+    assert set(read_manifests(copied)["detector"]) == {"face-mesh"}
+    assert set(kept) < {path.name for path in (copied / "objects" / "detect").rglob("*")}
+    assert preprocess(annotations, copied, GIVEN).notes == []
+
+
+def test_a_clip_that_had_no_face_leaves_the_others_landmarks(before, copied):
+    annotations = read_dataset(before / "raw" / "small")
+    without_landmarks(copied, annotations)
+    table = read_manifests(copied)
+    (lost,) = [at for at, key in enumerate(table["detect_key"]) if key.startswith("19")]
+    table.loc[lost, "status"] = "failed"
+    table.to_parquet(copied / "small" / "manifest.parquet")
+    summary = preprocess(annotations, copied, GIVEN)
+    assert summary.stages["detect"] == {"computed": 0, "cached": 3, "failed": 1}
+    assert summary.failures[0]["reason"].startswith("MediaPipe 0.10.21 found no face here; --detector face-mesh")
+
+
+def test_a_card_that_names_the_old_landmarks_takes_face_mesh_and_says_so(before):
+    chain = read_chain(before / "cache" / "small")
+    _, card = load_network(before / "runs" / "tiny")
+    parameters, notes = _parameters(dataclasses.replace(card, chain=chain), VIEWS["pair"], None)
+    assert parameters.detector == Detector("face-mesh")
+    assert [note for note in notes if "0.10.21" in note] == [
+        "the network was trained on landmarks of MediaPipe 0.10.21; face-mesh runs the same models, 0.002 px apart on "
+        "average"
+    ]
 
 
 @pytest.mark.parametrize("view", ["pair", "sequence", "flow", "flow_sequence"])

@@ -36,6 +36,7 @@ COMMANDS = (
     "models",
     "synth",
     "demo",
+    "setup",
     "doctor",
 )
 _STYLE: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": "rich"}

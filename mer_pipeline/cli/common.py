@@ -14,7 +14,7 @@ import typer
 from mer_pipeline import progress as reports
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.protocols import protocol_help
-from mer_pipeline.faces.detectors import DETECTORS, Detector, choose_detector
+from mer_pipeline.faces.detectors import DEFAULT, DETECTORS, FORMER, Detector, choose_detector
 
 if TYPE_CHECKING:  # rich is imported when something is printed
     from rich.console import Console
@@ -29,17 +29,20 @@ Seed = Annotated[int, typer.Option(min=0, max=2**31, help="Of everything drawn a
 
 def _known_detector(name: str | None) -> str | None:
     """Refuse a name that is not in the table, as a wrong command."""
-    if name is not None and name not in DETECTORS:
+    if name is not None and name not in (*DETECTORS, FORMER):
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(DETECTORS)}.")
     return name
 
 
 DetectorName = Annotated[
-    str,
+    str | None,
     typer.Option(
         callback=_known_detector,
         metavar="|".join(DETECTORS),
-        help="What finds faces: " + "; ".join(f"{name}, {kind.words}" for name, kind in DETECTORS.items()) + ".",
+        help=f"What finds faces, {DEFAULT} where not given: "
+        + "; ".join(f"{name}, {kind.words}" for name, kind in DETECTORS.items())
+        + ".",
+        show_default=False,
     ),
 ]
 CardDetector = Annotated[
@@ -56,6 +59,15 @@ PredictorFile = Annotated[
     Path | None,
     typer.Option(
         "--predictor", help="dlib's file of 68 points; MER_DLIB_PREDICTOR where not given.", show_default=False
+    ),
+]
+FaceModelFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--face-model",
+        metavar="FILE.task",
+        help="A face_landmarker.task of your own, in the place of the models of mer setup.",
+        show_default=False,
     ),
 ]
 HeldOut = Annotated[str, typer.Option(help=protocol_help())]
@@ -96,7 +108,7 @@ def check_folder(folder: Path, fix: str = "make one with: mer preprocess RAW --o
         raise MerError("no such folder", where=folder, fix=fix)
 
 
-def card_detector(name: str | None, predictor: Path | None) -> Detector | None:
+def card_detector(name: str | None, predictor: Path | None, face_model: Path | None) -> Detector | None:
     """The detector that a user chose; None leaves the choice to the network's card.
 
     Raises:
@@ -104,9 +116,9 @@ def card_detector(name: str | None, predictor: Path | None) -> Detector | None:
     """
     if name is None and predictor is not None:
         raise MerError("--predictor belongs to a detector", fix="name it too: --detector dlib")
-    if name is None:
+    if name is None and face_model is None:
         return None
-    return choose_detector(name, predictor)
+    return choose_detector(name or DEFAULT, predictor, face_model=face_model)
 
 
 def say_error(error: MerError) -> None:

@@ -13,6 +13,7 @@ from mer_pipeline.choices import NONE
 from mer_pipeline.cli.common import (
     CardDetector,
     Device,
+    FaceModelFile,
     Json,
     PredictorFile,
     Quiet,
@@ -90,6 +91,7 @@ def predict(
     camera: Camera = None,
     detector: CardDetector = None,
     predictor: PredictorFile = None,
+    face_model: FaceModelFile = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -106,7 +108,7 @@ def predict(
     if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
         raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
     pictures = PredictionFiles(overlay, image, len(clips or ()))
-    chosen = card_detector(detector, predictor)
+    chosen = card_detector(detector, predictor, face_model)
     if model is None and not quiet:
         from mer_pipeline.reader import about
 

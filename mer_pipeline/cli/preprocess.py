@@ -12,6 +12,7 @@ from mer_pipeline.cli.common import (
     Corrected,
     Dataset,
     DetectorName,
+    FaceModelFile,
     Jobs,
     Json,
     PredictorFile,
@@ -24,7 +25,7 @@ from mer_pipeline.cli.common import (
     say_warning,
 )
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.detectors import choose_detector
+from mer_pipeline.faces.detectors import DEFAULT, choose_detector
 
 if TYPE_CHECKING:
     from mer_pipeline.stages.preprocess import Summary
@@ -39,8 +40,9 @@ def preprocess(
     out: Annotated[Path, typer.Option(help="The cache folder; several datasets may share one.")],
     dataset: Dataset = "auto",
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the face crops in pixels.")] = DEFAULT_SIZE,
-    detector: DetectorName = "mediapipe",
+    detector: DetectorName = None,
     predictor: PredictorFile = None,
+    face_model: FaceModelFile = None,
     registration: Annotated[
         Registration, typer.Option(help="Remove the head's drift since the onset, or not.")
     ] = "stable",
@@ -67,16 +69,20 @@ def preprocess(
 
     if flow_images is not None and motion == "none":
         raise MerError("--flow-images needs motion", fix="add --motion tvl1 or --motion dis")
-    parameters = Parameters(size, choose_detector(detector, predictor), registration, motion, frames)
+    chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
+    parameters = Parameters(size, chosen, registration, motion, frames)
     annotations = read_dataset(raw, dataset, corrections)
     with progress_bar(quiet) as progress:
         summary = run_stages(
-            annotations, out, parameters, jobs=jobs or cores(), flow_images=flow_images, progress=progress
-        )
+            annotations, out, parameters, jobs=jobs or cores(), flow_images=flow_images,
+            keep_landmarks=detector != DEFAULT, progress=progress,
+        )  # fmt: skip
         as_new = None
         if spotted:
             unknown = annotations.without_key_frames()
             as_new = run_stages(unknown, out / SPOTTED, parameters, jobs=jobs or cores(), progress=progress)
+    for note in summary.notes:
+        say_warning(note)
     for path in summary.damaged:
         say_warning(f"{path}: was damaged; set aside and computed again")
     for warning in summary.warnings:

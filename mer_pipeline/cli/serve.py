@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import CardDetector, Device, PredictorFile, card_detector, say, say_warning
+from mer_pipeline.cli.common import CardDetector, Device, FaceModelFile, PredictorFile, card_detector, say, say_warning
 from mer_pipeline.cli.predict import Aus, Confidence, Model
 
 
@@ -25,13 +25,14 @@ def serve(
     confidence: Confidence = None,
     detector: CardDetector = None,
     predictor: PredictorFile = None,
+    face_model: FaceModelFile = None,
     device: Device = "auto",
 ) -> None:
     """Serve a page on this machine: drop a clip, see timeline, pictures and table, download the JSON."""
     from mer_pipeline.apps.web import serve as run
     from mer_pipeline.inference import Predictor
 
-    chosen = card_detector(detector, predictor)
+    chosen = card_detector(detector, predictor, face_model)
     loaded = Predictor(model, device, aus=aus, confidence=confidence, detector=chosen)
     if host not in ("127.0.0.1", "localhost", "::1"):
         say_warning(

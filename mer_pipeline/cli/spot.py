@@ -9,6 +9,7 @@ import typer
 
 from mer_pipeline.cli.common import (
     DetectorName,
+    FaceModelFile,
     Json,
     PredictorFile,
     Quiet,
@@ -20,7 +21,7 @@ from mer_pipeline.cli.common import (
     say_warning,
 )
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.detectors import choose_detector
+from mer_pipeline.faces.detectors import DEFAULT, choose_detector
 
 if TYPE_CHECKING:
     from mer_pipeline.inference.naming import Named
@@ -43,8 +44,9 @@ def spot(
         ),
     ] = None,
     fps: Annotated[float | None, typer.Option(min=1, help="Frames a second, for folders of frames.")] = None,
-    detector: DetectorName = "mediapipe",
+    detector: DetectorName = None,
     predictor: PredictorFile = None,
+    face_model: FaceModelFile = None,
     aus: Annotated[bool, typer.Option("--aus", help="Also name the Action Units of every interval.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -56,7 +58,7 @@ def spot(
     from mer_pipeline.spotting.evaluate import spot_videos
 
     with progress_bar(quiet, resume="") as progress:
-        chosen = choose_detector(detector, predictor)
+        chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
         result = spot_videos(videos or [], fps=fps, truth=evaluate, detector=chosen, progress=progress)
     named = {id(each): name_intervals(each, chosen) for each in result.videos if aus and not each.error}
     scores = None if result.scores is None else {kind: each.as_json() for kind, each in result.scores.items()}

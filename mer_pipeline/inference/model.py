@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mer_pipeline.arrays import Image
 from mer_pipeline.cache.chain import Chain
-from mer_pipeline.faces.detectors import Detector
+from mer_pipeline.faces.detectors import FORMER, Detector
 from mer_pipeline.inputs.views import CroppedClip, View
 from mer_pipeline.runs.card import Card
 from mer_pipeline.stages.keyframes import KeyFrames
@@ -118,8 +118,15 @@ def _parameters(card: Card, view: View, detector: Detector | None) -> tuple[Para
         notes.append("the network's card does not say how its flow was computed: TV-L1 is taken")
         chain = replace(chain, motion="tvl1")
     parameters = Parameters.of_chain(chain, detector)
-    if detector is None and parameters.detector.identity != chain.detector:
-        notes.append(f"the network was trained with another file of {chain.detector_name}: its answers may differ")
+    if detector is None and chain.detector == (FORMER,):
+        notes.append(
+            f"the network was trained on landmarks of MediaPipe 0.10.21; {parameters.detector.name} runs the same "
+            "models, 0.002 px apart on average"
+        )
+    elif detector is None and parameters.detector.identity != chain.detector:
+        notes.append(
+            f"the network was trained with another version or file of {chain.detector_name}: its answers may differ"
+        )
     if chain.stages and dict(chain.stages) != dict(VERSIONS):
         notes.append("the network was trained on what other versions of the stages made: its answers may differ")
     return parameters, notes

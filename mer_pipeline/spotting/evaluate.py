@@ -43,7 +43,7 @@ def spot_videos(
         videos: Files or folders of frames; with a truth, none for all that it knows.
         fps: Overrides what the media say.
         truth: See `read_long`.
-        detector: Finds faces; None for MediaPipe Face Mesh.
+        detector: Finds faces; None for Face Mesh.
         progress: Called after every second of video.
 
     Raises:

@@ -238,7 +238,7 @@ def spot_video(
         video: A video file or a folder of frames.
         fps: Overrides what the medium says.
         progress: Called after every second of video.
-        detector: Finds faces; None for MediaPipe Face Mesh.
+        detector: Finds faces; None for Face Mesh.
         find_faces: A detector that is open already, in the place of `detector`.
 
     Raises:

@@ -54,6 +54,17 @@ class Pipeline:
         finally:
             self._only_cached = False
 
+    def has_landmarks(self, clip: Clip) -> bool:
+        """Whether the cache has what the detector found in a clip."""
+        self._only_cached = True
+        try:
+            stages = _ClipStages(self, clip, ClipOutcome(_row_of(clip))).stages()
+            return any("detect_key" in facts for facts in stages)
+        except (_NotCachedError, _StageError, MerError):
+            return False
+        finally:
+            self._only_cached = False
+
     def run(self, clip: Clip) -> ClipOutcome:
         """Run the stages over a clip.
 

@@ -12,13 +12,18 @@ import platform
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from mer_pipeline.cache import Store, private_folder, write_atomically
-from mer_pipeline.cache.manifest import write_manifest
+from mer_pipeline.cache.chain import read_chain
+from mer_pipeline.cache.manifest import read_manifests, write_manifest
 from mer_pipeline.datasets import Annotations, Clip
+from mer_pipeline.errors import MerError
+from mer_pipeline.faces.detectors import DEFAULT, FORMER, Detector
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.stages.flow_export import export_flow_images
 from mer_pipeline.stages.outcome import ClipOutcome
@@ -44,6 +49,7 @@ class Summary:
         stages: How many clips each stage `computed`, found `cached`, `failed` on.
         failures: Clip, stage and reason of every clip that failed.
         warnings: Clip and text of what the user should know of clips that went well.
+        notes: What the user should know of the whole set.
         decoded_frames: How many frames were decoded.
         timings: Seconds spent in each stage and in `decode`, over all processes.
         damaged: Files of the cache that were found damaged and set aside.
@@ -58,6 +64,7 @@ class Summary:
     stages: dict[str, dict[str, int]] = field(default_factory=dict)
     failures: list[dict[str, str]] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     decoded_frames: int = 0
     timings: dict[str, float] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
@@ -90,6 +97,7 @@ def preprocess(
     *,
     jobs: int = 1,
     flow_images: str | Path | None = None,
+    keep_landmarks: bool = True,
     progress: Progress = silent,
 ) -> Summary:
     """Run the stages over every clip of a dataset; a clip that fails is listed and stops no other.
@@ -100,11 +108,13 @@ def preprocess(
         parameters: What the stages are given.
         jobs: How many processes may work. Few clips are done by this one alone, and so is looking at what is cached.
         flow_images: A folder for the motion of every clip as published flow images show it; needs a method of motion.
+        keep_landmarks: Where the default detector is chosen and an older cache has what MediaPipe 0.10.21 found in all
+            clips, leave it at that; False finds the faces anew.
         progress: Called after every clip: those that are cached first, then the others in order.
 
     Raises:
         WriteError: The cache cannot be written.
-        MerError: A worker process was ended from outside.
+        MerError: A worker process was ended from outside, or what the detector needs is absent.
         ValueError: Flow images without motion.
     """
     started, cache = time.monotonic(), Path(cache)
@@ -114,6 +124,10 @@ def preprocess(
     store = Store(private_folder(cache) / "objects")
     folder = private_folder(cache / annotations.dataset)
     summary = Summary(annotations.dataset, len(annotations.clips), stages=_no_counts(annotations, parameters))
+    if parameters.detector == Detector() and _recorded_detector(folder) == (FORMER,):
+        parameters, note = _with_former_landmarks(annotations, store, parameters, keep_landmarks)
+        summary.notes.append(f"{annotations.dataset}: {note}")
+    facts = _facts(annotations, parameters)
     outcomes: dict[str, ClipOutcome] = {}
     with (
         Pipeline(store, parameters) as pipeline,
@@ -130,7 +144,7 @@ def preprocess(
     summary.damaged += [str(path) for path in store.damaged]
     summary.timings = {what: round(seconds, 3) for what, seconds in summary.timings.items()}
     write_manifest(folder / "manifest.parquet", rows)
-    write_atomically(folder / "dataset.json", json.dumps(_facts(annotations, parameters), indent=2).encode())
+    write_atomically(folder / "dataset.json", json.dumps(facts, indent=2).encode())
     if flow_images is not None:
         summary.flow_images = export_flow_images(rows, store, Path(flow_images))
     summary.seconds = round(time.monotonic() - started, 3)
@@ -159,6 +173,33 @@ def _run(
             yield from running
 
 
+def _recorded_detector(folder: Path) -> tuple[Any, ...] | None:
+    try:
+        chain = read_chain(folder)
+    except MerError:  # a damaged record is written anew
+        return None
+    return None if chain is None else chain.detector
+
+
+def _with_former_landmarks(
+    annotations: Annotations, store: Store, parameters: Parameters, wanted: bool
+) -> tuple[Parameters, str]:
+    """What the stages are given where MediaPipe 0.10.21 made the cache, and what the user should know of that.
+
+    Its landmarks serve all clips or none: a network would be given two kinds of pictures. Clips that failed do not
+    count.
+    """
+    kept = replace(parameters, detector=Detector(FORMER))
+    table = read_manifests(store.root.parent)
+    failed = set(table["clip_id"][table["status"] != "ok"])
+    with Pipeline(store, kept) as pipeline:
+        if wanted and all(
+            clip.kind == "flow" or clip.clip_id in failed or pipeline.has_landmarks(clip) for clip in annotations.clips
+        ):
+            return kept, f"what MediaPipe 0.10.21 found is kept; --detector {DEFAULT} finds all faces anew"
+    return parameters, f"all faces are found anew by {DEFAULT}; what MediaPipe 0.10.21 found stays in the cache"
+
+
 def _worth(clips: Sequence[Clip], parameters: Parameters) -> int:
     """How many workers the clips keep busy for longer than these take to start."""
     spotted = sum(clip.kind == "frames" and None in (clip.onset_frame, clip.apex_frame) for clip in clips)
@@ -183,7 +224,7 @@ def _facts(annotations: Annotations, parameters: Parameters) -> dict[str, Any]:
         "versions": {
             "mer": __version__,
             "python": platform.python_version(),
-            "mediapipe": importlib.metadata.version("mediapipe"),
-            "opencv": importlib.metadata.version("opencv-contrib-python"),
+            "litert": importlib.metadata.version("ai-edge-litert"),
+            "opencv": cv2.__version__,
         },
     }

@@ -52,7 +52,7 @@ def run_clips(
         WriteError: The cache cannot be written.
         MerError: A process was ended from outside.
     """
-    # Spawned, not forked: MediaPipe and OpenCV hold threads that a fork would leave locked.
+    # Spawned, not forked: LiteRT and OpenCV hold threads that a fork would leave locked.
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(jobs, context, _start, (objects, parameters))
     waiting: deque[Future[ClipOutcome]] = deque()

@@ -22,7 +22,7 @@ def test_version_and_help(mer):
     called = mer("--help")
     for name in (
         "inspect", "preprocess", "train", "compare", "ablate", "report", "predict", "spot", "serve", "export", "models",
-        "synth", "demo", "doctor",
+        "synth", "demo", "setup", "doctor",
     ):  # fmt: skip
         assert name in called.out
 

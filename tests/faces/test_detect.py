@@ -104,6 +104,7 @@ BAD_CHOICES = [
     pytest.param("dlib", lambda at: None, {"MER_DLIB_PREDICTOR": "/absent.dat"}, ("/absent.dat: no such file",),
                  id="absent file in the environment"),
     pytest.param("none", not_68, {}, ("--predictor belongs to --detector dlib",), id="a predictor for nobody"),
+    pytest.param("mediapipe", not_68, {}, ("--predictor belongs to --detector dlib, not to face-mesh",), id="old name"),
     pytest.param("hog", lambda at: None, {}, ("no detector is called 'hog'", "face-mesh, mediapipe-"), id="unknown"),
 ]  # fmt: skip
 

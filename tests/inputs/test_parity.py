@@ -30,7 +30,7 @@ NETWORKS = {
     "flow": ("ststnet", {}),
     "flow_sequence": ("resnet3d", {"frames": FRAMES, "width": 4}),
 }
-DETECTORS = ("mediapipe", "dlib", "none")
+DETECTORS = ("face-mesh", "dlib", "none")
 REGISTRATIONS = ("stable", "none")
 
 
@@ -106,7 +106,7 @@ def test_training_and_prediction_see_the_same(
 
 def test_chains_differ_in_what_they_show(caches):
     """Else the table above would hold whatever the card says."""
-    first, *others = (load_clips(caches[key]).images for key in caches if "mediapipe" in key or "stable" in key)
+    first, *others = (load_clips(caches[key]).images for key in caches if "face-mesh" in key or "stable" in key)
     assert len(others) == 3
     assert all(not torch.equal(first, other) for other in others)
 
@@ -115,15 +115,15 @@ def test_a_detector_of_the_users_own_is_warned_of(annotations, caches, tmp_path)
     cache = caches["none", "stable"]
     clips, clip = load_clips(cache, size=SIZE), annotations.clips[0]
     model = trained_on(clips, tmp_path / "run")
-    (predicted,), notes = seen_in_prediction(model, [clip], rows_of(cache), Detector("mediapipe"))
+    (predicted,), notes = seen_in_prediction(model, [clip], rows_of(cache), Detector())
     assert not torch.equal(predicted, clips.tensor(torch.tensor([0]), torch.device("cpu"))[0])
     assert notes == [
-        "the network was trained on faces found by none, and mediapipe was asked for: its answers may differ"
+        "the network was trained on faces found by none, and face-mesh was asked for: its answers may differ"
     ]
 
 
 def test_an_old_card_is_read_with_a_warning(annotations, caches, tmp_path):
-    cache = caches["mediapipe", "stable"]
+    cache = caches["face-mesh", "stable"]
     clips, clip = dataclasses.replace(load_clips(cache, size=SIZE), chain=None), annotations.clips[0]
     _, notes = seen_in_prediction(trained_on(clips, tmp_path / "run"), [clip], rows_of(cache))
     assert len(notes) == 1
@@ -134,7 +134,7 @@ def test_an_old_card_is_read_with_a_warning(annotations, caches, tmp_path):
     ("changed", "view", "message"),
     [
         pytest.param(
-            {"detector": Detector("none")}, "pair", r"by several detectors \(mediapipe, none\)", id="detector"
+            {"detector": Detector("none")}, "pair", r"by several detectors \(face-mesh with .*, none\)", id="detector"
         ),
         pytest.param({"registration": "none"}, "pair", r"in several ways \(none, stable\)", id="registration"),
         pytest.param({"size": 48}, "pair", r"crops of several sizes \(48, 64\)", id="size"),

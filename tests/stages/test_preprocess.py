@@ -11,6 +11,7 @@ from mer_pipeline.cache import Store
 from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError, WriteError
+from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.stages import preprocess as module
 from mer_pipeline.stages.preprocess import Parameters, preprocess
@@ -34,7 +35,7 @@ def test_only_the_needed_frames_are_decoded_and_a_second_run_decodes_none(annota
     assert counts(first, "computed") == dict.fromkeys(STAGES, CLIPS)
     assert first.decoded_frames == 2 * CLIPS  # onset and apex
 
-    monkeypatch.setattr(FaceMesh, "__init__", lambda self: pytest.fail("the models were loaded"))
+    monkeypatch.setattr(FaceMesh, "__init__", lambda self, **_: pytest.fail("the models were loaded"))
     second = preprocess(annotations, tmp_path, Parameters(size=64))
     assert counts(second, "computed") == dict.fromkeys(STAGES, 0)
     assert counts(second, "cached") == dict.fromkeys(STAGES, CLIPS)
@@ -61,7 +62,7 @@ def test_the_manifest_holds_what_the_sheet_says(annotations, cache, raw):
     facts = json.loads((cache / "casme2" / "dataset.json").read_text())
     assert facts["parameters"] == {
         "size": 64,
-        "detector": ["mediapipe"],
+        "detector": list(Detector().identity),
         "registration": "stable",
         "motion": "none",
         "frames": 0,

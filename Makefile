@@ -19,8 +19,10 @@ test: setup
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
-# Installs only when what is wanted has changed since the last time.
+# Installs only when what is wanted has changed since the last time; PYTHON=python3.13 names the interpreter. The models
+# that find faces are got once a user; the output of `demo` may be JSON, so this one's goes elsewhere.
 setup: $(VENV)/.installed
+	@$(MER) setup >&2
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/setup.sh
 	bash scripts/setup.sh $(VENV)

@@ -8,6 +8,7 @@ import torch
 from mer_pipeline import networks
 from mer_pipeline.cache.chain import Chain
 from mer_pipeline.errors import MerError
+from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.inference import Predictor
 from mer_pipeline.inference import export as module
 from mer_pipeline.inference.export import export
@@ -71,7 +72,7 @@ def fresh(folder, name, size, flow, options):
     network = networks.build(name, classes=3, size=size, **options)
     card = Card(
         name, name, {**networks.option_defaults(name), **options}, size, [0.5] * 3, [0.2] * 3, ["a", "b", "c"], "x",
-        None, 0, 1, 9, 3, ["s"], {}, chain=Chain(max(size, 96), motion=flow or "none"),
+        None, 0, 1, 9, 3, ["s"], {}, chain=Chain(max(size, 96), Detector().identity, motion=flow or "none"),
     )  # fmt: skip
     save_network(folder / "final", network.state_dict(), card)
     return folder

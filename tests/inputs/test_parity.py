@@ -95,7 +95,7 @@ def test_training_and_prediction_see_the_same(
     cache = caches[name, registration]
     clips, rows = load_clips(cache, view=view, size=SIZE, frames=FRAMES), rows_of(cache)
     if name == "dlib":
-        monkeypatch.setenv("MER_DLIB_PREDICTOR", str(detectors["dlib"].predictor))
+        monkeypatch.setenv("MER_DLIB_PREDICTOR", str(detectors["dlib"].file))
     model = trained_on(clips, tmp_path / "run")
     found, notes = seen_in_prediction(model, annotations.clips, rows)
     assert notes == []

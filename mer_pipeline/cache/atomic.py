@@ -15,6 +15,8 @@ def private_folder(path: Path) -> Path:
     Raises:
         WriteError: It cannot be created, or a file has its name.
     """
+    if path.is_dir():
+        return path
     try:
         for folder in [*reversed(path.parents), path]:
             if not folder.exists():
@@ -26,8 +28,13 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, sync: bool = True) -> None:
     """Write a file of mode 0600 under a temporary name, sync it, and rename it into place.
+
+    Args:
+        path: The file.
+        content: All of it.
+        sync: Whether it must be whole after a power cut too; a file that is checked when it is read need not.
 
     Readers see the old content or the new, also when two processes write at once or one is killed.
 
@@ -41,7 +48,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         Path(temporary).replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from None

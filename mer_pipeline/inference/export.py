@@ -191,8 +191,8 @@ def _write(network: Network, batch: dict[str, Tensor], card: str, file: Path) ->
     onnx = cast(Any, needed("onnx"))
     outputs = ["logits"] if network.run(batch).au_logits is None else ["logits", "au_logits"]
     with _fixed_pools(network), warnings.catch_warnings():
-        # It warns that shapes become constants, which is meant, and that another exporter is newer: that one needs
-        # packages which MediaPipe's pins do not allow.
+        # It warns that shapes become constants, which is meant, and that another exporter is newer: that one (torch
+        # 2.15, onnxscript 0.7) has no translation of the stable sort in FaceSleuth's attention.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Positional(network).eval(),

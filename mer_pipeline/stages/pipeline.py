@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,24 +132,23 @@ class Pipeline:
             return key, found
         if self._only_cached:
             raise _NotCachedError
-        started, decoding = time.perf_counter(), outcome.seconds.get("decode", 0.0)
         try:
-            found = compute()
+            with outcome.timed(stage):
+                found = compute()
         except WriteError:
             raise
         except MerError as error:
             raise _StageError(stage, error) from None
-        finally:
-            decoding = outcome.seconds.get("decode", 0.0) - decoding
-            outcome.spent(stage, time.perf_counter() - started - decoding)
-        self._store.put(stage, key, found)
+        with outcome.timed("write"):
+            self._store.put(stage, key, found)
         outcome.stages[stage] = "computed"
         return key, found
 
-    def finder(self) -> FaceFinder:
+    def finder(self, outcome: ClipOutcome) -> FaceFinder:
         """The face finder; a run that finds everything cached never loads the models."""
         if self._finder is None:
-            self._finder = self._stack.enter_context(self._parameters.detector.open())
+            with outcome.timed("start"):
+                self._finder = self._stack.enter_context(self._parameters.detector.open())
         return self._finder
 
 
@@ -252,7 +251,7 @@ class _ClipStages:
                 facts=asdict(
                     find_keyframes(
                         footage,
-                        self._pipeline.finder,
+                        partial(self._pipeline.finder, self._outcome),
                         onset_frame=clip.onset_frame,
                         apex_frame=clip.apex_frame,
                         offset_frame=clip.offset_frame,
@@ -302,15 +301,14 @@ class _ClipStages:
     def _decoded(self, footage: Footage, keyframes: KeyFrames) -> dict[int, Image]:
         """The needed frames, decoded once and only when a stage asks."""
         if not self._images:
-            started = time.perf_counter()
-            try:
+            with self._outcome.timed("decode"):
                 self._images = dict(footage.read(keyframes.needed))
-            finally:
-                self._outcome.spent("decode", time.perf_counter() - started)
         return self._images
 
     def _detect(self, footage: Footage, keyframes: KeyFrames) -> Artefact:
-        face = locate_face(self._decoded(footage, keyframes), keyframes, self._pipeline.finder(), footage.path)
+        face = locate_face(
+            self._decoded(footage, keyframes), keyframes, self._pipeline.finder(self._outcome), footage.path
+        )
         known = next(iter(face.landmarks.values()))
         nowhere = np.full_like(known.points_xy, np.nan)
         points_xy = [face.landmarks[f].points_xy if f in face.landmarks else nowhere for f in keyframes.needed]

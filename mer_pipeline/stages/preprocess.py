@@ -51,7 +51,7 @@ class Summary:
         warnings: Clip and text of what the user should know of clips that went well.
         notes: What the user should know of the whole set.
         decoded_frames: How many frames were decoded.
-        timings: Seconds spent in each stage and in `decode`, over all processes.
+        timings: Seconds spent in each stage by itself and in `start`, `decode` and `write`, over all processes.
         damaged: Files of the cache that were found damaged and set aside.
         flow_images: How many flow images were written; None where none were asked for.
         jobs: How many processes worked.

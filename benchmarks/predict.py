@@ -1,4 +1,4 @@
-"""How fast `mer predict` goes through a long video, against MediaPipe Face Mesh alone on the same frames in one run.
+"""How fast `mer predict` goes through a long video, against Face Mesh alone on the same frames in one run.
 
 The video is synthetic: planted expressions with still faces between them, at 640x360 and enlarged to 1920x1080. Both
 ways decode every frame. Face Mesh runs as people use it on video (it tracks the face from frame to frame) and, beside
@@ -93,16 +93,14 @@ def _since(started: tuple[float, float]) -> dict[str, float]:
 
 
 def mesh_tracking(video: Path, run: Path) -> dict[str, Any]:
-    """MediaPipe Face Mesh as on video: the face is tracked and only looked for when lost."""
+    """Face Mesh as on video: the face is tracked and only looked for when lost."""
     del run
-    import mediapipe
-
     footage = open_footage(video)
-    with mediapipe.solutions.face_mesh.FaceMesh(refine_landmarks=True, max_num_faces=1) as mesh:
-        mesh.process(footage.frame(0))
+    with FaceMesh(1, tracking=True) as mesh:
+        mesh(footage.frame(0))
         started = _now()
         for _index, image in footage.read(range(len(footage))):
-            mesh.process(image)
+            mesh(image)
         return {"frames": len(footage), **_since(started)}
 
 

@@ -40,4 +40,5 @@ else
 fi
 
 echo "installing into $venv (about 7 GB with PyTorch's CUDA libraries; a minute or two)"
-"$uv" pip install --quiet --python "$venv/bin/python" --constraints constraints.txt --editable ".[dev]"
+# Compiled once, not by the first process, nor by every one where Python may write no bytecode.
+"$uv" pip install --quiet --python "$venv/bin/python" --constraints constraints.txt --compile-bytecode --editable ".[dev]"

@@ -223,7 +223,7 @@ def _eyes(
     for side in (-1, 1):
         moves = (rng.random(clips) < np.where(quiet, 0.7, share)) * np.where(quiet, 2.0, 1.0)
         middle_x, middle_y = rng.normal(side * _EYE_OUT, 0.05, clips), rng.normal(0, 0.04, clips)
-        wide, high = rng.uniform(0.1, 0.22, clips), rng.uniform(0.05, 0.14, clips)
+        wide, high = np.asarray(rng.uniform(0.1, 0.22, clips)), np.asarray(rng.uniform(0.05, 0.14, clips))
         across = np.exp(-0.5 * ((left - middle_x[:, None]) / wide[:, None]) ** 2)
         along = np.exp(-0.5 * ((down - middle_y[:, None]) / high[:, None]) ** 2)
         shift = np.stack([rng.normal(0, 0.25, clips), rng.normal(0, 0.45, clips)], 1) * moves[:, None]
@@ -270,7 +270,7 @@ def smooth_noise(rng: np.random.Generator, pictures: int, size: int, cells: floa
 
 def _tents(places: Matrix, knots: int) -> FloatImage:
     """(pictures, places, knots) how much each knot counts at a place."""
-    return np.clip(1 - np.abs(places[..., None] - np.arange(knots)), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(1 - np.abs(places[..., None] - np.arange(knots)), 0, 1), np.float32)
 
 
 def _filmed(rng: np.random.Generator, flow: FloatImage, faces: Faces, blur: tuple[float, float]) -> FloatImage:

@@ -107,8 +107,7 @@ def predict(
         raise typer.BadParameter("give clips, or --camera")
     if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
         raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
-    pictures = PredictionFiles(overlay, image, len(clips or ()))
-    chosen = card_detector(detector, predictor, face_model)
+    pictures, chosen = PredictionFiles(overlay, image, len(clips or ())), card_detector(detector, predictor, face_model)
     if model is None and not quiet:
         from mer_pipeline.reader import about
 

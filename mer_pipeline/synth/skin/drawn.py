@@ -222,8 +222,8 @@ def _eyes(
     field = np.zeros((clips, 2, size, size), np.float32)
     for side in (-1, 1):
         moves = (rng.random(clips) < np.where(quiet, 0.7, share)) * np.where(quiet, 2.0, 1.0)
-        middle_x, middle_y = rng.normal(side * _EYE_OUT, 0.05, clips), rng.normal(0, 0.04, clips)
-        wide, high = np.asarray(rng.uniform(0.1, 0.22, clips)), np.asarray(rng.uniform(0.05, 0.14, clips))
+        middle_x, middle_y = (np.asarray(rng.normal(at, sd, clips)) for at, sd in ((side * _EYE_OUT, 0.05), (0, 0.04)))
+        wide, high = (np.asarray(rng.uniform(*ends, clips)) for ends in ((0.1, 0.22), (0.05, 0.14)))
         across = np.exp(-0.5 * ((left - middle_x[:, None]) / wide[:, None]) ** 2)
         along = np.exp(-0.5 * ((down - middle_y[:, None]) / high[:, None]) ** 2)
         shift = np.stack([rng.normal(0, 0.25, clips), rng.normal(0, 0.45, clips)], 1) * moves[:, None]

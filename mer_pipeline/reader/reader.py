@@ -120,7 +120,7 @@ def about() -> str:
     both, casme2, smic = (measured[name] for name in ("all", "casme2", "smic"))
     return (
         f"the model that ships: it learnt from drawn motion alone, and its UF1 on {both['clips']} real clips is "
-        f"{both['uf1']:.2f} (CASME II {casme2['uf1']:.2f}, SMIC-HS {smic['uf1']:.2f}; negative, positive, surprise)"
+        f"{both['uf1']:.3f} (CASME II {casme2['uf1']:.3f}, SMIC-HS {smic['uf1']:.3f}; negative, positive, surprise)"
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mer_pipeline.figures.clip_sheet import write_contact_sheet
     from mer_pipeline.figures.prediction_files import PredictionFiles
     from mer_pipeline.inference.export import export
+    from mer_pipeline.inference.external import evaluate
     from mer_pipeline.inference.predictor import Predictor
     from mer_pipeline.inference.result import ClipResult, Expression, write_csv
     from mer_pipeline.inputs.clip_set import ClipSet, load_clips
@@ -58,6 +59,7 @@ _ROOMS = {
     "Run": "runs.run",
     "Spotting": "spotting.video",
     "compare": "evaluation.compare",
+    "evaluate": "inference.external",
     "export": "inference.export",
     "load_clips": "inputs.clip_set",
     "load_recipe": "recipe",
@@ -88,6 +90,7 @@ __all__ = [
     "Spotting",
     "__version__",
     "compare",
+    "evaluate",
     "export",
     "load_clips",
     "load_recipe",

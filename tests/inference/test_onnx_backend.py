@@ -125,7 +125,7 @@ def test_a_network_that_comes_out_differently_is_refused(run, tmp_path, monkeypa
 
 
 def test_a_cache_of_another_size_is_refused(run, cache, tmp_path, monkeypatch):
-    monkeypatch.setattr(module.Model, "crop_size", 32)
+    monkeypatch.setattr(module.TrainedModel, "crop_size", 32)
     with pytest.raises(MerError, match="holds no crops of 32 pixels; run mer preprocess with --size 32"):
         export(run, tmp_path / "m.onnx", cache)
 

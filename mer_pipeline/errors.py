@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 _MOST_KNOWN = 40
@@ -25,7 +27,7 @@ class MerError(Exception):
     def __init__(self, what: str, *, where: object = None, fix: str | None = None) -> None:
         self.what, self.where, self.fix = what, where, fix
         text = what if where is None else f"{where}: {what}"
-        super().__init__(" ".join((text if fix is None else f"{text}; {fix}").split()))
+        super().__init__(printable(" ".join((text if fix is None else f"{text}; {fix}").split())))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments are lost by the default reduction, and worker processes send errors back.
@@ -34,6 +36,34 @@ class MerError(Exception):
 
 class WriteError(MerError):
     """The disk is full or a folder may not be written: no other clip or fold would fare better, so work stops."""
+
+
+@contextmanager
+def os_errors() -> Iterator[None]:
+    """Report what the system refuses in one line: every function of a path may, also one that asks whether it is there.
+
+    Raises:
+        MerError: In the place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        what, fix = f"cannot be used ({error.strerror or error})", "check path, permissions and free space"
+        if error.errno == errno.ENAMETOOLONG:
+            what, fix = "longer than a path may be", "check the path"
+        raise MerError(what, where=error.filename, fix=fix) from None
+
+
+def printable(text: str) -> str:
+    r"""A text of any origin as one line for terminals and pictures: what they would obey or cannot show is spelt out.
+
+    >>> printable("a\x1b[31mb\nc 微笑")
+    'a\\x1b[31mb\\nc 微笑'
+    """
+    return "".join(
+        each if each.isprintable() or each == "\u3000" else each.encode("unicode_escape", "surrogatepass").decode()
+        for each in text
+    )
 
 
 def suggest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:

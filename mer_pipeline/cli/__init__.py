@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
-import errno
 import importlib
+import io
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.version import __version__
 
 # Threads that wait shall sleep: where other work runs on the same cores, spinning ones starve each other (a training
@@ -89,19 +91,50 @@ def options(
 
 def main() -> None:
     """Run the command line; what a user can mend is one line on standard error and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name need not be text in the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
+    interrupted = threading.Event()
+    before = _on_interrupt(interrupted)
     try:
-        app()
+        with os_errors():
+            try:
+                app()
+            finally:
+                sys.stdout.flush()
     except MerError as error:
         _end(error)
-    except OSError as error:
-        # Every function of a path may raise this, also one that only asks whether there is a file.
-        if error.errno != errno.ENAMETOOLONG:
+    except MemoryError:
+        _end(MerError("not enough memory", fix="close other programs, or give it less at once"))
+    except BaseException as error:
+        # While a library is imported, an interruption may come out as any error.
+        if not interrupted.is_set() or isinstance(error, SystemExit):
             raise
-        _end(MerError("longer than a path may be", where=error.filename, fix="check the path"))
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _on_interrupt(interrupted: threading.Event) -> Any:
+    """Note a Ctrl-C, beside what Python makes of it; the handler that was there before."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def note(number: int, frame: Any) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    return signal.signal(signal.SIGINT, note)
 
 
 def _end(error: MerError) -> NoReturn:
     from mer_pipeline.cli.common import say_error
 
     say_error(error)
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try once more at its end, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)

@@ -79,8 +79,8 @@ def ablate(
     if as_json:
         say_json({**found.as_json(), "report": str(page)})
         return
-    say(found.table("txt").read_text().rstrip().replace("[", r"\["))
+    say(found.table("txt").read_text().rstrip())
     for row in found.rows:
         if row.verdict:
-            say(f"{row.label}: {row.verdict}".replace("[", r"\["))
+            say(f"{row.label}: {row.verdict}")
     say(f"table: {folder}/table.txt, .csv, .tex; report: {page}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mer_pipeline import progress as reports
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, printable
 from mer_pipeline.evaluation.protocols import protocol_help
 from mer_pipeline.faces.detectors import DEFAULT, DETECTORS, FORMER, Detector, choose_detector
 
@@ -88,14 +88,14 @@ def _out() -> Console:
     from rich.console import Console
 
     # Wide enough for tables also where output goes to a file, whose width rich would take as 80.
-    return Console(soft_wrap=True)
+    return Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
 @cache
 def _err() -> Console:
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 def check_folder(folder: Path, fix: str = "make one with: mer preprocess RAW --out CACHE") -> None:
@@ -123,22 +123,29 @@ def card_detector(name: str | None, predictor: Path | None, face_model: Path | N
 
 def say_error(error: MerError) -> None:
     """Print an error as one line."""
-    _err().print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True, highlight=False)
+    _line(_err(), ("error:", "bold red"), f" {error}")
 
 
 def say_warning(text: str) -> None:
     """Print a warning as one line on standard error."""
-    _err().print(f"[yellow]warning:[/] {_plain(text)}", soft_wrap=True, highlight=False)
+    _line(_err(), ("warning:", "yellow"), f" {text}")
 
 
 def say_note(text: str) -> None:
     """Print a line about the work, which is no part of the result, on standard error."""
-    _err().print(f"[dim]{_plain(text)}[/]", soft_wrap=True, highlight=False)
+    _line(_err(), (text, "dim"))
 
 
-def say(text: str = "") -> None:
-    """Print a line of the result; rich markup is understood."""
-    _out().print(text, highlight=False)
+def say(*parts: str | tuple[str, str]) -> None:
+    """Print a line of the result, of texts and of (text, style); nothing in them is taken for markup."""
+    _line(_out(), *parts)
+
+
+def _line(console: Console, *parts: str | tuple[str, str]) -> None:
+    from rich.text import Text
+
+    pairs = ((part, "") if isinstance(part, str) else part for part in parts)
+    console.print(Text.assemble(*((printable(text), style) for text, style in pairs)), soft_wrap=True)
 
 
 def say_json(values: Any) -> None:
@@ -150,11 +157,11 @@ def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object
     """Print a table; cells are shown as they are."""
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=printable(title), title_justify="left")
     for at, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=at == 0)
     for row in rows:
-        table.add_row(*(_plain("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(printable("" if cell is None else str(cell)) for cell in row))
     _out().print(table)
 
 
@@ -173,13 +180,13 @@ def progress_bar(quiet: bool, resume: str = "the same command goes on from here"
         from rich import progress as bar
 
         columns = (
-            bar.TextColumn("{task.description}"),
+            bar.TextColumn("{task.description}", markup=False),
             bar.BarColumn(),
             bar.MofNCompleteColumn(),
             bar.TimeElapsedColumn(),
             bar.TextColumn("left"),
             bar.TimeRemainingColumn(),
-            bar.TextColumn("[dim]{task.fields[detail]}"),
+            bar.TextColumn("{task.fields[detail]}", style="dim", markup=False),
         )
         with bar.Progress(*columns, console=_err()) as bars:
             tasks: dict[str, TaskID] = {}
@@ -187,13 +194,9 @@ def progress_bar(quiet: bool, resume: str = "the same command goes on from here"
             def report(task: str, done: int, total: int, detail: str = "") -> None:
                 if task not in tasks:
                     tasks[task] = bars.add_task(task, total=total, detail="")
-                bars.update(tasks[task], completed=done, total=total, detail=_plain(detail))
+                bars.update(tasks[task], completed=done, total=total, detail=printable(detail))
 
             yield report
     except KeyboardInterrupt:
-        _err().print(_plain("; ".join(filter(None, ("interrupted", resume)))), soft_wrap=True, highlight=False)
+        _line(_err(), "; ".join(filter(None, ("interrupted", resume))))
         raise typer.Exit(130) from None
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -83,7 +83,7 @@ def _print(found: Annotations) -> None:
     from mer_pipeline.datasets import compare_counts, differences
 
     usable = sum(clip.fault is None for clip in found.clips)
-    say(f"[bold]{found.dataset}[/] (recognised by {found.recognised_by})")
+    say((found.dataset, "bold"), f" (recognised by {found.recognised_by})")
     say(f"{len(found.clips)} clips of {len(found.subjects)} subjects, {usable} of them usable")
     say(f"frames a second (clips at each): {counts_line(found.rates)}")
     say(f"emotions: {counts_line(found.emotions)}")

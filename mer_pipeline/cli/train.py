@@ -112,7 +112,7 @@ def train(
 
 
 def _say_estimate(found: Estimate) -> None:
-    say(f"[bold]{found.model}[/]: {found.parameters:,} parameters, {found.multiply_accumulates:,} "
+    say((found.model, "bold"), f": {found.parameters:,} parameters, {found.multiply_accumulates:,} "
         f"multiply-accumulates a clip")  # fmt: skip
     say(f"{found.clips} clips of {found.subjects} subjects, {found.view} at {found.size} px; "
         f"{found.folds} folds ({found.protocol}); no subject, clip or equal picture on both sides")  # fmt: skip
@@ -135,13 +135,13 @@ def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
     from mer_pipeline.evaluation.summary import cautions
 
     (optimistic, note), (low, high) = found.optimistic, found.intervals["uf1"]
-    say(f"[bold]{found.model}[/] {found.labels}: {counts_line(class_counts)}")
+    say((found.model, "bold"), f" {found.labels}: {counts_line(class_counts)}")
     what = f"{protocol_label(found.protocol)}, {found.subjects} subjects, {found.clips} clips, "
     what += f"{_EPOCHS.get(found.selection, note)}, "
     what += f"onset and apex {found.keyframes}, Action Units {found.aus}"
     if found.seeds:
         what = f"{len(found.seeds)} seeds, mean ± sd; {what}"
-    say(f"[bold]{_scores(found.scores, found.deviation)}[/]  ({what})")
+    say((_scores(found.scores, found.deviation), "bold"), f"  ({what})")
     say(f"UF1 95 % interval over subjects{' and seeds' if found.seeds else ''} {low:.3f} to {high:.3f}")
     for control in found.controls:
         say(f"control {control.name}: UF1 {control.scores.uf1:.3f}; {control.verdict}")
@@ -153,7 +153,7 @@ def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
     if len(found.by_aus) > 1:
         say(f"UF1 by source of the Action Units at test time: {_uf1_of_each(found.by_aus)}")
     if found.selection != "oracle":
-        say(f"[dim]{_scores(optimistic)}  ({note})[/]")
+        say((f"{_scores(optimistic)}  ({note})", "dim"))
     for caution in cautions(found):
         say(f"mind: {caution}")
     if found.theta_deg:

@@ -14,7 +14,7 @@ from mer_pipeline.cache import Store, write_atomically
 from mer_pipeline.cache.clips import artefact_of, find_row
 from mer_pipeline.cache.manifest import ManifestRow
 from mer_pipeline.choices import Method
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.figures import panels, style
 from mer_pipeline.figures.panels import Panel
@@ -54,6 +54,7 @@ class ClipView:
     method: Method
 
 
+@os_errors()
 def write_contact_sheet(cache: str | Path, clip_id: str, path: str | Path) -> None:
     """Draw a clip of a cache; the file has mode 0600, since it shows a face.
 

@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from mer_pipeline.arrays import Image
+from mer_pipeline.errors import printable
 from mer_pipeline.inference.result import Expression
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def font(size_px: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 def fitted(text: str, width_px: float, type_: ImageFont.FreeTypeFont) -> str:
     """As much of a text as is not wider than `width_px`, with an ellipsis where something is left out."""
+    text = printable(text)
     if type_.getlength(text) <= width_px:
         return text
     while text and type_.getlength(f"{text}…") > width_px:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from mer_pipeline.errors import WriteError
+
+DAMAGED = ".damaged"
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+_LEFT_S = 3600
 
 
 def private_folder(path: Path) -> Path:
@@ -56,6 +63,20 @@ def write_atomically(path: Path, content: bytes, sync: bool = True) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed have left below a folder, since it may show faces.
+
+    That is temporary files of `write_atomically` and damaged files that were set aside, both older than an hour:
+    another process may be about to rename a younger one into place.
+    """
+    latest = time.time() - _LEFT_S
+    for path in folder.rglob("*"):
+        if _TEMPORARY.fullmatch(path.name) or path.name.endswith(DAMAGED):
+            with suppress(OSError):
+                if path.lstat().st_mtime < latest and (path.is_symlink() or path.is_file()):
+                    path.unlink()
 
 
 def _cannot_write(path: Path, error: OSError) -> WriteError:

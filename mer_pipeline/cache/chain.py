@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from mer_pipeline.errors import MerError
+from mer_pipeline.reading import Between, Checked, Count, Side, picked, read_json
 
 PUBLISHED = "published"  # the motion of published flow images, which no stage computed
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Checked):
     """What the stages were given, so that a new video can be given the same.
 
     Attributes:
@@ -26,20 +26,15 @@ class Chain:
         stages: Version of every stage; empty where that was not recorded.
     """
 
-    size: int
+    size: Side
     detector: tuple[Any, ...] = ("mediapipe",)
-    registration: str = "stable"
-    motion: str = "none"
-    frames: int = 0
-    stages: Mapping[str, int] = field(default_factory=dict)
+    registration: Annotated[str, frozenset({"stable", "none", ""})] = "stable"
+    motion: Annotated[str, frozenset({"none", "tvl1", "dis", PUBLISHED})] = "none"
+    frames: Annotated[int, Between(0, 256)] = 0
+    stages: Mapping[str, Count] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, kind in (("size", int), ("frames", int), ("registration", str), ("motion", str)):
-            value = getattr(self, name)
-            if not isinstance(value, kind) or isinstance(value, bool):
-                raise ValueError(f"{name} must be of type {kind.__name__}, got {value!r}")
-        if self.size < 1 or self.frames < 0:
-            raise ValueError(f"size and frames must not be negative, got {self.size} and {self.frames}")
+        super().__post_init__()
         if self.detector and not isinstance(self.detector[0], str):
             raise ValueError(f"detector must begin with a name, got {self.detector!r}")
 
@@ -61,11 +56,11 @@ class Chain:
         """
         if not isinstance(values, Mapping):
             raise ValueError(f"a chain must be an object, got {values!r}")
-        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
-        if "size" not in known:
+        if "size" not in values:
             raise ValueError("a chain must have a size")
-        if not isinstance(known.get("detector", []), list | tuple) or not isinstance(known.get("stages", {}), Mapping):
-            raise ValueError("a detector must be a list, and stages an object")
+        known = picked(cls, values)
+        if not isinstance(known.get("detector", []), list | tuple):
+            raise ValueError("a detector must be a list")
         known["detector"] = tuple(_frozen(part) for part in known.get("detector", cls.detector))
         return cls(**known)
 
@@ -83,9 +78,9 @@ def read_chain(dataset: Path) -> Chain | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
         return Chain.from_json({**values["parameters"], "stages": values["stages"]})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (MerError, ValueError, KeyError, TypeError):
         raise MerError("damaged or unreadable", where=path, fix="run mer preprocess again") from None
 
 

@@ -11,10 +11,11 @@ import pandas as pd
 
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import MerError
+from mer_pipeline.reading import Checked, read_bytes, well_formed
 
 
 @dataclass(frozen=True)
-class ManifestRow:
+class ManifestRow(Checked):
     """What the manifest has of one clip; None for what is not known, as of a clip that failed early.
 
     Attributes:
@@ -65,6 +66,19 @@ class ManifestRow:
     warnings: str | None = None
     source: str | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        numbers = (self.onset_frame, self.apex_frame, self.offset_frame, self.frames, self.faces, self.drift_px)
+        if (
+            any(number is not None and number < 0 for number in numbers)
+            or not 1 <= (1 if self.size is None else self.size) <= 4096
+        ):
+            raise ValueError("a number that is outside its range")
+        if self.status not in ("ok", "failed") or self.kind not in ("frames", "flow"):
+            raise ValueError(f"status {self.status!r} or kind {self.kind!r} is unknown")
+        if any(key and not key.isalnum() for key in (self.detect_key, self.align_key, self.crop_key, self.motion_key)):
+            raise ValueError("a key that is none")
+
     def key(self, stage: str) -> str | None:
         """The key of what a stage made of the clip."""
         return {"detect": self.detect_key, "align": self.align_key, "crop": self.crop_key, "motion": self.motion_key}[
@@ -81,7 +95,11 @@ def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
     """Write the rows."""
     table = pd.DataFrame.from_records([asdict(row) for row in rows], columns=list(COLUMNS))
     buffer = io.BytesIO()
-    table.astype(COLUMNS).to_parquet(buffer, index=False)
+    # A file name need not be text; parquet has no other.
+    table["source"] = [
+        None if row.source is None else row.source.encode("utf-8", "backslashreplace").decode() for row in rows
+    ]
+    table.astype(COLUMNS).to_parquet(buffer, index=False, write_page_checksum=True)
     write_atomically(path, buffer.getvalue())
 
 
@@ -104,10 +122,16 @@ def read_manifests(cache: Path) -> pd.DataFrame:
     tables = []
     for path in paths:
         try:
-            table = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise MerError("not a readable manifest", where=path, fix="run mer preprocess again") from error
+            table = pd.read_parquet(io.BytesIO(read_bytes(path)), page_checksum_verification=True)
+        except MerError:
+            raise
+        except Exception:  # whatever a damaged file leads to
+            raise MerError("not a readable manifest", where=path, fix="run mer preprocess again") from None
         if set(COLUMNS) - set(table.columns):
             raise MerError("a manifest of another version", where=path, fix="run mer preprocess again")
+        with well_formed(path, "run mer preprocess again"):
+            rows_of(table)
+            if table["clip_id"].duplicated().any():
+                raise ValueError("a clip stands in it twice")
         tables.append(table)
     return pd.concat(tables, ignore_index=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
+from mer_pipeline.cache.atomic import DAMAGED as _DAMAGED
 from mer_pipeline.cache.atomic import private_folder, write_atomically
 from mer_pipeline.errors import MerError, WriteError
 
@@ -63,33 +66,41 @@ class Store:
         return self.root / stage / key[:2] / key
 
     def get(self, stage: str, key: str) -> Artefact | None:
-        """Read an artefact; None where there is none or where it is damaged (it is then set aside)."""
+        """Read an artefact; None where there is none, or what is there is damaged or of another key, and set aside."""
         path = self.path(stage, key)
         try:
-            content = path.read_bytes()
+            # A folder, a pipe or a link to nowhere in its place is damage too.
+            content = path.read_bytes() if path.is_file() or not os.path.lexists(path) else b""
         except FileNotFoundError:
             return None
         except OSError as error:
             raise MerError(f"cannot be read ({error.strerror})", where=path, fix="check its permissions") from None
         body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-        if hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest() != digest:
-            self._set_aside(path)
-            return None
-        header_bytes = int.from_bytes(body[:8], "little")
-        facts = json.loads(json.loads(body[8 : 8 + header_bytes])["__metadata__"]["facts"])
-        return Artefact(safetensors.numpy.load(body), facts)
+        if hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest() == digest:
+            header_bytes = int.from_bytes(body[:8], "little")
+            metadata = json.loads(body[8 : 8 + header_bytes])["__metadata__"]
+            # Entries of older versions have their facts alone.
+            entry = json.loads(metadata["entry"]) if "entry" in metadata else {"facts": json.loads(metadata["facts"])}
+            if entry.get("key", key) == key:
+                return Artefact(safetensors.numpy.load(body), entry["facts"])
+        self._set_aside(path)
+        return None
 
     def put(self, stage: str, key: str, artefact: Artefact) -> None:
         """Write an artefact under its key."""
         arrays = {name: np.ascontiguousarray(array) for name, array in artefact.arrays.items()}
-        body = safetensors.numpy.save(arrays, metadata={"facts": json.dumps(dict(artefact.facts))})
+        # One text, since the order of several is not the same in every process, and so would the bytes not be.
+        entry = json.dumps({"key": key, "facts": dict(artefact.facts)})
+        body = safetensors.numpy.save(arrays, metadata={"entry": entry})
         digest = hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
         # A power cut may leave it empty; its checksum shows that, and it is computed again.
         write_atomically(self.path(stage, key), body + digest, sync=False)
 
     def _set_aside(self, path: Path) -> None:
-        aside = path.with_name(path.name + ".damaged")
+        aside = path.with_name(f"{path.name}{_DAMAGED}")
         try:
+            if aside.is_dir() != path.is_dir() or path.is_dir():  # neither replaces the other
+                aside = path.with_name(f"{path.name}-{secrets.token_hex(4)}{_DAMAGED}")
             path.replace(aside)
         except FileNotFoundError:  # another process found it damaged too
             return

@@ -1,12 +1,15 @@
 import errno
+import hashlib
 import multiprocessing
 import os
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
-from mer_pipeline.cache import Artefact, Store, key_of, write_atomically
+from mer_pipeline.cache import Artefact, Store, key_of, remove_leftovers, write_atomically
 from mer_pipeline.errors import WriteError
 
 
@@ -65,8 +68,11 @@ def test_an_entry_that_another_process_sets_aside_at_the_same_time_is_absent(tmp
 
 
 def test_an_entry_that_cannot_be_set_aside_is_one_line(tmp_path, monkeypatch):
-    store = damaged_between(tmp_path, monkeypatch, lambda path: path.with_name("k.damaged").mkdir())
-    with pytest.raises(WriteError, match=r"crop/k/k: damaged, and cannot be set aside \(Is a directory\)"):
+    def refuse(self, target):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    store = damaged_between(tmp_path, monkeypatch, lambda path: monkeypatch.setattr(Path, "replace", refuse))
+    with pytest.raises(WriteError, match=r"crop/k/k: damaged, and cannot be set aside \(Permission denied\)"):
         store.get("crop", "k")
 
 
@@ -125,3 +131,61 @@ def test_a_file_where_a_folder_should_be(tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(WriteError, match="cannot be written"):
         Store(tmp_path / "cache" / "objects")
+
+
+def another_key(store, path):
+    path.write_bytes(store.path("crop", "b" * 40).read_bytes())
+
+
+def folder(store, path):
+    path.unlink()
+    (path / "inside").mkdir(parents=True)
+
+
+def circle(store, path):
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def nowhere(store, path):
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def pipe(store, path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("damage", [another_key, folder, circle, nowhere, pipe])
+def test_what_is_no_entry_of_its_key_is_set_aside_and_made_anew(tmp_path, damage):
+    store = Store(tmp_path / "objects")
+    for key, value in (("a" * 40, 1), ("b" * 40, 2)):
+        store.put("crop", key, Artefact({"x": np.array([value])}))
+    for _ in range(2):  # what was set aside before is in nobody's way
+        damage(store, store.path("crop", "a" * 40))
+        assert store.get("crop", "a" * 40) is None
+        store.put("crop", "a" * 40, Artefact({"x": np.array([1])}))
+        assert store.get("crop", "a" * 40).arrays["x"].tolist() == [1]
+    assert len(store.damaged) == 2
+
+
+def test_an_entry_without_a_key_is_of_an_older_version(tmp_path):
+    store = Store(tmp_path)
+    body = safetensors.numpy.save({"x": np.array([1])}, metadata={"facts": "{}"})
+    path = store.path("crop", "a" * 40)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(body + hashlib.blake2b(body, digest_size=32).digest())
+    assert store.get("crop", "a" * 40).arrays["x"].tolist() == [1]
+
+
+def test_what_killed_processes_left_is_removed_after_an_hour(tmp_path):
+    kept = ["a" * 40, ".hidden", "card.json", ".card.json.abcdefgh"]
+    left = [".card.json.ab_d3fgh", "x.damaged", "folder/.0123.aaaaaaaa"]
+    (tmp_path / "folder").mkdir()
+    for name in kept + left:
+        (tmp_path / name).touch()
+        if name != kept[-1]:  # which is younger
+            os.utime(tmp_path / name, (0, 0))
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted([*kept, "folder"])

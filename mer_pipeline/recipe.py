@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from mer_pipeline.errors import MerError, suggest
+from mer_pipeline.reading import read_text, unfit_option
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a table of recipes or a wrong key needs none
     from mer_pipeline.networks import Network, View
@@ -104,6 +105,8 @@ class Recipe:
                 raise MerError(
                     f"{name} = {getattr(self, name)!r} is unknown", fix=f"choose one of {', '.join(allowed)}"
                 )
+        if problem := unfit_option(dict(self.options)):
+            raise MerError(f"an option is {problem}", where=f"recipe {self.model}", fix="correct the recipe or --set")
         if "frames" in self.options:
             raise MerError(
                 "frames are set for the whole recipe", where=f"recipe {self.model}", fix="write --set frames=N"
@@ -266,10 +269,12 @@ def _read_recipe(model: str, overrides: Mapping[str, Any]) -> tuple[Recipe, dict
         raise MerError(f"unknown model {model!r}", fix=suggest(model, names))
     path = zoo() / model / "recipe.toml"
     try:
-        values = {"model": model, **tomllib.loads(path.read_text())}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        values = {"model": model, **tomllib.loads(read_text(path))}
+    except (OSError, MerError, ValueError, RecursionError) as error:
         raise MerError(f"not a readable recipe ({error})", where=path, fix="correct the file") from None
-    options, built = dict(values.pop("options", {})), dict(values.pop("built", {}))
+    options, built = values.pop("options", {}), values.pop("built", {})
+    if not isinstance(options, dict) or not isinstance(built, dict):
+        raise MerError("options and built must be tables", where=path, fix="correct the file")
     for key, value in overrides.items():
         name = key.removeprefix("options.")
         (values if name == key else options)[name] = value
@@ -277,6 +282,8 @@ def _read_recipe(model: str, overrides: Mapping[str, Any]) -> tuple[Recipe, dict
     for key in values:
         if key not in known:
             raise MerError(f"unknown key {key!r}", where=f"recipe {model}", fix=suggest(key, known))
+    if "network" not in values:
+        raise MerError("names no network", where=path, fix="write network = ...")
     return Recipe(**{key: _typed(key, value) for key, value in values.items()}, options=options), built
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from mer_pipeline.progress import Progress
-from mer_pipeline.runs.card import read_json, write_json
+from mer_pipeline.reading import read_json
+from mer_pipeline.runs.card import write_json
 from mer_pipeline.training import ClipSet, load_recipe
 from mer_pipeline.training.loop import train_network
 

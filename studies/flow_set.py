@@ -23,7 +23,8 @@ from mer_pipeline.cli.common import progress_bar
 from mer_pipeline.evaluation.metrics import scores
 from mer_pipeline.evaluation.statistics import differences
 from mer_pipeline.progress import Progress
-from mer_pipeline.runs.card import read_json, write_json
+from mer_pipeline.reading import read_json
+from mer_pipeline.runs.card import write_json
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training import ClipSet, Plan, load_clips, load_recipe, train
 from studies.flow_angles import SMALL, study_angles

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_pipeline.cache import write_atomically
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.evaluation.metrics import scores
 from mer_pipeline.evaluation.statistics import McNemar, PairedT, differences, holm, mcnemar, paired_t, verdict
 from mer_pipeline.evaluation.summary import subject_of
@@ -130,6 +130,7 @@ class Comparisons:
         }
 
 
+@os_errors()
 def compare(runs: Sequence[Run | str | Path], names: Sequence[str] = (), *, others_first: bool = False) -> Comparisons:
     """Compare the first run with each of the others.
 

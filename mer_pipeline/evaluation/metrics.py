@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class DetailedScores:
 
     def as_json(self) -> dict[str, Any]:
         """JSON values."""
-        per_class = {name: one._asdict() for name, one in self.per_class.items()}
+        per_class = {name: asdict(one) for name, one in self.per_class.items()}
         return {**self.overall.as_json(), "per_class": per_class, "confusion": [list(row) for row in self.confusion]}
 
 

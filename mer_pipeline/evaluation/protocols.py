@@ -8,6 +8,7 @@ errors in `--protocol` and the words of reports follow from it.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mer_pipeline.choices import SELECTIONS
 from mer_pipeline.errors import MerError
+from mer_pipeline.reading import read_text
 
 if TYPE_CHECKING:  # the command line reads the words of this module at its start, and these take seconds to import
     import numpy as np
@@ -234,8 +236,8 @@ class FixedSplit(Protocol):
 
         path = self.path
         try:
-            table = pd.read_csv(path, dtype="string")
-        except (OSError, ValueError):
+            table = pd.read_csv(io.StringIO(read_text(path)), dtype="string")
+        except (OSError, ValueError, MerError):
             raise MerError(
                 "not a readable table", where=path, fix="give a .csv with the columns clip and split"
             ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import torch
@@ -112,7 +112,7 @@ def pooled(
         subjects=len(set(subjects)),
         scores=_mean(judged),
         per_class={
-            name: ClassScores(*np.mean([one.per_class[name] for one in detailed], axis=0).tolist())
+            name: ClassScores(*np.mean([astuple(one.per_class[name]) for one in detailed], axis=0).tolist())
             for name in detailed[0].per_class
         },
         confusion=tuple(map(tuple, np.sum([one.confusion for one in detailed], axis=0).tolist())),

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from mer_pipeline.cache import Store, write_atomically
 from mer_pipeline.cache.manifest import read_manifests
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.facs import AU_NUMBERS
-from mer_pipeline.inference.onnx_backend import OnnxNetwork, needed
+from mer_pipeline.inference.onnx_backend import OnnxNetwork, needed, sealed
 from mer_pipeline.inference.trained import TrainedModel, rebuild
 from mer_pipeline.networks import Network, Output, named_tensors
 from mer_pipeline.runs.weights import load_network
@@ -53,6 +53,7 @@ class Exported:
     difference: float
 
 
+@os_errors()
 def export(model: str | os.PathLike[str], out: str | Path, cache: str | Path | None = None) -> Exported:
     """Write a trained network as an ONNX file and compare it with torch.
 
@@ -206,4 +207,4 @@ def _write(network: Network, batch: dict[str, Tensor], card: str, file: Path) ->
         )
     written = onnx.load(str(file))
     written.metadata_props.add(key="card", value=card)
-    onnx.save(written, str(file))
+    file.write_bytes(sealed(written.SerializeToString()))

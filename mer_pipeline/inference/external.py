@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from mer_pipeline.cache.chain import PUBLISHED
 from mer_pipeline.device import choose_device
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.evaluation.metrics import DetailedScores, scores
 from mer_pipeline.evaluation.statistics import intervals
 from mer_pipeline.facs import AU_NUMBERS
@@ -100,6 +100,7 @@ class ExternalTest:
         }
 
 
+@os_errors()
 def evaluate(
     cache: str | Path, model: str | Path | None = None, *, device: str = "auto", progress: Progress = silent
 ) -> ExternalTest:

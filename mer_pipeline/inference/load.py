@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.inference.model import Model
 from mer_pipeline.inference.shipped import ShippedModel
@@ -14,6 +14,7 @@ RUNS = Path("runs")
 LATEST = "latest"
 
 
+@os_errors()
 def load_model(model: str | Path | None = None, device: str = "auto", detector: Detector | None = None) -> Model:
     """Load a model.
 

@@ -12,7 +12,13 @@ from torch import Tensor
 from mer_pipeline.errors import MerError
 from mer_pipeline.networks import Network, Output
 from mer_pipeline.networks.base import view_of
+from mer_pipeline.reading import digest_of, read_bytes, well_formed
 from mer_pipeline.runs.card import read_card
+
+# Field 14 of the model, 42 bytes long: a key of 6 bytes and a value of 32.
+_SEAL = b"\x72\x2a\x0a\x06digest\x12\x20"
+_SEAL_BYTES = len(_SEAL) + 32
+_MOST_BYTES = 2 << 30  # protobuf holds no more
 
 
 class OnnxNetwork(Network):
@@ -33,12 +39,14 @@ class OnnxNetwork(Network):
             raise MerError(f"ONNX files run on the CPU, not on {device}", fix="leave --device out, or give the run")
         if not file.is_file():
             raise MerError("no such model", where=file, fix="write one with mer export")
-        runtime = needed("onnxruntime")
+        runtime, content = needed("onnxruntime"), read_bytes(file, _MOST_BYTES)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
         try:
-            session: Any = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            if _SEAL in content and sealed(content[:-_SEAL_BYTES]) != content:
+                raise ValueError("its digest differs")
+            session: Any = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception:  # onnxruntime's own exceptions derive from nothing narrower
             raise MerError("not a readable ONNX file", where=file, fix="write it again with mer export") from None
         text = session.get_modelmeta().custom_metadata_map.get("card")
@@ -47,14 +55,27 @@ class OnnxNetwork(Network):
         card = read_card(text, file)
         shapes: dict[str, list[int | str]] = {each.name: each.shape for each in session.get_inputs()}
         self.view = view_of(tuple(shapes))
-        frames = int(shapes[self.view][1]) if self.view.endswith("sequence") else 0
-        super().__init__(card.size, frames=frames, takes_aus="aus" in shapes)
+        with well_formed(file, "write it again with mer export"):
+            frames = int(shapes[self.view][1]) if self.view.endswith("sequence") else 0
+            super().__init__(card.size, frames=frames, takes_aus="aus" in shapes)
+            sides = {shapes[name][-1] for name in self.inputs[: -2 if self.takes_aus else None]}
+            if sides != {card.size} or session.get_outputs()[0].shape[-1] != len(card.classes):
+                raise ValueError("the network does not fit its card")
         self.card, self.shapes, self._session = card, shapes, session
 
     def forward(self, **batch: Tensor) -> Output:
         """Run it on CPU tensors; it takes every one of `inputs`."""
-        logits, *rest = self._session.run(None, {name: batch[name].numpy() for name in self.inputs})
+        try:
+            logits, *rest = self._session.run(None, {name: batch[name].numpy() for name in self.inputs})
+        except Exception as error:  # as above
+            what = f"the ONNX file cannot be run ({type(error).__name__})"
+            raise MerError(what, where=self.card.model, fix="write it again with mer export") from None
         return Output(torch.from_numpy(logits), torch.from_numpy(rest[0]) if rest else None)
+
+
+def sealed(content: bytes) -> bytes:
+    """An ONNX file with a digest of itself at its end: protobuf takes what follows for one more entry of metadata."""
+    return content + _SEAL + digest_of(content).encode()
 
 
 def needed(package: str) -> ModuleType:

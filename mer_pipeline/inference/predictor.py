@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.arrays import Image
-from mer_pipeline.errors import MerError, WriteError
+from mer_pipeline.errors import MerError, WriteError, os_errors
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.inference.classifier import Classifier, to_keyframes, to_unclassified
@@ -66,6 +66,7 @@ class ExpressionImages:
 class Predictor(Classifier):
     """A trained network that finds the expressions of clips by itself; use it as a context manager."""
 
+    @os_errors()
     def __call__(
         self,
         clip: str | Path,
@@ -144,8 +145,6 @@ class _Job:
         """Every micro-expression; macro-expressions are classified if asked for, else listed."""
         given = self.rate if self.times_s is None else None  # the medium's own times, unless a rate was given
         found = spot_video(self.footage.path, fps=given, progress=progress, find_faces=self.classifier.find_faces)
-        if not found.with_face:
-            raise _faceless(found.looked_at, self.footage.path)
         chosen = [interval for interval in found.intervals if macro or interval.kind == "micro"]
         rest = [to_unclassified(interval) for interval in found.intervals if interval not in chosen]
         expressions: list[Expression] = []
@@ -224,11 +223,3 @@ def _enlarged(attention: LineMap | None, size: int) -> LineMap | None:
 
 def _stands_out(counts: DetectionCounts) -> bool:
     return (counts.salience or 0.0) >= LEAST_SALIENCE and (counts.strength_px or 0.0) >= LEAST_STRENGTH_PX
-
-
-def _faceless(looked_at: int, where: Path) -> MerError:
-    return MerError(
-        f"no face was found in the {looked_at} frames that were looked at",
-        where=where,
-        fix="check that a face is visible and upright",
-    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mer_pipeline.cache import write_atomically
+from mer_pipeline.errors import os_errors
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.spotting.video import Timeline
 
@@ -118,6 +119,7 @@ _EXPRESSION = (
 )  # fmt: skip
 
 
+@os_errors()
 def write_csv(path: str | Path, results: Sequence[ClipResult]) -> None:
     """One row an expression; a clip without any, or that failed, has one row that says so.
 
@@ -139,7 +141,7 @@ def write_csv(path: str | Path, results: Sequence[ClipResult]) -> None:
         rows = [_row(found) for found in result.expressions]
         rows += [{name: getattr(found, name, None) for name in _EXPRESSION} for found in result.unclassified]
         table.writerows({**shared, **row} for row in rows or [{}])
-    write_atomically(Path(path), buffer.getvalue().encode())
+    write_atomically(Path(path), buffer.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _row(found: Expression) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from mer_pipeline.cache.chain import PUBLISHED, Chain, read_chain
 from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.choices import SPOTTED
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inputs.stored import has_view, read_pictures
 from mer_pipeline.inputs.views import VIEWS, View
@@ -120,6 +120,7 @@ class ClipSet:
         return {subject: group for subject, group in own if subject != group}
 
 
+@os_errors()
 def load_clips(
     cache: str | Path, labels: str | None = None, view: ViewName = "pair", *, size: int = 0, frames: int = 8
 ) -> ClipSet:

@@ -11,8 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from mer_pipeline.errors import MerError, suggest
+from mer_pipeline.errors import MerError, os_errors, suggest
 from mer_pipeline.labels.emotions import canonical_emotion, known_emotions
+from mer_pipeline.reading import read_text
 
 # By name, because a type checker that looks at one Python version reports the other version's module as missing.
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -147,6 +148,7 @@ def label_set_names() -> tuple[str, ...]:
     return tuple(sorted(_table()[0]))
 
 
+@os_errors()
 def label_set_from_file(path: str | Path) -> LabelSet:
     """A user's own label set from a TOML file with the keys of one label set in ``data/protocols.toml``.
 
@@ -163,7 +165,7 @@ def label_set_from_file(path: str | Path) -> LabelSet:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        table = tomllib.loads(read_text(path))
     except OSError as error:
         raise MerError(f"cannot read the label set: {error.strerror or error}", where=path) from error
     except (ValueError, RecursionError) as error:  # bad TOML and bad UTF-8 are both ValueErrors

@@ -21,8 +21,8 @@ from mer_pipeline.figures.charts import rank_scores
 from mer_pipeline.inference.trained import rebuild
 from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.networks import CellMap, LineMap, Network, Ranks
+from mer_pipeline.reading import well_formed
 from mer_pipeline.runs.card import Card, Prediction
-from mer_pipeline.runs.results import well_formed
 from mer_pipeline.runs.run import Run
 from mer_pipeline.runs.weights import load_network
 

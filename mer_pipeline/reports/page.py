@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mer_pipeline.cache import write_atomically
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.inference.external import ExternalTest
 from mer_pipeline.inputs.cached import CachedClips
 from mer_pipeline.reports import sections
@@ -20,6 +20,7 @@ from mer_pipeline.runs.run import Run
 from mer_pipeline.version import __version__
 
 
+@os_errors()
 def write_report(
     folder: str | os.PathLike[str],
     out: str | Path | None = None,
@@ -54,6 +55,7 @@ def write_report(
     return _write(page, name, {**context, "with_faces": with_faces, "folder": folder})
 
 
+@os_errors()
 def write_evaluation(found: ExternalTest, page: str | Path) -> Path:
     """Write what a model scored on clips that it was not trained on as a page, with mode 0600.
 

@@ -17,12 +17,13 @@ from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures.charts import curve, half_circle, reliability
 from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow, around_zero
 from mer_pipeline.inference.external import ExternalTest
+from mer_pipeline.reading import well_formed
 from mer_pipeline.recipe import recipe_defaults
 from mer_pipeline.runs.ablation import Ablation, AblationFacts, Row
 from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.facts import Facts
 from mer_pipeline.runs.metrics import Metrics
-from mer_pipeline.runs.results import AUS_ONLY, MEASURES, Difference, well_formed
+from mer_pipeline.runs.results import AUS_ONLY, MEASURES, Difference
 from mer_pipeline.runs.run import Run
 
 _AUS = {
@@ -192,7 +193,8 @@ def of_evaluation(found: ExternalTest) -> dict[str, Any]:
 def class_chart(run: Run) -> RangeChart:
     """F1 and recall of every class that occurs."""
     rows = []
-    for name, (f1, recall) in run.metrics.per_class.items():
+    for name, scores in run.metrics.per_class.items():
+        f1, recall = scores.f1, scores.recall
         marks = [Mark(recall, "second", f"recall {recall:.3f}"), Mark(f1, "honest", f"F1 {f1:.3f}")]
         rows.append(RangeRow(name, f"{f1:.2f} | {recall:.2f}", marks))
     return RangeChart(rows)

@@ -9,8 +9,9 @@ from typing import Any
 
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.errors import MerError
-from mer_pipeline.runs.card import read_json, write_json
-from mer_pipeline.runs.results import OPTIMISTIC, Difference, Scores, well_formed
+from mer_pipeline.reading import Checked, Count, read_json, well_formed
+from mer_pipeline.runs.card import write_json
+from mer_pipeline.runs.results import OPTIMISTIC, Difference, Scores
 from mer_pipeline.runs.run import Run
 
 FILE = "ablation.json"
@@ -18,7 +19,7 @@ _SCORES = ("uf1", "uar", "accuracy")
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Checked):
     """One row of the table.
 
     Attributes:
@@ -56,17 +57,17 @@ class Row:
         """Read it from a JSON object and its run."""
         deviation, difference, p_seeds = (values.get(name) for name in ("sd", "difference", "p_seeds"))
         return cls(
-            name=str(values["name"]),
-            label=str(values["label"]),
+            name=values["name"],
+            label=values["label"],
             scores=Scores.of(values),
             deviation=Scores.of(deviation) if deviation else None,
             run=run,
-            what=str(values.get("what", "")),
-            settings=dict(values.get("settings", {})),
+            what=values.get("what", ""),
+            settings=values.get("settings", {}),
             difference=Difference.of(difference) if difference else None,
             against=values.get("against"),
-            p_seeds=None if p_seeds is None else float(p_seeds),
-            verdict=str(values.get("verdict", "")),
+            p_seeds=p_seeds,
+            verdict=values.get("verdict", ""),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -92,7 +93,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class AblationFacts:
+class AblationFacts(Checked):
     """What `ablation.json` has besides the rows.
 
     Attributes:
@@ -115,11 +116,11 @@ class AblationFacts:
     protocol: str
     select: str
     settings: Mapping[str, Any]
-    seeds: int
+    seeds: Count
     wanted: tuple[str, ...]
     classes: tuple[str, ...] | None = None
-    clips: int | None = None
-    subjects: int | None = None
+    clips: Count | None = None
+    subjects: Count | None = None
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
@@ -143,8 +144,12 @@ class AblationFacts:
         """Read them; what an older version did not write has its default."""
         known = {name: values[name] for name in cls.__dataclass_fields__ if values.get(name) is not None}
         texts = ("model", "dataset", "fingerprint", "labels", "protocol", "select")
-        known = {**dict.fromkeys(texts, ""), "settings": {}, "seeds": 1, **known}
-        return cls(**{**known, "wanted": tuple(known.get("wanted", ()))})
+        lists: dict[str, Any] = {name: tuple(known[name]) for name in ("wanted", "classes") if name in known}
+        usual: dict[str, Any] = {"settings": {}, "seeds": 1, "wanted": ()}
+        usual.update((name, "") for name in texts)
+        usual.update(known)
+        usual.update(lists)
+        return cls(**usual)
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.cache.chain import Chain
 from mer_pipeline.errors import MerError
+from mer_pipeline.reading import (
+    Between,
+    Checked,
+    Count,
+    Name,
+    Share,
+    Side,
+    json_bytes,
+    parse_json,
+    picked,
+    unfit_option,
+)
 
 FORMAT = 1
 _FRAMES = 8  # of a sequence, where an old card does not say
+Temperature = Annotated[float, Between(0.01, 100)]  # what `evaluation.calibration` fits lies well inside
+_Mean = Annotated[float, Between(-1000, 1000)]
+_Deviation = Annotated[float, Between(1e-4, 1000)]
 
 
 @dataclass(frozen=True)
-class Card:
+class Card(Checked):
     """Everything that is needed to rebuild a trained network and to feed it.
 
     Attributes:
         model: Name in the zoo.
         network, options: What `networks.build` takes.
         size: Side of what the network is shown, in pixels.
-        mean, std: Normalisation of RGB in 0..1.
+        mean, std: Normalisation of RGB in 0..1; empty for the model that ships, which is shown none.
         classes: Names in the order of the logits.
         labels: The label set that the classes come from.
         held_out: The group that training never saw; None for the network trained on everybody.
@@ -38,25 +52,32 @@ class Card:
         format: Version of this card.
     """
 
-    model: str
-    network: str
+    model: Name
+    network: Name
     options: dict[str, Any]
-    size: int
-    mean: list[float]
-    std: list[float]
-    classes: list[str]
+    size: Side
+    mean: Annotated[list[_Mean], Between(0, 3)]
+    std: Annotated[list[_Deviation], Between(0, 3)]
+    classes: Annotated[list[Name], Between(2, 1000)]
     labels: str
     held_out: str | None
-    seed: int
-    epochs: int
-    clips: int
-    subjects: int
+    seed: Count
+    epochs: Count
+    clips: Count
+    subjects: Count
     datasets: list[str]
     versions: dict[str, str]
     chain: Chain | None = None
-    temperature: float = 1.0
-    least_probability: float | None = None
+    temperature: Temperature = 1.0
+    least_probability: Share | None = None
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes has one name twice: {self.classes}")
+        if problem := unfit_option(self.options):
+            raise ValueError(f"options holds {problem}")
 
     @property
     def crop_size(self) -> int:
@@ -80,7 +101,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Checked):
     """What a network answered for one clip.
 
     Attributes:
@@ -99,7 +120,7 @@ class Prediction:
     aus: str
     truth: str
     predicted: str
-    probabilities: list[float]
+    probabilities: list[Share]
     logits: list[float] | None = None
 
 
@@ -107,43 +128,33 @@ def read_card(text: str, file: Path) -> Card:
     """The card that a weights file carries as JSON.
 
     Raises:
-        MerError: It is of another version, or lacks entries.
+        MerError: It is of another version, lacks entries, or has an impossible one.
     """
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         written = values.get("format")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise MerError("the card of the weights is damaged", where=file, fix="train again") from None
-    if written != FORMAT:
+    if type(written) is not int or written != FORMAT:
         raise MerError(
             f"written by another version (format {written}, this is {FORMAT})", where=file, fix="train again"
         )
-    crop_size, flow, chain = (values.pop(name, None) for name in ("crop_size", "flow", "chain"))
     try:
         # A card of a version that did not record the chain names the crops and the flow alone.
-        old = Chain(crop_size or values["size"], (), "", flow or "none")
-        known = old if chain is None else Chain.from_json(chain)
-        return Card(**values, chain=known)
-    except (TypeError, KeyError):
+        chain = values.get("chain")
+        known = Chain.from_json(chain) if chain is not None else Chain(
+            values.get("crop_size") or values["size"], (), "", values.get("flow") or "none"
+        )  # fmt: skip
+        card = Card(**picked(Card, values, but=("chain",)), chain=known)
+        if {len(card.mean), len(card.std)} != {3}:
+            raise ValueError(f"mean and std must have 3 parts, got {card.mean} and {card.std}")
+        return card
+    except KeyError:
         raise MerError("the card of the weights lacks entries", where=file, fix="train again") from None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise MerError(f"the card of the weights is damaged ({error})", where=file, fix="train again") from None
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write JSON values, whole or not at all."""
-    write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        MerError: It is absent or damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise MerError("no such file", where=path, fix="is this a run folder?") from None
-    except (OSError, ValueError):
-        raise MerError("damaged or unreadable", where=path, fix="delete it and run again") from None
+    """Write JSON values with their checksum, whole or not at all; `reading.read_json` reads them."""
+    write_atomically(path, json_bytes(values))

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mer_pipeline.reading import Checked, Count, Side, listed, picked
+
 
 @dataclass(frozen=True)
-class Data:
+class Data(Checked):
     """The clips of a run.
 
     Attributes:
@@ -22,19 +24,19 @@ class Data:
         flow: How optical flow was computed; empty where none is used.
     """
 
-    clips: int
+    clips: Count
     fingerprint: str
-    subjects: int
+    subjects: Count
     datasets: list[str]
     labels: str
-    classes: dict[str, int]
-    size: int
+    classes: dict[str, Count]
+    size: Side
     view: str = ""
     flow: str = ""
 
 
 @dataclass(frozen=True)
-class Facts:
+class Facts(Checked):
     """A run before it begins.
 
     Attributes:
@@ -54,7 +56,7 @@ class Facts:
     data: Data
     protocol: str
     selection: str
-    seeds: int
+    seeds: Count
     split: str = ""
     merged: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -72,31 +74,19 @@ class Facts:
             KeyError, TypeError, ValueError: Something is missing, or of another kind.
         """
         recipe, data = dict(values["recipe"]), values["data"]
-        recipe["network"], recipe["epochs"], dict(recipe["options"])
+        for name, kind in (("network", str), ("model", str), ("epochs", int), ("options", dict)):
+            if not isinstance(recipe[name], kind):
+                raise ValueError(f"the recipe's {name} is {recipe[name]!r}")
+        known = picked(cls, values, but=("recipe", "data", "seeds", "notes"))
+        old: dict[str, Any] = {
+            name: "" if name == "command" else {} for name in ("defaults", "command") if known.get(name) is None
+        }
         return cls(
             recipe=recipe,
-            data=Data(
-                clips=int(data["clips"]),
-                fingerprint=str(data["fingerprint"]),
-                subjects=int(data["subjects"]),
-                datasets=[str(name) for name in data["datasets"]],
-                labels=str(data["labels"]),
-                classes=dict(data["classes"]),
-                size=int(data["size"]),
-                view=str(data.get("view", "")),
-                flow=str(data.get("flow", "")),
-            ),
-            protocol=str(values["protocol"]),
-            selection=str(values["selection"]),
-            seeds=int(values.get("seeds", 1)),
-            split=str(values.get("split", "")),
-            merged=dict(values.get("merged") or {}),
-            defaults=dict(values.get("defaults") or {}),
-            command=str(values.get("command") or ""),
-            cache=values.get("cache"),
-            versions=dict(values["versions"]),
-            hardware=dict(values["hardware"]),
-            notes=tuple(values.get("notes") or ()),
+            data=Data(**picked(Data, data)),
+            seeds=values.get("seeds", 1),
+            notes=listed(values.get("notes") or ()),
+            **{**known, **old},
         )
 
     def identity(self) -> dict[str, Any]:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import stdev
 from typing import Any
 
+from mer_pipeline.reading import Checked, Count, Name, Share, listed, picked
 from mer_pipeline.runs.results import MEASURES, OPTIMISTIC, Calibration, ClassScores, Control, Scores, Seed
+
+# Fields whose shape in the file is another.
+_REBUILT = (
+    "classes", "fold_count", "scores", "per_class", "confusion", "intervals", "selections", "optimistic", "by_aus",
+    "by_dataset", "controls", "calibration", "theta_deg", "seeds", "deviation", "by_keyframes", "of_all_seeds",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Metrics:
+class Metrics(Checked):
     """The scores of a run. With several seeds they are means over them, and counts are of all of them.
 
     Where the test fold chose the epoch, everything but `scores`, their deviation and `optimistic` is of the last epoch.
@@ -47,21 +54,21 @@ class Metrics:
     """
 
     run: str
-    model: str
+    model: Name
     attention: str | None
     protocol: str
     labels: str
-    classes: tuple[str, ...]
-    fold_count: int
-    clips: int
-    subjects: int
+    classes: tuple[Name, ...]
+    fold_count: Count
+    clips: Count
+    subjects: Count
     selection: str
-    seed: int
+    seed: Count
     aus: str
     scores: Scores
     per_class: Mapping[str, ClassScores]
-    confusion: tuple[tuple[int, ...], ...]
-    intervals: Mapping[str, tuple[float, float]]
+    confusion: tuple[tuple[Count, ...], ...]
+    intervals: Mapping[str, tuple[Share, Share]]
     selections: Mapping[str, Scores]
     optimistic: tuple[Scores, str]
     by_aus: Mapping[str, Scores]
@@ -72,12 +79,13 @@ class Metrics:
     seconds: float
     seeds: tuple[Seed, ...] = ()
     deviation: Scores | None = None
-    rare_classes: Mapping[str, float] = field(default_factory=dict)
+    rare_classes: Mapping[str, Share] = field(default_factory=dict)
     keyframes: str = "annotated"
     by_keyframes: Mapping[str, Scores] = field(default_factory=dict)
     of_all_seeds: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len({len(self.classes), len(self.confusion), *map(len, self.confusion)}) != 1:
             raise ValueError("the confusion matrix does not fit the classes")
         if {"last", "oracle", self.selection} - set(self.selections):
@@ -114,45 +122,22 @@ class Metrics:
         """
         seeds = zip(values.get("seeds", ()), values.get("runs", ()), strict=True)
         return cls(
-            run=str(values["run"]),
-            model=str(values["model"]),
-            attention=values["attention"],
-            protocol=str(values["protocol"]),
-            labels=str(values["labels"]),
-            classes=tuple(str(name) for name in values["classes"]),
-            fold_count=int(values["folds"]),
-            clips=int(values["clips"]),
-            subjects=int(values["subjects"]),
-            selection=str(values["selection"]),
-            seed=int(values["seed"]),
-            aus=str(values["aus"]),
+            **picked(cls, values, but=_REBUILT),
+            classes=listed(values["classes"]),
+            fold_count=values["folds"],
             scores=Scores.of(values),
-            per_class={
-                name: ClassScores(float(v["f1"]), float(v["recall"])) for name, v in values["per_class"].items()
-            },
-            confusion=tuple(tuple(int(count) for count in row) for row in values["confusion"]),
-            intervals={name: (float(low), float(high)) for name, (low, high) in values["intervals95"].items()},
+            per_class={name: ClassScores(**picked(ClassScores, v)) for name, v in values["per_class"].items()},
+            confusion=tuple(map(listed, listed(values["confusion"]))),
+            intervals={name: listed(pair) for name, pair in values["intervals95"].items()},
             selections=_scores(values["selections"]),
-            optimistic=(Scores.of(values["oracle"]), str(values["oracle"]["note"])),
+            optimistic=(Scores.of(values["oracle"]), values["oracle"]["note"]),
             by_aus=_scores(values["by_aus"]),
             by_dataset=_scores(values["by_dataset"]),
             controls=tuple(Control.of(name, control) for name, control in values["controls"].items()),
             calibration=Calibration.of(values["calibration"]),
-            theta_deg=tuple(float(angle) for angle in values["theta_deg"]),
-            seconds=float(values["seconds"]),
-            seeds=tuple(
-                Seed(
-                    int(number),
-                    str(one["run"]),
-                    Scores.of(one),
-                    tuple(map(float, one["theta_deg"])),
-                    Scores.of(one["honest"]) if "honest" in one else None,
-                )
-                for number, one in seeds
-            ),
+            theta_deg=listed(values["theta_deg"]),
+            seeds=tuple(Seed.of(number, one) for number, one in seeds),
             deviation=Scores.of(values["sd"]) if "sd" in values else None,
-            rare_classes={name: float(share) for name, share in values.get("rare_classes", {}).items()},
-            keyframes=str(values.get("keyframes", "annotated")),
             by_keyframes=_scores(values.get("by_keyframes", {})),
             of_all_seeds="rare_classes" in values,
         )
@@ -168,7 +153,7 @@ class Metrics:
             "folds": self.fold_count,
             **{name: getattr(self, name) for name in ("clips", "subjects", "selection", "seed", "aus")},
             **self.scores.as_json(),
-            "per_class": {name: scores._asdict() for name, scores in self.per_class.items()},
+            "per_class": {name: asdict(scores) for name, scores in self.per_class.items()},
             "confusion": [list(row) for row in self.confusion],
             **({"note": OPTIMISTIC} if self.selection == "oracle" else {}),
             "intervals95": {name: list(pair) for name, pair in self.intervals.items()},

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
-from mer_pipeline.errors import MerError
-from mer_pipeline.runs.card import Prediction
+from mer_pipeline.reading import Between, Checked, Count, Share, listed, picked
+from mer_pipeline.runs.card import Prediction, Temperature
 
 MEASURES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
 AUS_ONLY = "aus-only"  # the control that takes annotated Action Units and no image
 OPTIMISTIC = "optimistic: epoch chosen on the test fold"
 LEVEL = 0.05
 LEAST_SUBJECTS = 6  # fewer support no verdict: the smallest exact p of five is 2 / 2^5 = 0.06
-
-
-@contextmanager
-def well_formed(path: Path) -> Iterator[None]:
-    """Report what is wrong with a file's content in one line."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise MerError(
-            f"damaged, or written by another version ({what})", where=path, fix="delete its folder and train again"
-        ) from None
+_Signed = Annotated[float, Between(-1, 1)]
+_NotNegative = Annotated[float, Between(0, math.inf)]
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(Checked):
     """Scores of some predictions, each 0 to 1.
 
     Attributes:
@@ -42,23 +32,16 @@ class Scores:
         weighted_f1: F1 averaged over clips; None where it is not recorded.
     """
 
-    uf1: float
-    uar: float
-    accuracy: float
-    clips: int | None = None
-    weighted_f1: float | None = None
+    uf1: Share
+    uar: Share
+    accuracy: Share
+    clips: Count | None = None
+    weighted_f1: Share | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Scores:
         """Read them from a JSON object that may hold more."""
-        clips, weighted = values.get("clips"), values.get("weighted_f1")
-        return cls(
-            uf1=float(values["uf1"]),
-            uar=float(values["uar"]),
-            accuracy=float(values["accuracy"]),
-            clips=None if clips is None else int(clips),
-            weighted_f1=None if weighted is None else float(weighted),
-        )
+        return cls(**picked(cls, values))
 
     def __getitem__(self, measure: str) -> float:
         return float(getattr(self, measure))
@@ -74,15 +57,16 @@ class Scores:
         return {"accuracy": self.accuracy, "uf1": self.uf1, "uar": self.uar}
 
 
-class ClassScores(NamedTuple):
+@dataclass(frozen=True)
+class ClassScores(Checked):
     """Scores of one class, each 0 to 1."""
 
-    f1: float
-    recall: float
+    f1: Share
+    recall: Share
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Checked):
     """A score of one system less that of another; what older versions did not write is None.
 
     Attributes:
@@ -95,21 +79,19 @@ class Difference:
         detectable: The smallest difference that such clips show with 80 % power.
     """
 
-    value: float
-    low: float
-    high: float
-    p: float | None = None
-    p_interval: float | None = None
-    p_holm: float | None = None
-    subjects: int | None = None
-    detectable: float | None = None
+    value: _Signed
+    low: _Signed
+    high: _Signed
+    p: Share | None = None
+    p_interval: Share | None = None
+    p_holm: Share | None = None
+    subjects: Count | None = None
+    detectable: Share | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Difference:
         """Read it from a JSON object."""
-        names = ("p", "p_interval", "p_holm", "subjects", "detectable")
-        known = {name: values[name] for name in names if values.get(name) is not None}
-        return cls(float(values["value"]), float(values["low"]), float(values["high"]), **known)
+        return cls(**picked(cls, values))
 
     @property
     def clear(self) -> bool:
@@ -124,7 +106,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Control:
+class Control(Checked):
     """What needs no network, on the same folds; `difference` is the network's UF1 less its own."""
 
     name: str
@@ -137,7 +119,7 @@ class Control:
     def of(cls, name: str, values: Mapping[str, Any]) -> Control:
         """Read it from a JSON object."""
         difference = Difference.of(values["difference"])
-        return cls(name, str(values["what"]), Scores.of(values), difference, str(values["verdict"]))
+        return cls(name, values["what"], Scores.of(values), difference, values["verdict"])
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the name."""
@@ -146,20 +128,20 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Checked):
     """A proper score of probabilities: without and with the temperature; the latter with its interval over subjects.
 
     It has none of a single subject.
     """
 
-    before: float
-    after: float
+    before: _NotNegative
+    after: _NotNegative
     low: float | None = None
     high: float | None = None
 
 
 @dataclass(frozen=True)
-class ConformalSets:
+class ConformalSets(Checked):
     """Sets of classes that hold the truth of a new subject's clip with a promised probability.
 
     Attributes:
@@ -169,14 +151,14 @@ class ConformalSets:
         single: Share of their sets that held one class.
     """
 
-    level: float
-    least_probability: float
-    covered: float
-    single: float
+    level: Share
+    least_probability: Share
+    covered: Share
+    single: Share
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Checked):
     """What was fitted to held-out probabilities, and what it came to; means over seeds.
 
     Attributes:
@@ -186,9 +168,9 @@ class Calibration:
         sets: None with fewer than nine subjects, and in runs of older versions.
     """
 
-    temperature: float
-    ece_before: float
-    ece_after: float
+    temperature: Temperature
+    ece_before: Share
+    ece_after: Share
     nll: Loss | None = None
     brier: Loss | None = None
     sets: ConformalSets | None = None
@@ -196,15 +178,9 @@ class Calibration:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Calibration:
         """Read it from a JSON object."""
-        nll, brier, sets = (values.get(name) for name in ("nll", "brier", "sets"))
-        return cls(
-            temperature=float(values["temperature"]),
-            ece_before=float(values["ece_before"]),
-            ece_after=float(values["ece_after"]),
-            nll=Loss(**nll) if nll else None,
-            brier=Loss(**brier) if brier else None,
-            sets=ConformalSets(**sets) if sets else None,
-        )
+        kinds = {"nll": Loss, "brier": Loss, "sets": ConformalSets}
+        parts = {name: kind(**picked(kind, values[name])) for name, kind in kinds.items() if values.get(name)}
+        return cls(**picked(cls, values, but=kinds), **parts)
 
     def as_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -212,7 +188,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Seed:
+class Seed(Checked):
     """One of several trainings of a run.
 
     Attributes:
@@ -223,7 +199,7 @@ class Seed:
         honest: Scores that no test clip had a say in; None in runs of older versions.
     """
 
-    number: int
+    number: Count
     run: str
     scores: Scores
     theta_deg: tuple[float, ...]
@@ -234,6 +210,12 @@ class Seed:
         """The seed as text."""
         return str(self.number)
 
+    @classmethod
+    def of(cls, number: int, values: Mapping[str, Any]) -> Seed:
+        """Read it from a JSON object that lacks the number."""
+        honest = Scores.of(values["honest"]) if "honest" in values else None
+        return cls(number, values["run"], Scores.of(values), listed(values["theta_deg"]), honest)
+
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the number."""
         honest = {} if self.honest is None else {"honest": self.honest.brief}
@@ -241,7 +223,7 @@ class Seed:
 
 
 @dataclass(frozen=True)
-class History:
+class History(Checked):
     """What happened in each epoch of one training; the lists grow with it.
 
     Attributes:
@@ -252,19 +234,15 @@ class History:
     """
 
     loss: list[float] = field(default_factory=list)
-    test_accuracy: list[float] = field(default_factory=list)
-    test_uf1: list[float] = field(default_factory=list)
+    test_accuracy: list[Share] = field(default_factory=list)
+    test_uf1: list[Share] = field(default_factory=list)
     theta_deg: list[list[float]] = field(default_factory=list)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> History:
         """Read it from a JSON object."""
-        return cls(
-            [float(value) for value in values["loss"]],
-            [float(value) for value in values["test_accuracy"]],
-            [float(value) for value in values.get("test_uf1", ())],
-            [[float(angle) for angle in layers] for layers in values["theta_deg"]],
-        )
+        values["loss"], values["test_accuracy"], values["theta_deg"]
+        return cls(**picked(cls, values))
 
     def as_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -272,7 +250,7 @@ class History:
 
 
 @dataclass(frozen=True)
-class FoldResult:
+class FoldResult(Checked):
     """One finished fold.
 
     Attributes:
@@ -285,13 +263,14 @@ class FoldResult:
     """
 
     folder: Path
-    chosen_epoch: int | None
+    chosen_epoch: Annotated[int, Between(1, 1_000_000)] | None
     predictions: tuple[Prediction, ...]
     history: History
     split: str = ""
     spotted: tuple[Prediction, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.predictions:
             raise ValueError("no prediction is recorded")
         if not self.history.loss or not self.history.test_accuracy:
@@ -310,9 +289,11 @@ class FoldResult:
     @classmethod
     def of(cls, values: Mapping[str, Any], folder: Path) -> FoldResult:
         """Read it from a JSON object."""
-        chosen, split = values["chosen_epoch"], str(values.get("split", ""))
-        predictions = tuple(Prediction(**p) for p in values["predictions"])
-        spotted = tuple(Prediction(**p) for p in values.get("spotted", ()))
+        chosen, split = values["chosen_epoch"], values.get("split", "")
+        predictions, spotted = (
+            tuple(Prediction(**picked(Prediction, p)) for p in each)
+            for each in (values["predictions"], values.get("spotted", ()))
+        )
         return cls(folder, chosen, predictions, History.of(values["history"]), split, spotted)
 
     def as_json(self) -> dict[str, Any]:

@@ -26,14 +26,15 @@ from typing import Any, TypeVar
 
 import torch
 
-from mer_pipeline.cache import private_folder, write_atomically
-from mer_pipeline.errors import MerError
+from mer_pipeline.cache import private_folder, remove_leftovers, write_atomically
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.networks.registry import present_name
-from mer_pipeline.runs.card import Card, Prediction, read_json, write_json
+from mer_pipeline.reading import digest_of, read_bytes, read_json, well_formed
+from mer_pipeline.runs.card import Card, Prediction, write_json
 from mer_pipeline.runs.facts import Facts
 from mer_pipeline.runs.metrics import Metrics
-from mer_pipeline.runs.results import FoldResult, History, well_formed
-from mer_pipeline.runs.weights import save_network
+from mer_pipeline.runs.results import FoldResult, History
+from mer_pipeline.runs.weights import load_network, save_network
 
 T = TypeVar("T")
 
@@ -56,6 +57,7 @@ class Run:
     folder: Path
     under_way: bool = field(default=False, kw_only=True, repr=False, compare=False)
 
+    @os_errors()
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
         if self.under_way or (self.folder / _METRICS).is_file():
@@ -90,6 +92,7 @@ class Run:
             if differing := [key for key, value in known.items() if before.get(key) != value]:
                 what = " and ".join(differing)
                 raise MerError(f"this folder holds a run with another {what}", where=folder, fix="choose another --out")
+            remove_leftovers(folder)
             return cls(folder, under_way=True)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise MerError("exists and is not a run folder", where=folder, fix="choose another --out")
@@ -192,7 +195,7 @@ class Run:
     # What training writes, and asks for when it goes on.
 
     def fold_result(self, held_out: str, split: str, test: Collection[str]) -> FoldResult | None:
-        """A fold that was finished before.
+        """A fold that was finished before; None where there is none, or where its files are damaged.
 
         Args:
             held_out: Its name.
@@ -203,8 +206,14 @@ class Run:
             MerError: It was trained or tested on others.
         """
         path = self.fold_folder(held_out) / _RESULT
-        found = _fold_result(path) if path.is_file() else None
-        if found is not None and (found.clips != frozenset(test) or found.split not in ("", split)):
+        if not path.is_file():
+            return None
+        try:
+            load_network(path.parent)
+            found = _fold_result(path)
+        except MerError:
+            return None  # trained again
+        if found.clips != frozenset(test) or found.split not in ("", split):
             raise MerError(
                 f"fold {held_out} was trained or tested on other clips", where=path, fix="choose another --out"
             )
@@ -220,9 +229,10 @@ class Run:
         path = self.fold_folder(held_out) / _INNER
         if not path.is_file():
             return None
-        values = read_json(path)
-        with well_formed(path):
-            return int(values["chosen_epoch"])
+        try:
+            return _read_as(path, lambda values: int(values["chosen_epoch"]))
+        except MerError:
+            return None  # chosen again
 
     def write_chosen_epoch(
         self, held_out: str, epoch: int, subjects: Iterable[str], histories: Sequence[History]
@@ -240,9 +250,10 @@ class Run:
     def inner_history(self, held_out: str, number: int) -> History | None:
         """A training inside a fold that was finished before, while others that choose its epoch are not."""
         path = self._inner_file(held_out, number)
-        values = read_json(path) if path.is_file() else None
-        with well_formed(path):
-            return None if values is None else History.of(values)
+        try:
+            return _read_as(path, History.of) if path.is_file() else None
+        except MerError:
+            return None  # trained again
 
     def write_inner_history(self, held_out: str, number: int, history: History) -> None:
         """Write a finished training inside a fold."""
@@ -253,8 +264,14 @@ class Run:
 
     @property
     def has_final(self) -> bool:
-        """Whether the network for prediction is finished."""
-        return (self.folder / "final" / "card.json").is_file()  # written after the weights
+        """Whether the network for prediction is finished, and whole."""
+        if not (self.folder / "final" / "card.json").is_file():  # written after the weights
+            return False
+        try:
+            load_network(self.folder / "final")
+        except MerError:
+            return False
+        return True
 
     def write_final(self, state: dict[str, torch.Tensor], card: Card) -> None:
         """Write the network for prediction."""
@@ -273,13 +290,19 @@ class Run:
 
     def finish(self, metrics: Metrics) -> Run:
         """Write the scores; the finished run."""
-        write_json(self.folder / _METRICS, metrics.as_json())
+        tables = [path for name in (_PREDICTIONS, _CONTROLS) if (path := self.folder / name).is_file()]
+        files = {path.name: digest_of(path.read_bytes()) for path in tables}
+        write_json(self.folder / _METRICS, {**metrics.as_json(), "files": files})
         return Run(self.folder)
 
     def _read(self, name: str, of: Callable[[Mapping[str, Any]], T]) -> T:
-        values = read_json(self.folder / name)
-        with well_formed(self.folder / name):
-            return of(values)
+        return _read_as(self.folder / name, of)
+
+
+def _read_as(path: Path, of: Callable[[Mapping[str, Any]], T]) -> T:
+    values = read_json(path)
+    with well_formed(path):
+        return of(values)
 
 
 def _with_present_name(facts: dict[str, Any]) -> dict[str, Any]:
@@ -291,17 +314,23 @@ def _with_present_name(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fold_result(path: Path) -> FoldResult:
-    values = read_json(path)
-    with well_formed(path):
-        return FoldResult.of(values, path.parent)
+    return _read_as(path, lambda values: FoldResult.of(values, path.parent))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of a run, which its metrics have a digest of."""
+    known = read_json(path.with_name(_METRICS)).get("files", {})
     try:
-        with well_formed(path), path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError:
+        content = read_bytes(path)
+    except FileNotFoundError:
         raise MerError("absent or unreadable", where=path, fix="train again") from None
+    with well_formed(path):
+        if known.get(path.name, digest_of(content)) != digest_of(content):
+            raise ValueError("its digest differs from the one in metrics.json")
+        rows = list(csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True))
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row of another length than its header")
+        return rows
 
 
 def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -21,7 +23,8 @@ def save_network(folder: Path, state: dict[str, torch.Tensor], card: Card) -> No
     private_folder(folder)
     text = json.dumps(card.as_json(), indent=2, sort_keys=True)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    write_atomically(folder / WEIGHTS, safetensors.torch.save(tensors, metadata={"card": text}))
+    facts = {"card": text, "digest": digest_of_tensors(tensors, text)}
+    write_atomically(folder / WEIGHTS, safetensors.torch.save(tensors, metadata=facts))
     write_atomically(folder / "card.json", text.encode())
 
 
@@ -34,13 +37,28 @@ def load_network(path: Path) -> tuple[dict[str, torch.Tensor], Card]:
     file = _weights_file(path)
     try:
         with safetensors.safe_open(file, framework="pt") as opened:
-            text = (opened.metadata() or {}).get("card")
+            facts = opened.metadata() or {}
             state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
-    except (safetensors.SafetensorError, OSError):
+    except (safetensors.SafetensorError, OSError, ValueError):
         raise MerError("not a readable safetensors file", where=file, fix="train again or copy it again") from None
+    text = facts.get("card")
     if text is None:
         raise MerError("the weights have no card", where=file, fix="use weights that mer train wrote")
+    # Files of older versions have no digest.
+    if "digest" in facts and facts["digest"] != digest_of_tensors(state, text):
+        raise MerError("the weights are damaged (their digest differs)", where=file, fix="train again or copy it again")
+    if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
+        raise MerError("the weights hold numbers that are infinite or none", where=file, fix="train again")
     return state, read_card(text, file)
+
+
+def digest_of_tensors(tensors: Mapping[str, torch.Tensor], text: str) -> str:
+    """A hash of named tensors and a text: a bit that has changed on a disk gives other answers without any error."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _weights_file(path: Path) -> Path:
@@ -56,6 +74,6 @@ def _weights_file(path: Path) -> Path:
         )
     if not path.exists():
         raise MerError("no such model", where=path, fix="train one with mer train, or try mer demo")
-    if path.suffix != ".safetensors":
+    if path.suffix != ".safetensors" or not path.is_file():
         raise MerError("not a safetensors file; pickled checkpoints are refused", where=path, fix="give a run folder")
     return path

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.networks import Network
+from mer_pipeline.runs.weights import digest_of_tensors
 
 
 @dataclass
@@ -44,15 +45,19 @@ class TrainingState:
         text = json.dumps({"schedule": self.schedule.state_dict()["last_epoch"], **facts})
         private_folder(path.parent)
         copies = {name: value.detach().cpu().contiguous().clone() for name, value in parts.items()}
-        write_atomically(path, safetensors.torch.save(copies, metadata={"facts": text}))
+        facts_with_digest = {"facts": text, "digest": digest_of_tensors(copies, text)}
+        write_atomically(path, safetensors.torch.save(copies, metadata=facts_with_digest))
 
     def load(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """Bring back what `save` wrote; None where there is nothing whole, and then nothing has changed."""
         try:
             with safetensors.safe_open(path, framework="pt") as opened:
-                facts = json.loads((opened.metadata() or {})["facts"])
+                metadata = opened.metadata() or {}
+                facts = json.loads(metadata["facts"])
                 parts = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
         except (OSError, safetensors.SafetensorError, KeyError, ValueError):
+            return None
+        if metadata.get("digest") != digest_of_tensors(parts, metadata["facts"]):
             return None
         grouped: dict[str, dict[str, Tensor]] = {}
         for name, value in parts.items():

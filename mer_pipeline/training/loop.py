@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mer_pipeline import networks
+from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.metrics import uf1
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.inputs.views import VIEWS
@@ -131,7 +133,14 @@ class _Session:
             state.optimiser.step()
             losses.append(loss.detach())
         state.schedule.step()
-        self.history.loss.append(float(torch.stack(losses).mean()))
+        mean = float(torch.stack(losses).mean())
+        if not math.isfinite(mean):
+            raise MerError(
+                f"the training diverged: in epoch {number} the loss is {mean}",
+                where=self._recipe.model,
+                fix=f"lower the learning rate: --set lr={self._recipe.lr / 10:g}",
+            )
+        self.history.loss.append(mean)
         self.history.theta_deg.append(networks.learned_angles_deg(state.network))
         if self._test:
             self._test_epoch()

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from mer_pipeline.device import choose_device, hardware
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.evaluation.calibration import calibrate, mean_calibration
 from mer_pipeline.evaluation.controls import controls
 from mer_pipeline.evaluation.leaks import guard, look_alikes
@@ -191,6 +191,7 @@ def _check_once(predictions: Sequence[Prediction], folds: Sequence[Fold], clips:
         raise MerError("a test clip is not counted once", where=wrong[0], fix="train again in a new folder")
 
 
+@os_errors()
 def train(
     clips: ClipSet,
     recipe: Recipe,

@@ -9,6 +9,7 @@ import pytest
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.calibration import calibrate
 from mer_pipeline.evaluation.compare import compare
+from mer_pipeline.reading import read_json
 from mer_pipeline.runs.ablation import read_ablation
 from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.run import Run
@@ -94,7 +95,7 @@ def test_an_ablation_is_a_table_that_goes_on_where_it_stopped(one_set, tmp_path)
     assert by_name["soa"]["against"] == "baseline"
     assert by_name["soa"]["verdict"]
     assert by_name["aus-only"]["uf1"] == 1.0
-    written = json.loads((tmp_path / "a" / "ablation.json").read_text())
+    written = read_json(tmp_path / "a" / "ablation.json")
     assert written == json.loads(json.dumps(found.as_json()))
     read = read_ablation(tmp_path / "a")
     assert [row.as_json() for row in read.rows] == written["rows"]

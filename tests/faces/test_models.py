@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import zipfile
 from types import SimpleNamespace
@@ -46,7 +47,17 @@ def model_of(sizes, models):
     return graph.packed()
 
 
+def encrypted(file):
+    content = bytearray(file.read_bytes())
+    for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        for found in re.finditer(re.escape(header), bytes(content)):
+            content[found.start() + flags] |= 1
+    file.write_bytes(content)
+    return file
+
+
 BAD_TASKS = [
+    pytest.param(lambda at, m: encrypted(task(at, b"a", b"b")), "own.task: not a zip archive", id="encrypted"),
     pytest.param(lambda at, m: at / "absent.task", "absent.task: cannot be read", id="absent"),
     pytest.param(lambda at, m: at, "cannot be read", id="a folder"),
     pytest.param(lambda at, m: at / "no.zip", "no.zip: not a zip archive", id="no zip"),
@@ -162,6 +173,11 @@ def test_a_folder_that_cannot_be_written_is_named(models, monkeypatch, tmp_path)
     [
         pytest.param(None, "the models that find faces are not there; run: mer setup", id="absent"),
         pytest.param("{", "damaged or unreadable; run: mer setup", id="damaged"),
+        pytest.param(
+            json.dumps({"sha256": {DETECTOR: "1", MESH: "2"}, "identity": 5}),
+            "damaged or unreadable; run: mer setup",
+            id="identity",
+        ),
         pytest.param(json.dumps({"sha256": {}}), "damaged or unreadable; run: mer setup", id="incomplete"),
     ],
 )

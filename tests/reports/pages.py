@@ -4,16 +4,20 @@ import json
 import shutil
 from pathlib import Path
 
+from mer_pipeline.reading import read_json
+
 HOSTILE = 'casme2/01/<script>alert("x")</script>&<img src=x onerror=alert(1)>'
 
 
 def edit(path: Path, **changes) -> None:
-    values = json.loads(path.read_text())
-    path.write_text(json.dumps({**values, **changes}))
+    path.write_text(json.dumps({**read(path), **changes}))
 
 
 def read(path: Path) -> dict:
-    return json.loads(path.read_text())
+    """What a JSON file holds without checksums, as files of older versions are."""
+    values = read_json(path)
+    values.pop("files", None)
+    return values
 
 
 def of_two_seeds(run: Path, folder: Path) -> Path:

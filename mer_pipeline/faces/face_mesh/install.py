@@ -120,7 +120,7 @@ def _from_wheel(wheel: Path) -> list[bytes]:
             contents = [archive.read(name) for name in _FILES]
     except OSError as error:
         raise MerError(f"cannot be read ({error.strerror})", where=wheel, fix=_FROM_FILE) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError):
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):
         raise MerError("damaged, or not a wheel", where=wheel, fix=_FROM_FILE) from None
     except KeyError:
         raise MerError("has no models of Face Mesh", where=wheel, fix=_FROM_FILE) from None

@@ -7,7 +7,6 @@ data folder (`install`), or a user names a `.task` file of the same kind.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ from typing import Any
 import platformdirs
 
 from mer_pipeline.errors import MerError
+from mer_pipeline.reading import listed, parse_json, read_bytes
 
 DETECTOR, MESH, RECORD = "face_detector.tflite", "face_landmarks_detector.tflite", "face_mesh.json"
 _SHOWN = 12  # digits of a sha256 in the identity of a model
@@ -61,11 +61,13 @@ def read_record(folder: Path | None = None) -> dict[str, Any]:
     """
     path = (folder or models_folder()) / RECORD
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record["sha256"][DETECTOR], record["sha256"][MESH], record["identity"]
+        record = parse_json(read_bytes(path))
+        digests = (record["sha256"][DETECTOR], record["sha256"][MESH], *listed(record["identity"]))
+        if not all(isinstance(digest, str) for digest in digests):
+            raise TypeError("a digest that is no text")
     except FileNotFoundError:
         raise MerError("the models that find faces are not there", where=path.parent, fix=_FIX) from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (MerError, ValueError, KeyError, TypeError, RecursionError):
         raise MerError("damaged or unreadable", where=path, fix=_FIX) from None
     return dict(record)
 
@@ -106,7 +108,7 @@ def read_task(file: Path) -> FaceModels:
             detector, mesh = archive.read(DETECTOR), archive.read(MESH)
     except OSError as error:
         raise MerError(f"cannot be read ({error.strerror})", where=file, fix=fix) from None
-    except (zipfile.BadZipFile, zlib.error):
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):  # RuntimeError: encrypted, or packed otherwise
         raise MerError("not a zip archive, or a damaged one", where=file, fix=fix) from None
     except KeyError as error:
         raise MerError(str(error.args[0]), where=file, fix=fix) from None

@@ -17,6 +17,7 @@ from pathlib import Path
 from mer_pipeline.datasets.clip import Correction
 from mer_pipeline.datasets.rows import Row, clean
 from mer_pipeline.errors import MerError
+from mer_pipeline.reading import read_text
 
 COLUMNS = ("dataset", "subject", "clip", "field", "old", "new", "reason", "source")
 FIELDS = ("onset", "apex", "offset", "emotion", "aus")
@@ -59,8 +60,8 @@ def load_corrections(dataset: str, path: Path | None = None) -> Corrections:
     """
     where = path or files("mer_pipeline") / "data" / "corrections.csv"
     try:
-        text = where.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(Path(str(where)))
+    except (OSError, MerError) as error:
         raise MerError(f"cannot read the corrections ({error})", where=where, fix="give a UTF-8 .csv file") from None
     found = Corrections()
     for correction in _parse(text.splitlines(), where):
@@ -70,7 +71,7 @@ def load_corrections(dataset: str, path: Path | None = None) -> Corrections:
 
 
 def _parse(lines: Iterable[str], where: object) -> list[Correction]:
-    table = csv.DictReader(lines)
+    table = csv.DictReader(lines, restval="")
     missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
     if missing:
         raise MerError(f"no column {', '.join(missing)}", where=where, fix=f"expected {', '.join(COLUMNS)}")

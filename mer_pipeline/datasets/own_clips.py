@@ -70,8 +70,12 @@ class OwnReader(Reader):
         return replace(found, rows=tuple(rows))
 
 
-def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation:
-    """The path that the row names, below the folder."""
+def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation | None:
+    """The path that the row names, below the folder; one outside it is left out, as it may be of anybody."""
+    parts = re.split(r"[/\\]", row["clip"])
+    if ".." in parts or Path(row["clip"]).is_absolute():
+        table.report(row, "clip", "lies outside the folder; left out")
+        return None
     subject, fps = re.sub(r"\.0$", "", row["subject"]), _fps(table, row)
     source = table.raw / row["clip"]
     return ClipLocation(subject, _name(row["clip"]), source, fps=fps, first_number=0, sparse=True, own_labels=True)

@@ -17,7 +17,7 @@ from mer_pipeline.datasets import (
 from mer_pipeline.datasets.clip import Annotations
 from mer_pipeline.datasets.corrections import Corrections, load_corrections
 from mer_pipeline.datasets.reader import Reader
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 
 _PUBLISHED: tuple[Reader, ...] = (
     casme2.READER,
@@ -31,6 +31,7 @@ _PUBLISHED: tuple[Reader, ...] = (
 READERS = (*_PUBLISHED, own_clips.OwnReader(taken=frozenset(reader.name for reader in _PUBLISHED)))
 
 
+@os_errors()
 def read_dataset(raw: str | Path, dataset: str = "auto", corrections: bool | str | Path = True) -> Annotations:
     """Read the annotations of a raw dataset; no frame is decoded.
 

@@ -7,16 +7,20 @@ import io
 import re
 import unicodedata
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mer_pipeline.errors import MerError
+from mer_pipeline.reading import read_bytes
 
 SUFFIXES = (".xlsx", ".xls", ".csv")
 _OLE_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")  # of old .xls files, and of .xlsx files with a password
 _SEPARATORS = (",", ";", "\t", "，")
-_MARKS = re.compile(rb"<(?:[a-z]+:)?f(?=[ />])|<(?:[a-z]+:)?mergeCell(?=[ />])")
+_FORMULA = re.compile(rb"<(?:[a-z]+:)?f(?=[ />])")
+_MERGED = re.compile(rb'<(?:[a-z]+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3}[0-9]{1,7}:[A-Z]{1,3}[0-9]{1,7})"')
+# Far more than any coding sheet has, and little enough to hold.
+_MOST_UNPACKED, _MOST_CELLS, _MOST_COLUMNS, _MOST_MERGED = 64 << 20, 2_000_000, 2000, 10_000
 
 
 @dataclass(frozen=True)
@@ -63,101 +67,123 @@ def read_sheets(path: Path) -> Iterator[RawSheet]:
     """Every sheet of a file; a .csv file once for each separator that it may have.
 
     Raises:
-        MerError: The file cannot be read.
+        MerError: The file cannot be read, or is larger than any coding sheet.
     """
     readers = {".xlsx": _xlsx, ".xls": _xls, ".csv": _csv}
+    kind = path.suffix.lower()
     try:
-        yield from readers[path.suffix.lower()](path)
-    except OSError as error:
-        raise MerError(f"cannot be read ({error.strerror})", where=path, fix="check its permissions") from None
+        yield from readers[kind](path, read_bytes(path))
+    except MerError:
+        raise
+    except FileNotFoundError as error:
+        raise MerError(f"cannot be read ({error.strerror})", where=path, fix="check the path") from None
+    except Exception as error:  # those who parse it check little: a damaged file raises whatever they stumble over
+        what = f"not a readable {kind} file"
+        reason = f" ({error})" if isinstance(error, csv.Error) else ""
+        raise MerError(what + reason, where=path, fix="open and save it again, or export .csv") from None
 
 
-def _sheet(name: str, lines: Sequence[Sequence[object]], spans: Sequence[tuple[int, int, int, int]] = ()) -> RawSheet:
+def _sheet(
+    path: Path, name: str, rows: Iterable[Sequence[object]], spans: Sequence[tuple[int, int, int, int]] = ()
+) -> RawSheet:
     """Clean a sheet and spread its merged cells; spans are first row, last row, first and last column, from 0."""
-    width = max((len(line) for line in lines), default=0)
-    cells = [[clean(cell) for cell in line] + [""] * (width - len(line)) for line in lines]
+    cells, count = [], 0
+    for row in rows:
+        line = [clean(cell) for cell in row]
+        while line and not line[-1]:  # a file of a few bytes may announce a million blank ones
+            line.pop()
+        cells.append(line)
+        count += len(line) + 1
+        if count > _MOST_CELLS or len(line) > _MOST_COLUMNS:
+            most = f"{_MOST_CELLS:,} cells or {_MOST_COLUMNS:,} columns"
+            raise MerError(f"a sheet of more than {most}", where=path, fix="is this the right file?")
+    while cells and not cells[-1]:
+        cells.pop()
+    width = max(map(len, cells), default=0)
+    if width * len(cells) > _MOST_CELLS:
+        raise MerError(f"a sheet of more than {_MOST_CELLS:,} cells", where=path, fix="is this the right file?")
+    cells = [line + [""] * (width - len(line)) for line in cells]
     merged = []
     for top, bottom, left, right in spans:
-        if bottom >= len(cells) or right >= width or not cells[top][left]:
+        # Of a range that reaches beyond the cells, the part that holds some counts.
+        bottom, right = min(bottom, len(cells) - 1), min(right, width - 1)
+        if not (0 <= top <= bottom and 0 <= left <= right) or not cells[top][left]:
             continue
         value = cells[top][left]
-        for row in range(top, bottom + 1):
-            for column in range(left, right + 1):
-                cells[row][column] = value
+        for row_at in range(top, bottom + 1):
+            cells[row_at][left : right + 1] = [value] * (right + 1 - left)
         merged.append(Merged(top + 1, bottom + 1, left, right, value))
     return RawSheet(name, cells, tuple(merged))
 
 
-def _xlsx(path: Path) -> Iterator[RawSheet]:
+def _xlsx(path: Path, content: bytes) -> Iterator[RawSheet]:
     # Here, because it loads NumPy: every command would start a third of a second later.
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
-    content = path.read_bytes()
     if content.startswith(_OLE_MAGIC):
-        yield from _xls(path)  # an .xls file with the wrong ending, or one that is locked
+        yield from _xls(path, content)  # an .xls file with the wrong ending, or one that is locked
         return
-    try:
-        marks = _marks(content)
-        # Without merged cells and formulas, the fast way of reading says everything.
-        book = openpyxl.load_workbook(io.BytesIO(content), data_only=True, read_only=not marks)
-        formulas = openpyxl.load_workbook(io.BytesIO(content)) if any(mark.endswith(b"f") for mark in marks) else None
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError):
-        # A SyntaxError is how the XML parser says that the file is damaged.
-        raise MerError("not a readable .xlsx file", where=path, fix="open and save it again, or export .csv") from None
-    for sheet in book.worksheets:
-        if not marks:
-            sheet.reset_dimensions()  # which some programs write wrong
-        lines = [list(line) for line in sheet.iter_rows(values_only=True)]
-        if formulas is not None:
-            _show_formulas(lines, formulas[sheet.title].iter_rows(values_only=True))
-        merged = sheet.merged_cells.ranges if marks else ()
-        spans = [(r.min_row - 1, r.max_row - 1, r.min_col - 1, r.max_col - 1) for r in merged]
-        yield _sheet(f"{path.name}, {sheet.title}", lines, sorted(spans))
-
-
-def _marks(content: bytes) -> set[bytes]:
-    """Which of formulas (`<f`) and merged cells (`<mergeCell`) a workbook has."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(part.file_size for part in archive.infolist()) > _MOST_UNPACKED:
+            raise MerError(f"larger than {_MOST_UNPACKED >> 20} MiB when unpacked", where=path, fix="is it a sheet?")
         names = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
-        return {mark for name in names for mark in _MARKS.findall(archive.read(name))}
+        pages = {name: archive.read(name) for name in names}
+    # Without merged cells, which are spread here: openpyxl would make a cell of each place.
+    book = openpyxl.load_workbook(io.BytesIO(content), data_only=True, read_only=True)
+    formulas = None
+    if any(_FORMULA.search(page) for page in pages.values()):
+        formulas = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
+    for sheet in book.worksheets:
+        sheet.reset_dimensions()  # which some programs write wrong
+        lines: Iterable[Sequence[object]] = sheet.iter_rows(values_only=True)
+        if formulas is not None:
+            formulas[sheet.title].reset_dimensions()
+            lines = _with_formulas(lines, formulas[sheet.title].iter_rows(values_only=True))
+        page = pages.get(sheet._worksheet_path.lstrip("/"), b"")
+        yield _sheet(
+            path, f"{path.name}, {sheet.title}", lines, sorted(map(_span, _MERGED.findall(page)[:_MOST_MERGED]))
+        )
 
 
-def _show_formulas(lines: list[list[object]], formulas: Iterator[tuple[object, ...]]) -> None:
-    """Put a formula's text where its value is not stored."""
+def _span(reference: bytes) -> tuple[int, int, int, int]:
+    """First row, last row, first and last column, from 0, of a range such as A1:B2."""
+    from openpyxl.utils.cell import range_boundaries
+
+    left, top, right, bottom = range_boundaries(reference.decode())
+    return top - 1, bottom - 1, left - 1, right - 1
+
+
+def _with_formulas(
+    lines: Iterable[Sequence[object]], formulas: Iterable[Sequence[object]]
+) -> Iterator[Sequence[object]]:
+    """The lines, with a formula's text where its value is not stored."""
     for line, written in zip(lines, formulas, strict=False):
-        for index, cell in enumerate(written):
-            if line[index] is None and cell is not None:
-                line[index] = str(cell if isinstance(cell, str) else getattr(cell, "text", cell))
+        yield [
+            str(getattr(there, "text", there)) if cell is None and there is not None else cell
+            for cell, there in zip(line, written, strict=False)
+        ]
 
 
-def _xls(path: Path) -> Iterator[RawSheet]:
+def _xls(path: Path, content: bytes) -> Iterator[RawSheet]:
     import xlrd
 
     try:
-        book = xlrd.open_workbook(str(path), formatting_info=True)
-    except OSError:
-        raise
-    except Exception as error:  # xlrd checks little: a damaged file raises whatever its parser stumbles over
+        book = xlrd.open_workbook(file_contents=content, formatting_info=True, logfile=io.StringIO())
+    except Exception as error:
         # A locked .xlsx file has no part called Workbook, but one called EncryptedPackage.
-        if "encrypted" in str(error) or "EncryptedPackage".encode("utf-16-le") in path.read_bytes():
+        if "encrypted" in str(error) or "EncryptedPackage".encode("utf-16-le") in content:
             raise MerError("locked by a password", where=path, fix="save it without one") from None
-        what = f"not a readable {path.suffix.lower()} file"
-        raise MerError(what, where=path, fix="open and save it again, or export .csv") from None
+        raise
     for sheet in book.sheets():
-        spans = [(top, bottom - 1, left, right - 1) for top, bottom, left, right in sheet.merged_cells]
-        yield _sheet(f"{path.name}, {sheet.name}", [sheet.row_values(row) for row in range(sheet.nrows)], sorted(spans))
+        spans = [(top, bottom - 1, left, right - 1) for top, bottom, left, right in sheet.merged_cells[:_MOST_MERGED]]
+        yield _sheet(path, f"{path.name}, {sheet.name}", map(sheet.row_values, range(sheet.nrows)), sorted(spans))
 
 
-def _csv(path: Path) -> Iterator[RawSheet]:
-    text = _decoded(path.read_bytes())
+def _csv(path: Path, content: bytes) -> Iterator[RawSheet]:
+    text = _decoded(content)
     for separator in _SEPARATORS:
         if separator in text or separator == _SEPARATORS[0]:
-            try:
-                lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-            except csv.Error as error:
-                raise MerError(f"not a readable .csv file ({error})", where=path, fix="export it again") from None
-            yield _sheet(path.name, lines)
+            yield _sheet(path, path.name, csv.reader(io.StringIO(text, newline=""), delimiter=separator))
 
 
 def _decoded(content: bytes) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.arrays import Image
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.faces.landmarks import FaceFinder
@@ -224,6 +224,7 @@ class _Course:
         return Timeline(self._seconds, self._energy)
 
 
+@os_errors()
 def spot_video(
     video: str | Path,
     *,
@@ -242,7 +243,7 @@ def spot_video(
         find_faces: A detector that is open already, in the place of `detector`.
 
     Raises:
-        MerError: The video is unreadable, or a frame folder whose rate is not given.
+        MerError: The video is unreadable, has one frame or no face, or is a frame folder whose rate is not given.
     """
     video = Path(video)
     footage, counts = open_footage(video), DetectionCounts()
@@ -256,6 +257,10 @@ def spot_video(
         finder = find_faces or stack.enter_context((detector or Detector()).open())
         spotter = LiveSpotter(rate, functools.partial(counts.at, finder), on_energy=course.add)
         intervals, done, broken = _spot_frames(footage, spotter, progress)
+    if not counts.with_face:
+        raise faceless(counts.frames, video)
+    if len(footage) < 2:
+        raise MerError("one frame has no motion", where=video, fix="give a video of the expression")
     return Spotting(
         str(video),
         rate,
@@ -295,6 +300,15 @@ def _timed(interval: Interval, times_s: npt.NDArray[np.float64]) -> Interval:
         round(float(times_s[frame]), 4) for frame in (interval.onset_frame, interval.apex_frame, interval.offset_frame)
     )
     return replace(interval, onset_s=onset_s, apex_s=apex_s, offset_s=offset_s)
+
+
+def faceless(looked_at: int, where: Path) -> MerError:
+    """The error of a clip without any face."""
+    return MerError(
+        f"no face was found in the {looked_at} frames that were looked at",
+        where=where,
+        fix="check that a face is visible and upright",
+    )
 
 
 def _cut_short(done: int, frames: int, error: MerError) -> str:

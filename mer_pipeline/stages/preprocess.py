@@ -7,7 +7,6 @@ parameters and versions; `CACHE/objects` the artefacts.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import time
 from collections.abc import Generator, Sequence
@@ -18,13 +17,14 @@ from typing import Any
 
 import cv2
 
-from mer_pipeline.cache import Store, private_folder, write_atomically
+from mer_pipeline.cache import Store, private_folder, remove_leftovers, write_atomically
 from mer_pipeline.cache.chain import read_chain
 from mer_pipeline.cache.manifest import read_manifests, write_manifest
 from mer_pipeline.datasets import Annotations, Clip
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.detectors import DEFAULT, FORMER, Detector
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.reading import json_bytes
 from mer_pipeline.stages.flow_export import export_flow_images
 from mer_pipeline.stages.outcome import ClipOutcome
 from mer_pipeline.stages.parameters import Parameters
@@ -90,6 +90,7 @@ class Summary:
         self.damaged += outcome.damaged
 
 
+@os_errors()
 def preprocess(
     annotations: Annotations,
     cache: str | Path,
@@ -114,14 +115,16 @@ def preprocess(
 
     Raises:
         WriteError: The cache cannot be written.
-        MerError: A worker process was ended from outside, or what the detector needs is absent.
+        MerError: There is no clip, a worker process was ended from outside, or what the detector needs is absent.
         ValueError: Flow images without motion.
     """
-    started, cache = time.monotonic(), Path(cache)
-    parameters = parameters or Parameters()
+    if not annotations.clips:
+        raise _without_clips(annotations)
+    started, cache, parameters = time.monotonic(), Path(cache), parameters or Parameters()
     if flow_images is not None and parameters.motion == "none":
         raise ValueError("flow images need a method of motion")
     store = Store(private_folder(cache) / "objects")
+    remove_leftovers(cache)
     folder = private_folder(cache / annotations.dataset)
     summary = Summary(annotations.dataset, len(annotations.clips), stages=_no_counts(annotations, parameters))
     if parameters.detector == Detector() and _recorded_detector(folder) == (FORMER,):
@@ -134,9 +137,8 @@ def preprocess(
         closing(_run(annotations.clips, pipeline, store, jobs, summary)) as running,
     ):
         for outcome in running:
-            clip_id = outcome.row.clip_id
-            outcomes[clip_id] = outcome
-            progress("preprocess", len(outcomes), len(annotations.clips), clip_id)
+            outcomes[outcome.row.clip_id] = outcome
+            progress("preprocess", len(outcomes), len(annotations.clips), outcome.row.clip_id)
     rows = []
     for clip in annotations.clips:
         summary.add(outcomes[clip.clip_id])
@@ -144,11 +146,17 @@ def preprocess(
     summary.damaged += [str(path) for path in store.damaged]
     summary.timings = {what: round(seconds, 3) for what, seconds in summary.timings.items()}
     write_manifest(folder / "manifest.parquet", rows)
-    write_atomically(folder / "dataset.json", json.dumps(facts, indent=2).encode())
+    write_atomically(folder / "dataset.json", json_bytes(facts))
     if flow_images is not None:
         summary.flow_images = export_flow_images(rows, store, Path(flow_images))
     summary.seconds = round(time.monotonic() - started, 3)
     return summary
+
+
+def _without_clips(annotations: Annotations) -> MerError:
+    first = annotations.problems[0] if annotations.problems else None
+    reason = f" (the first problem: {first.value!r}, {first.reason})" if first else ""
+    return MerError(f"no row names a clip{reason}", where=annotations.dataset, fix="see mer inspect")
 
 
 def _run(

@@ -9,6 +9,7 @@ every stage can be judged on them; `truth.parquet` has what was planted.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mer_pipeline.cache.atomic import private_folder
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.synth.flow_images import MAKERS as FLOWS
 from mer_pipeline.synth.flow_images import write_flow_images
@@ -38,6 +39,7 @@ _DEFAULTS = Options()
 _FOR_SUBJECT, _FOR_EMOTIONS, _FOR_CLIP, _FOR_NOISE = 1, 2, 3, 4
 
 
+@os_errors()
 def synthesise(
     out: str | Path,
     *,
@@ -72,18 +74,18 @@ def synthesise(
     out = Path(out)
     chosen = None if layout == LONG or layout in FLOWS else layout_named(layout)
     _check(chosen, subjects, clips, seed, options)
-    with _written_whole(out):
+    with _written_whole(out) as being:
         if layout in FLOWS:
-            write_flow_images(out, layout, subjects, clips, seed, progress)
+            write_flow_images(being, layout, subjects, clips, seed, progress)
             return out
         portraits = load_portraits(None if face is None else Path(face))
         if chosen is None:
             write_long(
-                out, TRUTH, portraits,
+                being, TRUTH, portraits,
                 subjects=subjects, expressions=clips, seed=seed, options=options, progress=progress,
             )  # fmt: skip
             return out
-        _write_clips(out, chosen, portraits, subjects, clips, seed, options, progress)
+        _write_clips(being, chosen, portraits, subjects, clips, seed, options, progress)
     return out
 
 
@@ -189,21 +191,23 @@ def _cropped(frames: Frames, subject: Subject, crop_wh: tuple[int, int] | None) 
 
 
 @contextmanager
-def _written_whole(out: Path) -> Iterator[None]:
-    """A folder that did not exist or was empty, and is so again if anything fails before it is whole."""
-    existed = out.exists()
+def _written_whole(out: Path) -> Iterator[Path]:
+    """A folder beside `out`, whose content is put there when it is whole: what is killed leaves nothing like a set."""
+    existed, out = out.exists(), out.absolute()
     try:
         if existed and (not out.is_dir() or any(out.iterdir())):
             raise MerError("is not an empty folder", where=out, fix="name a new folder, or empty this one")
-        private_folder(out)
+        private_folder(out.parent)
+        being = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:
-            yield
-        except BaseException:
-            for child in out.iterdir():
-                shutil.rmtree(child, ignore_errors=True) if child.is_dir() else child.unlink(missing_ok=True)
-            if not existed:
-                out.rmdir()
-            raise
+            yield being
+            if not out.exists():
+                being.replace(out)
+            else:
+                for child in sorted(being.iterdir(), key=Path.is_file):  # the sheet last: without it, it is no set
+                    child.replace(out / child.name)
+        finally:
+            shutil.rmtree(being, ignore_errors=True)
     except OSError as error:
         where = error.filename or out
         raise MerError(

@@ -20,10 +20,20 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 
 from mer_pipeline.arrays import Image
-from mer_pipeline.errors import MerError
+from mer_pipeline.errors import MerError, os_errors
+from mer_pipeline.reading import read_bytes
 from mer_pipeline.video.frame_files import list_frames
 
 _MOST_PIXELS = 100_000_000  # of a frame: one needs 300 MB, and what is made of it several times that
+_MOST_SIDE = 16_384  # of a video; 8K is 8192 wide
+# Containers, by libav's names. Playlists (hls, dash, concat, image2 and their like) are none: they name other files,
+# which the server that was given one would read and show.
+_CONTAINERS = (
+    "apng,asf,av1,avi,bmp_pipe,cavsvideo,cine,dhav,dirac,dnxhd,dv,evc,flic,flv,gif,gif_pipe,gxf,h261,h263,h264,hevc,ivf,"
+    "j2k_pipe,jpeg_pipe,jpegls_pipe,jpegxl_anim,jpegxl_pipe,lxf,m4v,matroska,mjpeg,mjpeg_2000,mov,mpeg,mpegts,mpegvideo,"
+    "mxf,nsv,nut,nuv,obu,ogg,png_pipe,rm,roq,ser,smjpeg,swf,tiff_pipe,vc1,vc1test,vvc,webp_pipe,wtv,yuv4mpegpipe,wav,mp3,flac,aac"
+)
+_ALONE = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file", "max_pixels": str(_MOST_PIXELS)}
 _SAMPLED_BYTES = 1 << 20  # at either end of a file
 
 
@@ -141,16 +151,19 @@ class VideoFile(Footage):
                 stamps, keyframes = _packet_table(container.demux(stream))
                 self._time_base = Fraction(stream.time_base or 1)
                 rate = stream.average_rate or stream.guessed_rate
-                keeps_times = container.format.name != "avi"
-        except (av.error.FFmpegError, OSError) as error:
+                keeps_times = container.format.name not in ("avi", "asf")
+        except (av.error.FFmpegError, OSError, ValueError, MemoryError, OverflowError, ZeroDivisionError) as error:
             raise _unreadable(path, error) from None
-        if not stamps or None in stamps:
+        if not stamps:
             raise MerError("no video frames in this file", where=path, fix="check that it plays in a video player")
+        untimed = None in stamps
+        if untimed:  # raw streams, and packets that a frame is spread over
+            stamps, self._time_base = list(range(len(stamps))), 1 / Fraction(rate or 1)
         table = np.array(stamps, np.int64)
         order = np.argsort(table, kind="stable")
         self._pts = table[order]
-        # AVI stores no presentation times, so where frames depend on each other only their count is certain.
-        self._counted = not keeps_times and not all(keyframes)
+        # AVI stores no presentation times and ASF wrong ones: where frames depend on each other, their count is sure.
+        self._counted = untimed or (not keeps_times and not all(keyframes))
         keys = np.flatnonzero(np.array(keyframes)[order]).tolist()
         self._keys = keys if keys and not self._counted else [0]
         self.fps = float(rate) if rate else None
@@ -173,31 +186,42 @@ class VideoFile(Footage):
         return content_of(self.path)
 
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
-        at = -1
+        at, frames = -1, None
         try:
-            with _opened(self.path) as container:
-                stream = _video_stream(container, self.path)
-                stream.thread_type = "AUTO"
-                frames: Iterator[tuple[int, av.VideoFrame]] | None = None
-                for wanted in indices:
-                    key = self._keys[bisect.bisect_right(self._keys, wanted) - 1]
-                    if frames is None or key > at + 1:
-                        container.seek(int(self._pts[key]), stream=stream, backward=True)
-                        frames = self._indexed(container.decode(stream))
-                    at, frame = next(((i, f) for i, f in frames if i >= wanted), (-1, None))
-                    if frame is None or at != wanted:
-                        raise self._broken(wanted)
-                    yield wanted, _upright(frame)
-        except (av.error.FFmpegError, OSError) as error:
+            for wanted in indices:
+                key = self._keys[bisect.bisect_right(self._keys, wanted) - 1]
+                if frames is None or key > at + 1:
+                    frames = self._frames_from(key)
+                found = _reach(frames, wanted, forgive=key > 0)
+                if found is None and key:  # in some containers seeking leads elsewhere: then none is sought
+                    self._keys = [0]
+                    frames = self._frames_from(0)
+                    found = _reach(frames, wanted)
+                if found is None:
+                    raise self._broken(wanted)
+                at = wanted
+                _refuse_large(found.width, found.height, self.path)
+                yield wanted, _upright(found)
+        except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
             raise (_unreadable(self.path, error) if at < 0 else self._broken(at + 1)) from None
 
     def _broken(self, frame: int) -> MerError:
         return MerError(f"frame {frame} cannot be decoded", where=self.path, fix="the file may be cut short")
 
-    def _indexed(self, frames: Iterable[av.VideoFrame]) -> Iterator[tuple[int, av.VideoFrame]]:
-        for count, frame in enumerate(frames):
-            self.decoded += 1
-            yield count if self._counted else self._position(frame.pts), frame
+    def _frames_from(self, key: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """All frames from a key frame on with their indices; -1 where that is not known."""
+        with _opened(self.path) as container:
+            stream = _video_stream(container, self.path)
+            stream.thread_type = "AUTO"
+            if key:
+                container.seek(int(self._pts[key]), stream=stream, backward=True)
+            at = -1
+            for frame in container.decode(stream):
+                self.decoded += 1
+                known = -1 if self._counted else self._position(frame.pts)
+                # From the first frame on they can be counted, where their times are not those of the packets.
+                at = known if key else max(at + 1, known)
+                yield at, frame
 
     def _position(self, pts: int | None) -> int:
         """The index of the frame with a presentation time; -1 where there is none."""
@@ -205,6 +229,7 @@ class VideoFile(Footage):
         return at if 0 <= at < len(self._pts) and self._pts[at] == pts else -1
 
 
+@os_errors()
 def open_footage(path: Path) -> Footage:
     """Open a video file or a folder of frames.
 
@@ -215,6 +240,8 @@ def open_footage(path: Path) -> Footage:
         return FrameFolder(path)
     if not path.exists():
         raise MerError("no such file or folder", where=path, fix="check the path")
+    if not path.is_file():  # a pipe would be waited for
+        raise MerError("neither a file nor a folder", where=path, fix="check the path")
     return VideoFile(path)
 
 
@@ -225,8 +252,8 @@ def read_image(path: Path) -> Image:
         MerError: The file is absent or is no image.
     """
     try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
+        data = np.frombuffer(read_bytes(path, _MOST_PIXELS * 6), np.uint8)
+    except FileNotFoundError as error:
         raise MerError(f"cannot be read ({error.strerror})", where=path, fix="check the file") from None
     _refuse_huge(_announced_pixels(data), path)
     try:
@@ -276,6 +303,8 @@ def content_of(*files: Path) -> str:
     digest = hashlib.sha256()  # with what processors have for it, a third of the time of BLAKE2b
     for path in files:
         try:
+            if not path.is_file():  # a pipe would be waited for
+                raise FileNotFoundError(2, "not a file")
             with path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 digest.update(size.to_bytes(8, "little"))
@@ -288,17 +317,28 @@ def content_of(*files: Path) -> str:
 
 
 def _opened(path: Path) -> av.container.InputContainer:
-    """The container of a video file.
+    """The container of a video file: of a kind that holds its frames itself, and names no other file.
 
     Titles and the like may be of any encoding, since none is used. A name such as 12:30:05.mp4 begins like an address,
     and is one for libav unless it follows the protocol of files.
     """
-    return av.open(f"file:{path}", metadata_errors="replace")
+    return av.open(f"file:{path}", metadata_errors="replace", options=_ALONE)
 
 
-def _packet_table(packets: Iterable[Any]) -> tuple[list[int | None], list[bool]]:
+def _reach(frames: Iterator[tuple[int, av.VideoFrame]], wanted: int, *, forgive: bool = False) -> av.VideoFrame | None:
+    """The frame of an index among those that follow; None where it does not."""
+    try:
+        at, frame = next(((at, frame) for at, frame in frames if at >= wanted), (-1, None))
+    except (av.error.FFmpegError, OSError):
+        if not forgive:
+            raise
+        return None
+    return frame if at == wanted else None
+
+
+def _packet_table(packets: Iterable[Any]) -> tuple[list[Any], list[bool]]:
     """Time stamp of each packet that holds a frame, and whether it is a key frame."""
-    stamps: list[int | None] = []
+    stamps: list[Any] = []
     keyframes: list[bool] = []
     for packet in packets:
         if packet.size and not packet.is_discard:
@@ -310,7 +350,17 @@ def _packet_table(packets: Iterable[Any]) -> tuple[list[int | None], list[bool]]
 def _video_stream(container: Any, path: Path) -> Any:
     if not container.streams.video:
         raise MerError("the file has no video stream", where=path, fix="is it audio only?")
-    return container.streams.video[0]
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise MerError("no decoder for its video", where=path, fix="convert it to H.264 or MJPEG")
+    _refuse_large(stream.width, stream.height, path)
+    return stream
+
+
+def _refuse_large(width: int, height: int, path: Path) -> None:
+    if max(width, height) > _MOST_SIDE:
+        raise MerError(f"frames of {width}x{height} pixels, more than {_MOST_SIDE} a side", where=path, fix="scale it")
+    _refuse_huge(width * height, path)
 
 
 def _unreadable(path: Path, error: Exception) -> MerError:

@@ -96,11 +96,10 @@ def test_nothing_to_spot_is_wrong_usage(mer):
 
 
 @pytest.mark.shared
-def test_a_video_without_a_face_is_a_warning(mer, shared):
+def test_a_video_without_a_face_is_an_error(mer, shared):
     called = mer("spot", shared / "clips" / "no_face.mp4", "-q")
-    assert called.code == 0
-    assert "0 micro- and 0 macro-expressions" in called.out
-    assert "no face in any of the" in called.err
+    assert called.code == 1
+    assert "no face was found in the" in only_error(called)
 
 
 def test_an_interruption_in_the_middle_is_a_line_and_exit_130(mer, long_set, monkeypatch):

@@ -1,6 +1,8 @@
 """What users' sheets and folders look like when something is wrong: one clear line each."""
 
+import os
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import xlwt
 
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError
+from mer_pipeline.stages.preprocess import preprocess
 
 from .raw import CASME2_HEADER, CASME2_SHEET, book, casme2, frames, points, told
 
@@ -320,3 +323,71 @@ def test_old_xls(tmp_path: Path) -> None:
     frames(tmp_path / "SAMM/006/006_1_2", range(1, 12), "006_{:03d}.jpg")
     found = read_dataset(tmp_path)
     assert (points(found.clips[0]), found.problems) == ((2, 4, 8), ())
+
+
+def with_part(path: Path, part: str, change: Callable[[bytes], bytes]) -> None:
+    """A workbook one of whose parts is changed."""
+    with zipfile.ZipFile(path) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, content in parts.items():
+            new.writestr(name, change(content) if name == part else content)
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        pytest.param(SHEET, lambda _: bytes(200 << 20), "larger than 64 MiB when unpacked", id="zip bomb"),
+        pytest.param(SHEET, lambda xml: xml[: len(xml) // 2], "not a readable .xlsx file", id="XML cut short"),
+        pytest.param(
+            SHEET, lambda xml: xml.replace(b'r="A2"', b'r="ZZZZ99"'), "not a readable .xlsx", id="no such cell"
+        ),
+        pytest.param("xl/workbook.xml", lambda xml: b"<x/>", "no header row|not a readable", id="no sheet"),
+        pytest.param("[Content_Types].xml", lambda xml: b"", "not a readable .xlsx file", id="no types"),
+        pytest.param(
+            SHEET, lambda xml: xml.replace(b'r="I2"', b'r="XFD2"'), "a sheet of more than", id="a cell far to the right"
+        ),
+    ],
+)
+def test_a_hostile_workbook_is_one_line(tmp_path, part, change, message):
+    raw = casme2(tmp_path, ROW)
+    with_part(raw / CASME2_SHEET, part, change)
+    with pytest.raises(MerError, match=message):
+        read_dataset(raw, "casme2")
+
+
+def test_merged_cells_of_a_whole_sheet_are_spread_no_farther_than_its_cells(tmp_path):
+    raw = casme2(tmp_path, ROW)
+    merged = b'</sheetData><mergeCells><mergeCell ref="J1:XFD1048576"/><mergeCell ref="A2:A1048576"/></mergeCells>'
+    with_part(raw / CASME2_SHEET, SHEET, lambda xml: xml.replace(b"</sheetData>", merged))
+    assert len(read_dataset(raw, "casme2").clips) == 1
+
+
+def test_a_blank_cell_in_the_last_row_costs_nothing(tmp_path):
+    raw = casme2(tmp_path, ROW)
+    far = b'<row r="1048576"><c r="XFD1048576"/></row></sheetData>'
+    with_part(raw / CASME2_SHEET, SHEET, lambda xml: xml.replace(b"</sheetData>", far))
+    assert len(read_dataset(raw, "casme2").clips) == 1
+
+
+@pytest.mark.parametrize("clip", ["../private", "/etc/passwd", "a/../../private", "..\\private", ".."])
+def test_a_clip_outside_the_folder_is_left_out(tmp_path, clip):
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "1.png").touch()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "clips.csv").write_text(f"clip,subject\n{clip},a\n")
+    found = read_dataset(tmp_path / "own", "own")
+    assert found.clips == ()
+    assert [problem.reason for problem in found.problems] == ["lies outside the folder; left out"]
+    with pytest.raises(MerError, match=r"no row names a clip .*lies outside the folder"):
+        preprocess(found, tmp_path / "cache")
+
+
+def test_a_sheet_that_is_a_pipe_is_not_waited_for(tmp_path):
+    (tmp_path / "own").mkdir()
+    os.mkfifo(tmp_path / "own" / "clips.csv")
+    with pytest.raises(MerError, match="not a file"):
+        read_dataset(tmp_path / "own", "own")

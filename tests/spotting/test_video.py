@@ -134,11 +134,9 @@ def test_a_folder_of_frames_needs_a_rate(raw, mesh):
 
 
 @pytest.mark.shared
-def test_a_video_without_a_face_is_a_warning(shared, mesh):
-    found = spot_video(shared / "clips" / "no_face.mp4", find_faces=mesh)
-    assert (found.frames, found.intervals, found.faces) == (95, [], 0)
-    assert any("no face in any of the" in warning for warning in found.warnings)
-    assert np.isnan(found.timeline.energy).all()
+def test_a_video_without_a_face_is_an_error(shared, mesh):
+    with pytest.raises(MerError, match="no face was found in the"):
+        spot_video(shared / "clips" / "no_face.mp4", find_faces=mesh)
 
 
 @pytest.mark.shared

@@ -1,3 +1,4 @@
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -212,3 +213,64 @@ def test_an_index_outside_the_clip_is_refused(tmp_path, index):
 )
 def test_frame_number(name, number):
     assert frame_number(name) == number
+
+
+AWKWARD = [
+    pytest.param("clip.ts", "mpegts", "mpeg2video", 2, id="MPEG-TS"),
+    pytest.param("clip.ts", "mpegts", "libx264", 2, id="MPEG-TS of H.264"),
+    pytest.param("clip.asf", "asf", "mpeg2video", 2, id="ASF, whose first key frame cannot be sought"),
+    pytest.param("clip.avi", "avi", "mpeg2video", 0, id="AVI, whose first key frame cannot be sought"),
+    pytest.param("clip.h264", "h264", "libx264", 0, id="a raw stream without times"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "codec", "b_frames"), AWKWARD)
+def test_a_container_whose_times_mislead_is_counted(tmp_path, name, kind, codec, b_frames):
+    with av.open(str(tmp_path / name), "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.max_b_frames, stream.codec_context.gop_size = b_frames, 5
+        for i in range(LENGTH):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), i * 6, np.uint8))))
+        container.mux(stream.encode())
+    footage = open_footage(tmp_path / name)
+    for wanted in ([0, 1, LENGTH - 1], [17, 30], list(range(LENGTH)), [LENGTH - 2]):
+        got = {index: image.mean() / 6 for index, image in footage.read(wanted)}
+        assert list(got) == wanted
+        assert max(abs(level - index) for index, level in got.items()) < 1
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4", "list.txt", "list.ffconcat"])
+@pytest.mark.parametrize(
+    "text",
+    ["#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile '{}'\n"],
+    ids=["playlist", "concat"],
+)
+def test_a_file_that_names_others_shows_none_of_them(tmp_path, name, text):
+    with av.open(str(tmp_path / "private.ts"), "w", format="mpegts") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        container.mux(stream.encode())
+    for there in ("private.ts", tmp_path / "private.ts"):
+        (tmp_path / name).write_text(text.format(there))
+        with pytest.raises(MerError, match="not a readable video"):
+            open_footage(tmp_path / name)
+
+
+def test_frames_that_are_too_large_are_refused_before_they_are_decoded(tmp_path):
+    (tmp_path / "a.gif").write_bytes(b"GIF89a" + struct.pack("<HH", 64064, 240) + bytes(3) + b"\x2c" + bytes(40) + b";")
+    with pytest.raises(MerError, match=r"64064x240 pixels, more than 16384 a side|not a readable video"):
+        open_footage(tmp_path / "a.gif")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(MerError, match="neither a file nor a folder"):
+        open_footage(tmp_path / "a.mp4")
+    (tmp_path / "frames").mkdir()
+    os.mkfifo(tmp_path / "frames" / "1.png")
+    footage = open_footage(tmp_path / "frames")
+    for use in (lambda: footage.frame(0), lambda: footage.content([0])):
+        with pytest.raises(MerError, match="not a file"):
+            use()

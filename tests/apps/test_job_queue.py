@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from mer_pipeline.apps.web import JobQueue
+from mer_pipeline.apps import jobs as jobs_module
+from mer_pipeline.apps.jobs import JobQueue
 
 
 @pytest.fixture
@@ -58,8 +59,16 @@ def test_an_upload_that_cannot_be_kept_fails_alone(jobs, tmp_path):
     assert work(jobs, "b.mp4").state == "done"
 
 
-def test_an_upload_that_cannot_be_written_fails_alone(jobs, tmp_path):
+def test_an_upload_that_cannot_be_written_fails_alone(jobs, tmp_path, monkeypatch):
     (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "a.mp4").symlink_to(tmp_path / "absent" / "a.mp4")  # no such folder to write in
-    assert work(jobs, "a.mp4").error == "a.mp4: cannot be kept (No such file or directory); check the folder of --keep"
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs_module.shutil, "copyfileobj", full_disk)
+        line = "a.mp4: cannot be kept (No space left on device); check the folder of --keep"
+        assert work(jobs, "a.mp4").error == line
+    (tmp_path / "kept" / "b.mp4").symlink_to(tmp_path / "private")  # leads out of the folder, and is not followed
     assert work(jobs, "b.mp4").state == "done"
+    assert not (tmp_path / "private").exists()
+
+
+def full_disk(*_):
+    raise OSError(28, "No space left on device")

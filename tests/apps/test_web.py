@@ -60,6 +60,7 @@ def server(run, tmp_path_factory):
     process.terminate()
     _out, err = process.communicate(timeout=20)
     assert "Traceback" not in err
+    assert list(temporary.glob("mer-serve-*")) == []
 
 
 def request(address, content=None, **headers):

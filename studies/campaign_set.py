@@ -1,0 +1,183 @@
+"""What the campaign damages copies of: a small synthetic set, its cache, a run, videos, sheets; and digests of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import openpyxl
+
+from mer_pipeline.cache import Store
+from mer_pipeline.cache.manifest import read_manifests, rows_of
+from mer_pipeline.datasets import read_dataset
+from mer_pipeline.faces.detectors import Detector
+from mer_pipeline.inputs.clip_set import load_clips
+from mer_pipeline.recipe import load_recipe
+from mer_pipeline.runs.run import Run
+from mer_pipeline.runs.weights import load_network
+from mer_pipeline.stages.preprocess import Parameters, preprocess
+from mer_pipeline.synth import synthesise
+from mer_pipeline.training import train
+
+PARAMETERS = Parameters(size=32, detector=Detector("none"))
+RECIPE = {"epochs": 2, "batch": 4}
+_CONTAINERS = (
+    ("mpeg4", "avi"), ("mjpeg", "avi"), ("h264", "mp4"), ("mpeg4", "mov"), ("h264", "mkv"), ("libvpx", "webm"),
+    ("mpeg2video", "ts"), ("h264", "ts"), ("mpeg1video", "mpg"), ("flv1", "flv"), ("wmv2", "asf"), ("gif", "gif"),
+    ("apng", "apng"), ("ffv1", "nut"), ("mpeg4", "3gp"), ("mpeg2video", "mxf"), ("libtheora", "ogv"), ("h264", "h264"),
+    ("rawvideo", "y4m"), ("libvpx", "ivf"), ("mjpeg", "mjpeg"), ("png", "png"),
+)  # fmt: skip
+_FORMATS = {"mkv": "matroska", "ts": "mpegts", "mpg": "mpegvideo", "ogv": "ogg", "y4m": "yuv4mpegpipe", "png": "image2"}
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What damaged copies are made of, and compared with.
+
+    Attributes:
+        folder: Holds `raw`, `cache`, `run`, `network.onnx`, `videos` and `sheets`.
+        cache, run: Digests of a cache and a run that nothing has disturbed.
+    """
+
+    folder: Path
+    cache: str
+    run: str
+
+    @property
+    def videos(self) -> list[Path]:
+        """One video of every container that could be written."""
+        return sorted((self.folder / "videos").iterdir())
+
+
+def prepare(folder: Path, onnx: bool = True) -> Undisturbed:
+    """Make what the cases need: a synthetic set, its cache, a run, an ONNX file, videos and sheets."""
+    raw = synthesise(folder / "raw", subjects=2, clips=3, seed=1)
+    make_cache(raw, folder / "cache")
+    make_run(folder / "cache", folder / "run")
+    if onnx:
+        from mer_pipeline.inference.export import export
+
+        export(folder / "run", folder / "network.onnx")
+    _write_videos(folder / "videos")
+    _write_sheets(folder / "sheets")
+    return Undisturbed(folder, digest_of_cache(folder / "cache"), digest_of_run(folder / "run"))
+
+
+def make_cache(raw: Path, cache: Path) -> None:
+    """What `mer preprocess` does."""
+    preprocess(read_dataset(raw), cache, PARAMETERS)
+
+
+def make_run(cache: Path, run: Path) -> None:
+    """What `mer train` does."""
+    train(load_clips(cache), load_recipe("facesleuth-tiny", RECIPE), run, device="cpu")
+
+
+def digest_of_cache(cache: Path) -> str:
+    """All rows of its manifest, and every artefact that these name."""
+    digest, store = hashlib.sha256(), Store(cache / "objects")
+    rows = rows_of(read_manifests(cache))
+    for row in rows:
+        digest.update(repr(row).encode())
+        for stage in ("detect", "align", "crop"):
+            found = store.get(stage, str(row.key(stage)))
+            assert found is not None, f"{row.clip_id} lacks its {stage}"
+            digest.update(json.dumps(dict(found.facts), sort_keys=True).encode())
+            for name, array in sorted(found.arrays.items()):
+                digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    assert rows, "no clip"
+    return digest.hexdigest()
+
+
+def digest_of_run(run: Path) -> str:
+    """All that it says, but how long it took and where it lies; weights and card of the network for prediction."""
+    found = Run(run).check()
+    metrics = {key: value for key, value in found.metrics.as_json().items() if key not in ("seconds", "run")}
+    facts = {key: value for key, value in found.facts.as_json().items() if key not in ("cache", "command")}
+    told = [metrics, facts, [fold.as_json() for fold in found.folds], [str(p) for p in found.predictions]]
+    digest = hashlib.sha256(json.dumps([*told, dict(found.control_predictions)], sort_keys=True).encode())
+    digest.update(_digest_of_network(run).encode())
+    return digest.hexdigest()
+
+
+def _digest_of_network(path: Path) -> str:
+    state, card = load_network(path)
+    digest = hashlib.sha256(json.dumps(card.as_json(), sort_keys=True).encode())
+    for name, tensor in sorted(state.items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write_videos(folder: Path) -> None:
+    folder.mkdir()
+    for codec, suffix in _CONTAINERS:
+        path = folder / f"{codec}.{suffix}"
+        with contextlib.suppress(av.error.FFmpegError, ValueError):  # a build need not have every encoder
+            _write_video(path, codec, _FORMATS.get(suffix))
+        if path.is_file() and not path.stat().st_size:
+            path.unlink()
+    assert len(list(folder.iterdir())) >= 10
+
+
+def _write_video(path: Path, codec: str, kind: str | None) -> None:
+    formats = {"mjpeg": "yuvj420p", "gif": "rgb8", "apng": "rgb24", "png": "rgb24"}
+    with av.open(str(path), "w", format=kind) as container:
+        stream: Any = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, formats.get(codec, "yuv420p")
+        for index in range(1 if codec == "png" else 16):
+            image = np.full((64, 96, 3), 12 * index, np.uint8)
+            image[10:40, index : index + 30] = np.random.default_rng(0).integers(0, 255, (30, 30, 3))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+_ROWS = (
+    ("clip", "subject", "emotion", "onset", "apex", "offset", "aus", "fps"),
+    ("anna/微笑", "anna", "happiness", "1", "2", "3", "6+12", "200"),
+    ("bob", "bob", "surprise", "1", "", "4", "1+2", ""),
+    ("carl", "carl", "厌恶", "0", "2", "3", "4,R9", "100"),
+)
+
+
+def _write_sheets(folder: Path) -> None:
+    import xlwt  # type: ignore[import-untyped]
+
+    for clip in ("anna/微笑", "bob", "carl"):
+        (folder / "set" / clip).mkdir(parents=True)
+        for frame in range(5):
+            (folder / "set" / clip / f"{frame}.png").touch()
+    book, old = openpyxl.Workbook(), xlwt.Workbook()
+    page = old.add_sheet("clips")
+    for number, row in enumerate(_ROWS):
+        book.active.append(row)
+        for column, cell in enumerate(row):
+            page.write(number, column, cell)
+    book.active.merge_cells("B6:C7")
+    book.active["H8"] = "=1+1"
+    book.save(folder / "clips.xlsx")
+    old.save(str(folder / "clips.xls"))
+    text = "\r\n".join(",".join(f'"{cell}"' if "," in cell else cell for cell in row) for row in _ROWS)
+    for encoding in ("utf-8", "gb18030", "utf-16"):
+        (folder / f"clips-{encoding}.csv").write_bytes(text.encode(encoding))
+    (folder / "corrections.csv").write_text(
+        "dataset,subject,clip,field,old,new,reason,source\nset,bob,bob,onset,1,2,seen by eye,us\n"
+    )
+    (folder / "split.csv").write_text("split,subject\ntrain,set/anna\ntrain,set/bob\ntest,set/carl\n")
+    (folder / "labels.toml").write_text(
+        'name = "mine"\n[classes]\ngood = ["happiness"]\nbad = ["disgust", "surprise"]\n'
+    )
+
+
+@contextlib.contextmanager
+def place() -> Iterator[Path]:
+    """A folder for one case."""
+    with tempfile.TemporaryDirectory(prefix="campaign-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)

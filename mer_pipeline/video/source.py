@@ -367,7 +367,7 @@ def _unreadable(path: Path, error: Exception) -> MerError:
     return MerError(
         f"not a readable video ({getattr(error, 'strerror', None) or type(error).__name__})",
         where=path,
-        fix="check that it plays in a video player",
+        fix="it may be cut short: check that it plays in a video player",
     )
 
 

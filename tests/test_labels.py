@@ -315,7 +315,7 @@ def test_protocol_from_file_is_named_after_it(tmp_path):
     [
         pytest.param("a = ", "no valid TOML: Invalid value", id="toml"),
         pytest.param("[" * 9000, "no valid TOML", id="deep-toml"),
-        pytest.param(b"\xff\xfe", "no valid TOML: 'utf-8", id="not-utf-8"),
+        pytest.param(b"\xff\xfe", "not text in UTF-8", id="not-utf-8"),
         pytest.param("", "classes: expected a table, got nothing", id="empty"),
         pytest.param("clases = 1", "unknown key 'clases' in the label set; did you mean classes?", id="unknown-key"),
         pytest.param('name = 3\nclasses.a = ["sad"]', "name: expected text, got 3", id="name"),
@@ -350,7 +350,7 @@ def test_bad_protocol_file(tmp_path, text, message):
 
 
 def test_protocol_file_that_is_no_file(tmp_path):
-    with pytest.raises(MerError, match="cannot read the label set"):
+    with pytest.raises(MerError, match="not a file; check the path"):
         label_set_from_file(tmp_path)
 
 

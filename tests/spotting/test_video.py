@@ -144,7 +144,7 @@ def test_a_filmed_face_gives_few_false_alarms(shared, mesh):
     """A hand passes before the face, the head turns, the mouth talks and smiles; no micro-expression is known in it."""
     found = spot_video(shared / "clips" / "pexels_face.mp4", find_faces=mesh)
     micro = [interval for interval in found.intervals if interval.kind == "micro"]
-    # Tracking a face magnifies rounding: five in this file, and two, one and none in copies of it that differ by one
+    # Tracking a face magnifies rounding: five in this file, and one in each of three copies of it that differ by one
     # grey level in 2 % of the pixels. More would be another kind of fault.
     assert len(micro) <= 5, micro
 

@@ -23,11 +23,13 @@ def evaluate(
     """Test a trained model on labelled clips that it was not trained on."""
     from mer_pipeline.inference.external import evaluate as run
 
+    if page is not None:  # before the work, which a wrong name must not lose
+        from mer_pipeline.reports.page import html_page, write_evaluation
+
+        html_page(page)
     with progress_bar(quiet, resume="") as progress:
         found = run(dataset, model, device=device, progress=progress)
     if page is not None:
-        from mer_pipeline.reports.page import write_evaluation
-
         write_evaluation(found, page)
     if as_json:
         say_json(found.as_json())

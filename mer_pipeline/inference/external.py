@@ -18,7 +18,7 @@ from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.evaluation.metrics import DetailedScores, scores
 from mer_pipeline.evaluation.statistics import intervals
 from mer_pipeline.facs import AU_NUMBERS
-from mer_pipeline.inference.load import LATEST, newest_run
+from mer_pipeline.inference.load import LATEST, check_shipped_device, newest_run
 from mer_pipeline.inference.trained import rebuild
 from mer_pipeline.inputs.clip_set import ClipSet, load_clips
 from mer_pipeline.networks import Network, named_tensors
@@ -116,7 +116,10 @@ def evaluate(
         MerError: The model cannot be used, or the cache holds no clip that it can be shown.
     """
     name = NAME if model is None else str(model)
+    if Path(name).suffix == ".onnx":
+        raise MerError("an ONNX file cannot be tested", where=name, fix="give the run that it was exported from")
     if name == NAME:
+        check_shipped_device(device)
         clips = load_clips(cache, _LABELS, "flow")
         answers = _read_shipped(clips)
         notes = [*clips.notes, "its class none is left out: every clip of a labelled set is an expression"]

@@ -28,11 +28,22 @@ def load_model(model: str | Path | None = None, device: str = "auto", detector: 
         MerError: There is none, it cannot be used, or the device or its face detector is not available.
     """
     if model is None or str(model) == NAME:
+        check_shipped_device(device)
         return ShippedModel(detector)
     # Imported here because it takes torch, which the shipped model does without.
     from mer_pipeline.inference.trained import load_trained
 
     return load_trained(newest_run() if str(model) == LATEST else Path(model), device, detector)
+
+
+def check_shipped_device(device: str) -> None:
+    """The shipped model computes on the CPU.
+
+    Raises:
+        MerError: Another device was asked for.
+    """
+    if device not in ("auto", "cpu"):
+        raise MerError(f"the model that ships runs on the CPU, not on {device}", fix="leave --device out")
 
 
 def newest_run(folder: Path = RUNS) -> Path:

@@ -44,7 +44,7 @@ def write_report(
         WriteError: The file cannot be written.
     """
     folder, cache = Path(folder), None if cache is None else Path(cache)
-    page = _html(folder / "report.html" if out is None else Path(out))
+    page = html_page(folder / "report.html" if out is None else Path(out))
     if (folder / FILE).is_file():
         if with_faces or cache is not None:
             raise MerError("an ablation's page shows no clips", where=folder, fix="report the run of one of its rows")
@@ -63,10 +63,15 @@ def write_evaluation(found: ExternalTest, page: str | Path) -> Path:
         MerError: The name does not end in .html.
         WriteError: The file cannot be written.
     """
-    return _write(_html(Path(page)), "evaluation.html", {**sections.of_evaluation(found), "with_faces": False})
+    return _write(html_page(Path(page)), "evaluation.html", {**sections.of_evaluation(found), "with_faces": False})
 
 
-def _html(page: Path) -> Path:
+def html_page(page: Path) -> Path:
+    """The name of a page.
+
+    Raises:
+        MerError: It does not end in .html.
+    """
     if page.suffix.lower() not in (".html", ".htm"):
         raise MerError("a report is an HTML file", where=page, fix="give a name that ends in .html")
     return page

@@ -56,7 +56,7 @@ def synthesise(
     Args:
         out: The folder to write; it must not exist or be empty.
         layout: Which dataset's layout to write, one of `LAYOUTS`; `long` for one long video a subject; `flow`
-            or `flow-computed` for flow images, drawn or measured on sketches of faces.
+            or `flow-computed` for flow images, drawn or measured on sketches, which take no `face` and no `options`.
         subjects: How many subjects, 1 to 99.
         clips: How many clips each, 1 to 200; from five on, every subject shows every class. In a long video, how many
             expressions, every third a macro-expression.
@@ -74,6 +74,9 @@ def synthesise(
     out = Path(out)
     chosen = None if layout == LONG or layout in FLOWS else layout_named(layout)
     _check(chosen, subjects, clips, seed, options)
+    if layout in FLOWS and (face is not None or options != _DEFAULTS):
+        raise MerError(f"--layout {layout} has no picture of a face, no camera and no frames",
+                       fix="leave out everything but --subjects, --clips and --seed")  # fmt: skip
     with _written_whole(out) as being:
         if layout in FLOWS:
             write_flow_images(being, layout, subjects, clips, seed, progress)

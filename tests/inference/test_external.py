@@ -43,6 +43,21 @@ def test_a_run_of_other_pictures_cannot_be_tested(drawn, run):
         evaluate(drawn, run)
 
 
+@pytest.mark.parametrize(
+    ("model", "device", "line"),
+    [("run.onnx", "auto", "an ONNX file cannot be tested"), (None, "cuda", "runs on the CPU, not on cuda")],
+    ids=["onnx", "device"],
+)
+def test_what_cannot_be_done_is_one_line(drawn, model, device, line):
+    with pytest.raises(MerError, match=line):
+        evaluate(drawn, model, device=device)
+
+
+def test_a_wrong_name_of_the_page_is_said_before_the_work(mer, tmp_path):
+    called = mer("evaluate", "--dataset", tmp_path / "absent", "--html", tmp_path / "page.txt")
+    assert "a report is an HTML file" in called.err
+
+
 def test_the_command_prints_writes_a_page_and_says_what_is_wrong(mer, drawn, tmp_path):
     page = tmp_path / "test.html"
     called = mer("evaluate", "--dataset", drawn, "--html", page, "-q")

@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from mer_pipeline.datasets import read_dataset
+from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
-from mer_pipeline.synth import synthesise
+from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.synth.action_units import ACTION_UNITS, AT_REST
 from mer_pipeline.synth.skin.computed import compute_motion
 from mer_pipeline.synth.skin.content import GROUPS, NO_EXPRESSION, VOCABULARY, Contraction, draw_content
@@ -96,6 +97,13 @@ def test_a_sketch_shows_a_face_where_its_crop_has_it():
             (pupil, cheek) = (faces.to_crop(face, np.array([[side * 0.5, down]]))[0] * 112 for down in (0, 0.35))
             (px, py), (cx, cy) = pupil.round().astype(int), cheek.round().astype(int)
             assert picture[py - 1 : py + 2, px - 2 : px + 3].mean() < picture[cy - 2 : cy + 3, cx - 2 : cx + 3].mean()
+
+
+@pytest.mark.parametrize("given", [{"options": Options(noise=3)}, {"face": "photo.jpg"}], ids=["noise", "face"])
+def test_what_flow_images_cannot_have_is_refused(given, tmp_path):
+    with pytest.raises(MerError, match="leave out everything but --subjects, --clips and --seed"):
+        synthesise(tmp_path / "raw", layout="flow", **given)
+    assert not (tmp_path / "raw").exists()
 
 
 @pytest.mark.parametrize("layout", ["flow", "flow-computed"])

@@ -119,3 +119,15 @@ def test_an_interruption_in_the_middle_is_a_line_and_exit_130(mer, long_set, mon
         signal.signal(signal.SIGINT, before)
     assert (called.code, called.out) == (130, "")
     assert called.err.strip().splitlines()[-1] == "interrupted"
+
+
+def test_action_units_of_every_interval_are_named(mer, long_set):
+    called = mer("spot", long_set / "s01.mp4", "--aus", "--json", "-q")
+    assert called.code == 0
+    (video,) = json.loads(called.out)
+    assert video["intervals"]
+    for interval in video["intervals"]:
+        assert interval["emotion"] in ("negative", "positive", "surprise", "none")
+        assert all(0.5 <= probability <= 1 for probability in interval["aus"].values())
+    # An expression was planted in each.
+    assert sum(bool(interval["aus"]) for interval in video["intervals"]) >= len(video["intervals"]) / 2

@@ -69,4 +69,4 @@ class DlibFaces:
         framed = np.ascontiguousarray(framed)
         shapes = [self._predictor(framed, box) for box in self._detector(framed, doublings)]
         points = (np.array([(point.x, point.y) for point in shape.parts()], np.float64) - pad for shape in shapes)
-        return largest_first(points, "dlib68")
+        return largest_first(Landmarks(each, "dlib68") for each in points)

@@ -38,15 +38,11 @@ class DetectionCounts:
         frames: How many frames were looked at.
         with_face: How many of them had one.
         faces: The largest number of faces in one frame.
-        salience: How far what was spotted stands out of the noise; None where nothing had to be spotted.
-        strength_px: How far the skin that moved most had moved at its apex, in pixels of a 224 pixel crop.
     """
 
     frames: int = 0
     with_face: int = 0
     faces: int = 0
-    salience: float | None = None
-    strength_px: float | None = None
 
     def at(self, finder: FaceFinder, image: Image) -> Landmarks | None:
         """The largest face of one frame."""

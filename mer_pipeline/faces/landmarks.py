@@ -18,14 +18,15 @@ Scheme = Literal["mesh", "dlib68", "picture"]
 
 
 class _Points(NamedTuple):
-    """How many points a scheme has, and which outline the eyes: two corners, upper lid, lower lid."""
+    """How many points a scheme has, which outline the eyes (two corners, upper lid, lower lid), and the irises."""
 
     points: int
     eyes: tuple[tuple[int, ...], ...]
+    irises: tuple[int, ...] = ()
 
 
 _SCHEMES: dict[Scheme, _Points] = {
-    "mesh": _Points(POINTS, ((33, 133, 160, 158, 153, 144), (362, 263, 385, 387, 373, 380))),
+    "mesh": _Points(POINTS, ((33, 133, 160, 158, 153, 144), (362, 263, 385, 387, 373, 380)), (468, 473)),
     "dlib68": _Points(68, ((36, 39, 37, 38, 40, 41), (42, 45, 43, 44, 46, 47))),
     "picture": _Points(2, ()),
 }
@@ -79,10 +80,13 @@ class Landmarks:
             (468 to 477 are the irises); `dlib68`, the 68 points of iBUG 300-W in theirs, counted from 0; `picture`,
             the upper left and the lower right corner of a picture that is all face.
         scheme: What the points are.
+        score: How sure the detector is that there is a whole face (a logit: some 35 for a bare one, 15 and less under a
+            hand); NaN where it does not say.
     """
 
     points_xy: npt.NDArray[np.float64]
     scheme: Scheme = "mesh"
+    score: float = float("nan")
 
     def __post_init__(self) -> None:
         points = _SCHEMES[self.scheme].points
@@ -116,6 +120,25 @@ class Landmarks:
         return np.asarray(middle + side * (EYES_UNIT_XY[:, None] - 0.5 + outline))
 
     @property
+    def eye_opening(self) -> float:
+        """Height of the eyes over their width, the mean of both (Soukupova and Cech, CVWW 2016): 0.25 to 0.4 open."""
+        eyes = self.eye_openings_xy
+        heights = np.linalg.norm(eyes[:, 2:4] - eyes[:, 5:3:-1], axis=-1).mean(-1)
+        return float((heights / np.linalg.norm(eyes[:, 0] - eyes[:, 1], axis=-1)).mean())
+
+    @property
+    def gaze(self) -> float:
+        """Where the irises are along the line of an eye's corners, in widths of the eye from its middle; else NaN."""
+        irises = _SCHEMES[self.scheme].irises
+        if not irises:
+            return float("nan")
+        corners = self.eye_openings_xy[:, :2]
+        across = corners[:, 1] - corners[:, 0]
+        aside = self.points_xy[list(irises)] - corners.mean(1)
+        # The first corner of one eye is its outer one, of the other its inner one: both lines run to the right.
+        return float(((aside * across).sum(-1) / (across**2).sum(-1)).mean())
+
+    @property
     def outline_xy(self) -> npt.NDArray[np.float64]:
         """(m, 2) points whose convex hull is the face."""
         if self.scheme != "picture":
@@ -131,9 +154,9 @@ class FaceFinder(Protocol):
         """Every face in a (H, W, 3) RGB frame, largest first."""
 
 
-def largest_first(faces: Iterable[npt.NDArray[np.float64]], scheme: Scheme) -> list[Landmarks]:
-    """The faces that have an area, from the (n, 2) points of each."""
-    kept = [Landmarks(points_xy, scheme) for points_xy in faces if np.ptp(points_xy, axis=0).min() > 0]
+def largest_first(faces: Iterable[Landmarks]) -> list[Landmarks]:
+    """The faces that have an area."""
+    kept = [face for face in faces if np.ptp(face.points_xy, axis=0).min() > 0]
     return sorted(kept, key=lambda face: -face.box.area)
 
 

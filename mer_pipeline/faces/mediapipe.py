@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_pipeline.arrays import Image, Matrix
+from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.face_mesh.canvas import Canvas, on_canvas
 from mer_pipeline.faces.face_mesh.models import DETECTOR, MESH, FaceModels
@@ -61,9 +61,9 @@ class MediapipeFaces:
         """Free the models."""
         self._landmarker.close()
 
-    def _find(self, canvas: Canvas) -> list[Matrix]:
+    def _find(self, canvas: Canvas) -> list[Landmarks]:
         found = self._landmarker.detect(self._image(np.ascontiguousarray(canvas.square))).face_landmarks
-        return [np.array([(point.x, point.y) for point in face], np.float64) * canvas.side for face in found]
+        return [Landmarks(np.array([(point.x, point.y) for point in face], np.float64) * canvas.side) for face in found]
 
 
 def _as_task(models: FaceModels) -> bytes:

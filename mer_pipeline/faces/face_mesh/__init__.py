@@ -11,7 +11,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from mer_pipeline.arrays import Image, Matrix
+from mer_pipeline.arrays import Image
 from mer_pipeline.faces.face_mesh.canvas import Canvas, on_canvas
 from mer_pipeline.faces.face_mesh.models import FaceModels, read_models
 from mer_pipeline.faces.face_mesh.networks import FaceNetworks
@@ -54,13 +54,13 @@ class FaceMesh:
         """Every face in a (H, W, 3) RGB frame, largest first."""
         return on_canvas(rgb, self._find)
 
-    def _find(self, canvas: Canvas) -> list[Matrix]:
+    def _find(self, canvas: Canvas) -> list[Landmarks]:
         regions = [region.moved(canvas.pad, canvas.pad) for region in self._tracked]
         if len(regions) < self._max_faces:
             regions = distinct([*self._detect(canvas), *regions])
-        found = [points for region in regions if (points := self._points(canvas, region)) is not None]
+        found = [face for region in regions if (face := self._face(canvas, region)) is not None]
         if self._tracking:
-            self._tracked = [Region.of_mesh(points - canvas.pad) for points in found]
+            self._tracked = [Region.of_mesh(face.points_xy - canvas.pad) for face in found]
         return found
 
     def _detect(self, canvas: Canvas) -> list[Region]:
@@ -71,11 +71,11 @@ class FaceMesh:
         faces_xy = [canvas.side * face for face in found[: self._max_faces]]
         return [Region.around(face_xy[0], face_xy[1], face_xy[2:4]) for face_xy in faces_xy]
 
-    def _points(self, canvas: Canvas, region: Region) -> Matrix | None:
-        """(478, 2) points in pixels of the canvas, or None where there is no face."""
+    def _face(self, canvas: Canvas, region: Region) -> Landmarks | None:
+        """In pixels of the canvas, or None where there is no face."""
         if not region.side > 0:
             return None
         size = self._networks.mesh_px
         picture = canvas.crop(region, size, cv2.BORDER_REPLICATE)
         points, flag = self._networks.points(picture.astype(np.float32) * np.float32(1 / 255))
-        return region.to_picture(points[:, :2].astype(np.float64) / size) if flag > 0 else None
+        return Landmarks(region.to_picture(points[:, :2].astype(np.float64) / size), score=flag) if flag > 0 else None

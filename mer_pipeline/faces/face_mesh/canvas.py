@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import cv2
 import numpy as np
 
-from mer_pipeline.arrays import FloatImage, Image, Matrix
+from mer_pipeline.arrays import FloatImage, Image
 from mer_pipeline.faces.face_mesh.regions import Region
 from mer_pipeline.faces.landmarks import Landmarks, largest_first
 
@@ -57,16 +58,16 @@ class Canvas:
         return np.asarray(cv2.copyMakeBorder(self._rgb, self.pad, rest[0], self.pad, rest[1], fill), np.uint8)
 
 
-def on_canvas(rgb: Image, find: Callable[[Canvas], Sequence[Matrix]]) -> list[Landmarks]:
+def on_canvas(rgb: Image, find: Callable[[Canvas], Sequence[Landmarks]]) -> list[Landmarks]:
     """Every face of a frame, largest first.
 
     Args:
         rgb: (H, W, 3).
-        find: Gives the (478, 2) points of every face on a canvas, in its pixels.
+        find: Gives every face on a canvas, in its pixels.
     """
     # The detector was trained on faces with room around them; a tightly cropped face is found with a border.
     for pad in (0, round(_BORDER * max(rgb.shape[:2]))):
         canvas = Canvas(rgb, pad)
-        if faces := largest_first((points - pad for points in find(canvas)), "mesh"):
+        if faces := largest_first(replace(face, points_xy=face.points_xy - pad) for face in find(canvas)):
             return faces
     return []

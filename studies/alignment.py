@@ -27,7 +27,7 @@ from mer_pipeline.choices import Method
 from mer_pipeline.faces.align import AlignedFace, align, face_to_unit, smooth_face, unit_to_grid, warp
 from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.faces.landmarks import Landmarks
-from mer_pipeline.spotting.clip import interval
+from mer_pipeline.spotting.course import interval
 from mer_pipeline.stages.flow import motion
 from mer_pipeline.stages.keyframes import find_keyframes
 from mer_pipeline.synth import Options, synthesise

@@ -4,9 +4,6 @@ The skin of one expression moves along one pattern: each cell of the face has a 
 time. So the pattern is read at the peak, and every frame is projected on it (a matched filter): noise, which has no
 direction, averages out over the face, and movements with another pattern are discounted. Eyes are left out beforehand,
 so that a blink is no expression.
-
-The first and last frames of a movement cannot be seen: it starts and ends at rest. They are extrapolated from the
-steep part of the course, where time can be read exactly.
 """
 
 from __future__ import annotations
@@ -14,13 +11,13 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.arrays import Matrix
+from mer_pipeline.spotting.course import flank, interval
+from mer_pipeline.spotting.patterns import low_pass
 from mer_pipeline.spotting.tracking import Tracks
-
-Course = npt.NDArray[np.float64]
 
 # Half of the longest micro-expression, and the frames around it that say what rest is.
 _AROUND_S = 0.5
@@ -28,14 +25,6 @@ _HOP_S = 0.25
 # Standard deviation of the smoothing in time, in seconds, and at most in frames.
 _SMOOTH_S, _SMOOTH_FRAMES = 0.01, 1.5
 _ROUNDS = 3
-# A flank is read where it passes these parts of its height. The foot lies this many times as far below the middle as
-# the low part does, 2.44 for a raised cosine and 2.89 for a movement of minimum jerk (Flash and Hogan, J. Neurosci.
-# 1985); the top above the middle against the high part, 1.69 and 1.98. Either choice changes a frame or less.
-_LOW, _MIDDLE, _HIGH = 0.2, 0.5, 0.9
-_FROM_LOW, _FROM_HIGH = 2.65, 1.85
-# The part of a rising course that is taken for rest until its foot is known, and then the frames before the foot.
-_QUIET_SHARE = 0.15
-_BEFORE = 12
 # Frames at either end of a window that say where the skin is there.
 _ENDS = 3
 # In standard deviations of the noise.
@@ -116,7 +105,7 @@ def _within(
     return ClipInterval(min(onset, apex), apex, max(offset, apex), max(stands_out, 0.25 * height) / _noise(course))
 
 
-def _course(motion_px: npt.NDArray[np.float32], trust: Course, fps: float, top: int | None) -> Course:
+def _course(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float, top: int | None) -> Matrix:
     """How far the strongest pattern of motion is developed in every frame, (frames,): the length of all its motions.
 
     Args:
@@ -127,7 +116,7 @@ def _course(motion_px: npt.NDArray[np.float32], trust: Course, fps: float, top: 
     """
     used = trust > 0
     moves = motion_px[:, used].reshape(len(motion_px), -1).astype(np.float64)
-    moves = _smooth(moves, min(_SMOOTH_FRAMES, _SMOOTH_S * fps)) * np.sqrt(np.repeat(trust[used], 2))
+    moves = low_pass(moves, min(_SMOOTH_FRAMES, _SMOOTH_S * fps)) * np.sqrt(np.repeat(trust[used], 2))
     if top is not None:
         return _projected(moves, top, fixed=True)
     course = _projected(moves, _farthest(moves))
@@ -140,11 +129,11 @@ def _course(motion_px: npt.NDArray[np.float32], trust: Course, fps: float, top: 
     return course
 
 
-def _farthest(moves: Course) -> int:
+def _farthest(moves: Matrix) -> int:
     return int(np.argmax(((moves - moves[:_ENDS].mean(0)) ** 2).sum(1)))
 
 
-def _projected(moves: Course, apex: int, fixed: bool = False) -> Course:
+def _projected(moves: Matrix, apex: int, fixed: bool = False) -> Matrix:
     """Every frame's share of the pattern that the frames around the apex show, from rest; (frames,).
 
     Args:
@@ -159,7 +148,7 @@ def _projected(moves: Course, apex: int, fixed: bool = False) -> Course:
         pattern = weight @ (moves - rest)
         course = (moves - rest) @ pattern / max(float(np.linalg.norm(pattern)), 1e-9)
         top = apex if fixed else int(np.argmax(course))
-        foot, _height = _flank(course[: top + 1])
+        foot, _height = flank(course[: top + 1])
         # All frames before the movement say what rest is, except the very first: compared with itself, it has no noise.
         quiet = moves[1 : max(_ENDS, int(foot)) + 1]
         rest = quiet.mean(0) if len(quiet) else moves[0]
@@ -168,63 +157,7 @@ def _projected(moves: Course, apex: int, fixed: bool = False) -> Course:
     return course
 
 
-def _noise(course: Course) -> float:
+def _noise(course: Matrix) -> float:
     """Standard deviation of what changes from frame to frame, from second differences (var = 6 sigma^2)."""
     rough = np.abs(np.diff(course, 2))
     return float(1.4826 * np.median(rough) / np.sqrt(6)) + 1e-3 if rough.size else 1e-3
-
-
-def interval(course: Course, top: int | None = None) -> tuple[int, int, int]:
-    """Onset, apex and offset of a peak of a course.
-
-    Args:
-        course: (frames,) how far a movement is developed.
-        top: The peak's frame; None for the highest one.
-
-    >>> interval(np.array([0, 0, 0, 1, 3, 5, 3, 1, 0, 0], float))
-    (2, 5, 8)
-    """
-    top, last = int(np.argmax(course)) if top is None else top, len(course) - 1
-    foot, early = _flank(course[: top + 1])
-    end, late = (last - at for at in _flank(course[top:][::-1]))
-    # Either flank says where the height was reached. A flank that the clip cuts off says nothing.
-    flanks = [at for at, cut in ((early, top < 2), (late, top > last - 2)) if not cut]
-    apex = float(np.mean(flanks)) if flanks else float(top)
-    onset = int(np.clip(round(foot), 0, top))
-    offset = int(np.clip(round(end), top, last))
-    return onset, int(np.clip(round(apex), onset, offset)), offset
-
-
-def _flank(rise: Course) -> tuple[float, float]:
-    """Where a rising course left rest and where it reaches its height, in frames; its last value is the peak."""
-    top = len(rise) - 1
-    if top < 1:
-        return float(top), float(top)
-    floor = float(np.quantile(rise, _QUIET_SHARE))
-    foot = early = 0.0
-    for _ in range(2):
-        height = float(rise[-1]) - floor
-        if height <= 0:
-            return float(top), float(top)
-        low, middle, high = (_passes(rise, floor + part * height) for part in (_LOW, _MIDDLE, _HIGH))
-        foot, early = middle - _FROM_LOW * (middle - low), middle + _FROM_HIGH * (high - middle)
-        # Rest is what the course was shortly before it rose, wherever it had been drawn to by a slow trend.
-        before = rise[max(0, int(foot) - _BEFORE) : max(1, int(foot) + 1)]
-        floor = float(np.median(before)) if len(before) > 2 else floor
-    return max(foot, 0.0), early
-
-
-def _passes(rise: Course, level: float) -> float:
-    """Where a course rises through a level for the last time, between frames."""
-    under = np.flatnonzero(rise[:-1] <= level)
-    if not under.size:
-        return 0.0
-    at = int(under[-1])
-    return at + float(np.clip((level - rise[at]) / max(rise[at + 1] - rise[at], 1e-12), 0, 1))
-
-
-def _smooth(values: Course, sigma: float) -> Course:
-    """Along the first axis."""
-    rows = 2 * round(3 * sigma) + 1
-    smooth = cv2.GaussianBlur(values, (1, rows), sigma, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(smooth, np.float64)

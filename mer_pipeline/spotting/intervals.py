@@ -6,8 +6,9 @@ in units of what each cell usually shows on that scale, so that a mouth that tal
 region of the face (brows, eyes, nose, mouth, chin) that stands out most speaks for the frame. Each peak gives a
 pattern; the course of that pattern in time (a matched filter, as for single clips) gives onset, apex and offset.
 
-Rejected are courses that do not come back (a step, a drift), patterns as smooth over the whole face as a turn of the
-head is, and movements of the lids alone (blinks).
+Left out are courses that do not come back (a step, a drift; see `held`). Given with their cause, and no expressions,
+are patterns as smooth over the whole face as a turn of the head is, movements of lids and gaze alone, of a mouth that
+speaks, and what moves farther than skin does (a hand).
 
 The family is that of the training-free spotters by regional optical flow, for example He, "Research on Micro-Expression
 Spotting Method Based on Optical Flow Features" (ACM Multimedia 2021, MEGC).
@@ -15,7 +16,6 @@ Spotting Method Based on Optical Flow Features" (ACM Multimedia 2021, MEGC).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -23,9 +23,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.arrays import Mask, Matrix
-from mer_pipeline.faces.registration import CELLS
-from mer_pipeline.spotting.clip import interval
+from mer_pipeline.arrays import Matrix
+from mer_pipeline.spotting.course import interval
+from mer_pipeline.spotting.patterns import (
+    coherence,
+    is_smooth,
+    lids_lead,
+    low_pass,
+    matched,
+    of_mouth,
+    region_px,
+    stands_out,
+    without_eyes,
+)
+from mer_pipeline.spotting.signs import Cause, Signs
 
 SCALES_S = (0.1, 0.16, 0.25, 0.4, 0.63, 1.0, 1.6)
 # The longest expression that is spotted, and the frames that must be known on both sides of an apex to judge it.
@@ -46,25 +57,18 @@ _COHERENT = 0.65
 # After the peak the course must fall by this share of its height on the side where it falls less.
 _COMES_BACK = 0.55
 _SHORTEST_S, _FEW_FRAMES = 0.05, 2
-# The share of a pattern that a smooth field (second order in x and y) explains: turns 0.75 and more, expressions 0.45
-# and less on synthetic faces.
-_SMOOTH_SHARE = 0.62
 _OVERLAP = 0.3
 _REST_S = 0.6
 _BLOCK_S = 1.0
 _RESTLESS = 0.35
 # Faces relax no faster than this part of the time in which they tensed; what ends suddenly is a hand, or a cut.
 _SUDDEN = 0.25
-# Skin that moves farther is no micro-expression, or is none at all: motion is measured in cells of 14 pixels, and what
-# moves farther than one is a hand before the face, or a head that was lost.
-_MOST_MICRO_PX, _MOST_PX = 8.0, 14.0
-# Boxes of cells (rows, columns; ends out) in the canonical face: brows, lids and cheeks, nose, mouth, chin.
-_REGIONS = (
-    (1, 5, 3, 8), (1, 5, 8, 13), (4, 9, 3, 7), (4, 9, 9, 13), (5, 10, 6, 10), (9, 13, 3, 8), (9, 13, 8, 13),
-    (12, 16, 5, 11),
-)  # fmt: skip
-_EYES = ((5, 7, 3, 7), (5, 7, 9, 13))
-_AROUND_EYES = ((3, 9, 2, 14),)
+# Skin that moves farther is no micro-expression; farther than a cell (14 pixels), it was not followed.
+_MOST_MICRO_PX, _FOLLOWED_PX = 8.0, 14.0
+# A region of the face moves no farther than this. Wide smiles reach 10 pixels, a hand that covers the mouth 12 to 29.
+MOST_PX = 11.0
+# Skin around the eyes comes to rest this much later than lids.
+_AROUND_EYES_S = 0.06
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ class Candidate:
         onset, apex, offset: Frames, relative to the start of the tracks.
         strength: How far the cell that moves most is from rest at the apex, in pixels of a 224 pixel crop.
         salience: How far its region stands out of what it usually shows.
-        gross: Whether it is a turn of the head or a hand before the face, no expression; it hides what is under it.
+        cause: What it is if it is no expression; it hides what is under it.
+        too_strong: Whether it moves a cell farther than such a short expression can: part of a longer one, or of what
+            no expression is.
     """
 
     onset: int
@@ -83,7 +89,13 @@ class Candidate:
     offset: int
     strength: float
     salience: float
-    gross: bool = False
+    cause: Cause | None = None
+    too_strong: bool = False
+
+    @property
+    def is_expression(self) -> bool:
+        """Whether nothing speaks against it."""
+        return self.cause is None and not self.too_strong
 
     def overlaps(self, other: Candidate) -> bool:
         """Whether one covers a good part of the other."""
@@ -105,11 +117,6 @@ class _Scale:
     at: npt.NDArray[np.int64]
     bend_px: Matrix
 
-    @property
-    def usual_px(self) -> Matrix:
-        """(CELLS * CELLS,) median length."""
-        return np.asarray(np.median(np.hypot(*np.moveaxis(self.bend_px, -1, 0)), 0))
-
 
 class NoiseFloor:
     """What each cell shows on each scale when nothing happens: the median of the last minute."""
@@ -118,32 +125,41 @@ class NoiseFloor:
         self._kept = kept
         self._seen: list[Matrix] = []
 
-    def update(self, scales: list[_Scale]) -> Matrix:
-        """(scales, CELLS * CELLS) pixels, with a new stretch taken in."""
-        self._seen = [*self._seen, np.array([scale.usual_px for scale in scales])][-self._kept :]
+    def update(self, moved_px: Iterable[Matrix]) -> Matrix:
+        """(scales, CELLS * CELLS) pixels, with a new stretch taken in.
+
+        Args:
+            moved_px: For each scale, (k, CELLS * CELLS, 2) how far the skin moved.
+        """
+        medians = [np.median(np.hypot(*np.moveaxis(moved, -1, 0)), 0) for moved in moved_px]
+        self._seen = [*self._seen, np.array(medians)][-self._kept :]
         return np.asarray(np.maximum(np.median(self._seen, 0), _LEAST_USUAL_PX))
 
 
-def find_intervals(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float, usual: NoiseFloor) -> list[Candidate]:
-    """Every expression of an unbroken stretch, in time order.
+def find_intervals(
+    motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float, usual: NoiseFloor, signs: Signs | None = None
+) -> list[Candidate]:
+    """Every movement of an unbroken stretch that comes and goes, in time order; those with a cause are no expressions.
 
     Args:
         motion_px: (frames, CELLS * CELLS, 2) as in `Tracks`.
         trust: (CELLS * CELLS,) as in `Tracks`.
         fps: Frames a second.
         usual: What was seen before, and takes this stretch in.
+        signs: What is known beside the motion.
     """
     if len(motion_px) < 2 * _FEW_FRAMES + 1:
         return []
-    moves = _low_pass(motion_px.astype(np.float64), _SMOOTH_S * fps)
+    signs = Signs.none(len(motion_px)) if signs is None else signs
+    moves = low_pass(motion_px.astype(np.float64), _SMOOTH_S * fps)
     # Means over some frames are read from running sums.
     sums = np.concatenate([np.zeros((1, *moves.shape[1:])), np.cumsum(moves, 0)])
     scales = [_bend(sums, lag) for lag in _lags(fps)]
-    floor = usual.update(scales)
-    found = []
+    floor = usual.update(scale.bend_px for scale in scales)
+    found, stretch = [], _Stretch(moves, trust, fps, signs)
     for scale, least in zip(scales, floor, strict=True):
         for peak in _peaks(scale, trust, least):
-            judged = _judge(moves, trust, fps, scale, peak, least)
+            judged = stretch.judge(scale, peak, least)
             found += [] if judged is None else [judged]
     return _without_overlaps(found)
 
@@ -161,16 +177,6 @@ def energy(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float) -> Mat
     part = (place - low)[:, None, None]
     rest = (1 - part) * rests[low] + part * rests[np.minimum(low + 1, len(rests) - 1)]
     return stands_out(motion_px - rest, trust, np.ones(len(trust)))
-
-
-def _low_pass(moves: Matrix, sigma: float) -> Matrix:
-    """Along time; (frames, CELLS * CELLS, 2)."""
-    rows = 2 * round(3 * sigma) + 1
-    if rows < 3:
-        return moves
-    flat = moves.reshape(len(moves), -1)
-    smooth = cv2.GaussianBlur(flat, (1, rows), sigma, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(smooth, np.float64).reshape(moves.shape)
 
 
 def _lags(fps: float) -> list[int]:
@@ -200,37 +206,62 @@ def _peaks(scale: _Scale, trust: Matrix, usual_px: Matrix) -> list[int]:
     return [int(at) for at in np.flatnonzero((height >= highest) & (height >= _STANDS_OUT))]
 
 
-def stands_out(bend_px: Matrix, trust: Matrix, usual_px: Matrix) -> Matrix:
-    """(k,) the region that stands out most: the root of its mean energy, in units of what is usual."""
-    energy = (bend_px**2).sum(-1) / usual_px**2
-    weights = _regions() * trust
-    enough = weights.sum(1) > 2
-    means = energy @ weights[enough].T / weights[enough].sum(1)
-    return np.sqrt(means.max(1)) if enough.any() else np.zeros(len(bend_px))
+@dataclass(frozen=True)
+class _Stretch:
+    """What candidates are judged by: a stretch of frames, smoothed in time."""
+
+    moves: Matrix
+    trust: Matrix
+    fps: float
+    signs: Signs
+
+    def judge(self, scale: _Scale, peak: int, usual_px: Matrix) -> Candidate | None:
+        """The movement at a peak, or None where nothing stands out and comes back."""
+        pattern = scale.bend_px[peak]
+        trust, eyeless = self.trust, without_eyes(self.trust)
+        found = self._measured(scale, peak, usual_px, eyeless if lids_lead(pattern, trust) else trust)
+        if found is None:
+            return None
+        within = self.signs.within(found.onset, found.offset)
+        if any(
+            _covers(frames, found, round(_AROUND_EYES_S * self.fps)) for cause, frames in within if cause == "blink"
+        ):
+            return replace(found, cause="blink")
+        if any(cause == "gaze" for cause, _ in within):
+            # What is left without the skin that a glance draws on.
+            left = self._measured(scale, peak, usual_px, eyeless)
+            if left is None:
+                return replace(found, cause="gaze")
+            found = left
+        most = _MOST_MICRO_PX if is_micro(found.offset - found.onset, self.fps) else _FOLLOWED_PX
+        return replace(found, cause=self._cause(found, pattern), too_strong=found.strength > most)
+
+    def _cause(self, found: Candidate, pattern: Matrix) -> Cause | None:
+        if region_px(pattern, self.trust) > MOST_PX or self.signs.is_hidden(found.onset, found.offset):
+            return "hidden"
+        from_rest = self.moves[found.apex] - 0.5 * (self.moves[found.onset] + self.moves[found.offset])
+        if is_smooth(pattern, self.trust) or is_smooth(from_rest, self.trust):
+            return "turn"
+        spoken = any(cause == "speech" for cause, _ in self.signs.within(found.onset, found.offset))
+        return "speech" if spoken and of_mouth(pattern, self.trust) else None
+
+    def _measured(self, scale: _Scale, peak: int, usual_px: Matrix, trust: Matrix) -> Candidate | None:
+        pattern, at = scale.bend_px[peak], int(scale.at[peak])
+        salience = float(stands_out(pattern[None], trust, usual_px)[0])
+        strength = float((np.hypot(*pattern.T) * (trust > 0)).max())
+        if salience < _STANDS_OUT or strength < _LEAST_PX or salience * coherence(pattern, trust) < _COHERENT:
+            return None
+        reach = round(max(3 * scale.lag, 1.2 * self.fps))
+        first, last = max(0, at - reach), min(len(self.moves), at + reach + 1)
+        course = (self.moves[first:last] * matched(pattern, trust, usual_px)).sum((1, 2))
+        found = _measured(course, at - first, scale.lag, self.fps, strength, salience)
+        if found is None:
+            return None
+        return replace(found, onset=first + found.onset, apex=first + found.apex, offset=first + found.offset)
 
 
-def _judge(moves: Matrix, trust: Matrix, fps: float, scale: _Scale, peak: int, usual_px: Matrix) -> Candidate | None:
-    """The expression at a peak, or None where it is no expression."""
-    pattern, at = scale.bend_px[peak], int(scale.at[peak])
-    trust = _without_lids(pattern, trust)
-    salience = float(stands_out(pattern[None], trust, usual_px)[0])
-    lengths = np.hypot(*pattern.T) * (trust > 0)
-    if salience < _STANDS_OUT or lengths.max() < _LEAST_PX or salience * _coherence(pattern, trust) < _COHERENT:
-        return None
-    reach = round(max(3 * scale.lag, 1.2 * fps))
-    first, last = max(0, at - reach), min(len(moves), at + reach + 1)
-    # Cells count by what they show beyond the usual: noise would only blur the course.
-    weight = trust / usual_px**2 * np.maximum(0, 1 - (1.5 * usual_px / np.maximum(lengths, 1e-9)) ** 2)
-    filter_ = pattern * weight[:, None]
-    course = (moves[first:last] * filter_).sum((1, 2)) / max(float((filter_ * pattern).sum()), 1e-9)
-    found = _measured(course, at - first, scale.lag, fps, float(lengths.max()), salience)
-    if found is None:
-        return None
-    onset, apex, offset = (first + frame for frame in (found.onset, found.apex, found.offset))
-    from_rest = moves[apex] - 0.5 * (moves[onset] + moves[offset])
-    most = _MOST_MICRO_PX if is_micro(offset - onset, fps) else _MOST_PX
-    gross = found.strength > most or _is_smooth(pattern, trust) or _is_smooth(from_rest, trust)
-    return replace(found, onset=onset, apex=apex, offset=offset, gross=gross)
+def _covers(frames: tuple[int, int], found: Candidate, around: int) -> bool:
+    return frames[0] - around <= found.onset and found.offset <= frames[1] + around
 
 
 def is_micro(frames: int, fps: float) -> bool:
@@ -270,57 +301,10 @@ def _measured(course: Matrix, near: int, lag: int, fps: float, strength: float, 
     return Candidate(onset, apex, offset, strength * min(rise, fall), salience)
 
 
-def _coherence(pattern: Matrix, trust: Matrix) -> float:
-    """Correlation of the motion of neighbouring cells, -1 to 1."""
-    moved = (pattern * np.sqrt(trust)[:, None]).reshape(CELLS, CELLS, 2)
-    beside = float((moved[1:] * moved[:-1]).sum() + (moved[:, 1:] * moved[:, :-1]).sum())
-    return beside / max(2 * float((moved**2).sum()), 1e-9)
-
-
-def _is_smooth(pattern: Matrix, trust: Matrix) -> bool:
-    """Whether a field of second order over the whole face explains most of a pattern."""
-    used = trust > 0
-    root = np.sqrt(trust[used])[:, None]
-    basis = np.linalg.qr(_smooth_fields()[used] * root)[0]
-    moved = pattern[used] * root
-    return float(((basis.T @ moved) ** 2).sum()) > _SMOOTH_SHARE * float((moved**2).sum())
-
-
-def _without_lids(pattern: Matrix, trust: Matrix) -> Matrix:
-    """Trust without the cells around the eyes where lids move more than any skin: a blink draws on them."""
-    eyes = _boxes(_EYES).any(0) & (trust == 0)
-    lengths = np.hypot(*pattern.T)
-    lids = float(np.sqrt((lengths[eyes] ** 2).mean())) if eyes.any() else 0.0
-    if lids < float(lengths[trust > 0].max()):
-        return trust
-    return np.where(_boxes(_AROUND_EYES).any(0), 0.0, trust)
-
-
 def _without_overlaps(found: Iterable[Candidate]) -> list[Candidate]:
-    """Of those that overlap the one that stands out most; what is gross is left out in the end."""
+    """Of those that overlap the one that stands out most."""
     kept: list[Candidate] = []
     for each in sorted(found, key=lambda each: -each.salience):
         if not any(each.overlaps(other) for other in kept):
             kept.append(each)
-    return sorted((each for each in kept if not each.gross), key=lambda each: each.onset)
-
-
-def _boxes(boxes: tuple[tuple[int, int, int, int], ...]) -> Mask:
-    """(boxes, CELLS * CELLS)."""
-    masks = np.zeros((len(boxes), CELLS, CELLS), bool)
-    for mask, (top, bottom, left, right) in zip(masks, boxes, strict=True):
-        mask[top:bottom, left:right] = True
-    return masks.reshape(len(boxes), -1)
-
-
-@functools.lru_cache(maxsize=1)
-def _regions() -> Matrix:
-    return _boxes(_REGIONS).astype(np.float64)
-
-
-@functools.lru_cache(maxsize=1)
-def _smooth_fields() -> Matrix:
-    """(CELLS * CELLS, 6) polynomials of x and y up to the second order."""
-    at = (np.arange(CELLS) - (CELLS - 1) / 2) / (CELLS / 2)
-    x, y = (grid.ravel() for grid in np.meshgrid(at, at))
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1)
+    return sorted(kept, key=lambda each: each.onset)

@@ -2,7 +2,7 @@
 
 Every frame is compared with an earlier picture of the same face, which is replaced where the face has come to look
 different, and the head's place is carried on from the frame before: landmarks are asked for once a second, to see that
-the face is still there.
+the face is still there, and whenever the eyes have come to look different, to see whether the lids have fallen.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.arrays import Image, Matrix
+from mer_pipeline.arrays import FloatImage, Image, Matrix
 from mer_pipeline.faces.align import face_to_unit, smooth_face, trusted_cells, unit_to_grid
 from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.faces.registration import CELLS, Template, similarity
@@ -38,6 +38,13 @@ _SMALL_STEP_PX = 0.5
 _LOST = 0.15
 # Frames between two looks for a face while there is none, in seconds.
 _LOOK_EVERY_S = 0.1
+# Landmarks are asked for again where the picture of an eye differs by this from that of the last time (1 less their
+# correlation), and while the lids move, by this much of the eye's width from one time to the next; but not more often
+# than this: lids take a twentieth of a second and more to fall.
+_EYES_CHANGED, _LIDS_MOVE, _LOOK_AGAIN_S = 0.03, 0.025, 0.03
+# Rows and columns of the eyes in the picture that motion is measured on.
+_EYES = (slice(40, 56), (slice(24, 56), slice(72, 104)))
+_DARK = 3.0  # grey levels that count as no detail
 
 
 class FindFace(Protocol):
@@ -45,6 +52,26 @@ class FindFace(Protocol):
 
     def __call__(self, image: Image) -> Landmarks | None:
         """The face of a (H, W, 3) RGB frame."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What landmarks show that motion does not; see `Landmarks`.
+
+    Attributes:
+        opening: Of the eyes; their height over their width, the mean of both.
+        gaze: Where the irises are between the corners of the eyes; NaN where the landmarks have none.
+        score: How sure the detector is that this is a whole face; NaN where it does not say.
+    """
+
+    opening: float
+    gaze: float
+    score: float
+
+    @classmethod
+    def of(cls, face: Landmarks) -> Seen:
+        """Read a face's landmarks."""
+        return cls(face.eye_opening, face.gaze, face.score)
 
 
 @dataclass(frozen=True)
@@ -72,8 +99,12 @@ class _Face:
     Attributes:
         template: What frames are compared with.
         to_unit: Where the face is.
-        motion: (CELLS * CELLS, 2) how far each cell has moved, and what that was when the template was taken.
         looked: The last frame in which landmarks were asked for.
+        seen: What they showed.
+        eyes: The pictures of the eyes in that frame; see `_eyes`.
+        motion: (CELLS * CELLS, 2) how far each cell has moved, and what that was when the template was taken.
+        grey: The face in the last frame.
+        lids_move: Whether the opening of the eyes has changed between the last two times.
         weight: Of the cells in the last solution for the head.
         alike: Correlation of the last frame with the template.
     """
@@ -81,8 +112,12 @@ class _Face:
     template: Template
     to_unit: Matrix
     looked: int
+    seen: Seen
+    eyes: FloatImage
     motion: Matrix = field(default_factory=lambda: np.zeros((CELLS * CELLS, 2)))
     at_template: Matrix = field(default_factory=lambda: np.zeros((CELLS * CELLS, 2)))
+    grey: FloatImage | None = None
+    lids_move: bool = False
     weight: Matrix | None = None
     alike: float = 1.0
 
@@ -101,7 +136,7 @@ class _Face:
         alike = self.template.likeness(grey, self.template.trust)
         if not alike >= _LEAST_ALIKE:
             return False
-        self.to_unit, self.weight, self.alike = to_unit[:2], weight, alike
+        self.to_unit, self.weight, self.alike, self.grey = to_unit[:2], weight, alike, grey
         self.motion = self.at_template + compared.motion_px(head) * (_TOLD_SIZE / _SIZE)
         if alike < _ALIKE:
             self.renew(image)
@@ -112,12 +147,25 @@ class _Face:
         self.template = Template(smooth_face(image, self.to_unit, _SIZE), self.template.trust)
         self.at_template, self.weight = self.motion, None
 
-    def still_there(self, found: Landmarks | None) -> bool:
-        """Whether a face found anew is the one that is followed."""
+    def look(self, index: int, found: Landmarks | None) -> bool:
+        """Take in the landmarks of the last frame; whether they are of the face that is followed."""
+        self.looked = index
+        if self.grey is not None:
+            self.eyes = _eyes(self.grey)
         if found is None:
             return False
         middle = np.linalg.inv(np.vstack([face_to_unit(found), [0, 0, 1]]))[:2] @ (0.5, 0.5, 1)
-        return float(np.linalg.norm(self.to_unit @ [*middle, 1] - 0.5)) < _LOST
+        if not float(np.linalg.norm(self.to_unit @ [*middle, 1] - 0.5)) < _LOST:
+            return False
+        seen = Seen.of(found)
+        self.lids_move, self.seen = abs(seen.opening - self.seen.opening) > _LIDS_MOVE, seen
+        return True
+
+    def eyes_change(self) -> bool:
+        """Whether the lids may be elsewhere than when landmarks were asked for last."""
+        if self.lids_move or self.grey is None:
+            return self.lids_move
+        return float(((_eyes(self.grey) - self.eyes) ** 2).mean(-1).max()) > 2 * _EYES_CHANGED
 
 
 @dataclass(frozen=True)
@@ -129,12 +177,14 @@ class Tracked:
         motion_px: (CELLS * CELLS, 2) as in `Tracks`.
         trust: (CELLS * CELLS,) that of the segment.
         to_unit: (2, 3) where the face is: from pixels of the frame to the unit square.
+        seen: What the landmarks showed last.
     """
 
     segment: int
     motion_px: Matrix
     trust: Matrix
     to_unit: Matrix
+    seen: Seen
 
 
 class Tracker:
@@ -146,7 +196,7 @@ class Tracker:
     """
 
     def __init__(self, fps: float, look: FindFace) -> None:
-        self._renewed = _RENEWED_S * fps
+        self._renewed, self._look_again = _RENEWED_S * fps, _LOOK_AGAIN_S * fps
         self._look_every = max(1, round(_LOOK_EVERY_S * fps))
         self._look = look
         self._face: _Face | None = None
@@ -164,10 +214,11 @@ class Tracker:
         if face is not None and not face.follow(image):
             face = None
         if face is not None and index - face.looked >= self._renewed:
-            face.looked = index
             if face.alike < _FRESH:
                 face.renew(image)
-            face = face if face.still_there(self._look(image)) else None
+            face = face if face.look(index, self._look(image)) else None
+        elif face is not None and index - face.looked >= self._look_again and face.eyes_change():
+            face.look(index, self._look(image))
         if face is None and index >= self._next_look:
             face = _begin(self._look(image), image, index)
             self._next_look = index + self._look_every
@@ -176,7 +227,7 @@ class Tracker:
         if face is None:
             return None
         self._next_look = index
-        return Tracked(self._segment, face.motion, face.template.trust, face.to_unit)
+        return Tracked(self._segment, face.motion, face.template.trust, face.to_unit, face.seen)
 
 
 def track(frames: Iterable[tuple[int, Image]], start: int, stop: int, fps: float, look: FindFace) -> Tracks:
@@ -207,5 +258,13 @@ def _begin(landmarks: Landmarks | None, image: Image, index: int) -> _Face | Non
     if landmarks is None:
         return None
     to_unit = face_to_unit(landmarks)
-    template = Template(smooth_face(image, to_unit, _SIZE), trusted_cells(landmarks, to_unit))
-    return _Face(template, to_unit, index) if template.trust.any() else None
+    grey = smooth_face(image, to_unit, _SIZE)
+    template = Template(grey, trusted_cells(landmarks, to_unit))
+    return _Face(template, to_unit, index, Seen.of(landmarks), _eyes(grey)) if template.trust.any() else None
+
+
+def _eyes(grey: FloatImage) -> FloatImage:
+    """(2, pixels) the pictures of both eyes, each with mean 0 and variance 1; where there is nothing to see, less."""
+    rows, columns = _EYES
+    parts = [grey[rows, each].ravel() for each in columns]
+    return np.stack([(part - part.mean()) / (part.std() + _DARK) for part in parts])

@@ -45,7 +45,7 @@ def tracks(seconds, fps, *parts, noise=0.06, seed=0):
 
 
 def found_in(motion, fps):
-    return find_intervals(motion, TRUST.ravel(), fps, NoiseFloor())
+    return [each for each in find_intervals(motion, TRUST.ravel(), fps, NoiseFloor()) if each.is_expression]
 
 
 PLANTED = [(1.5, 1.8, BROWS), (3.0, 3.45, MOUTH), (5.0, 5.3, CORNER), (6.2, 8.0, BROWS), (9.5, 9.85, BROWS)]

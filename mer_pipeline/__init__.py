@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mer_pipeline.recipe import Recipe, load_recipe
     from mer_pipeline.reports.page import write_report
     from mer_pipeline.runs.run import Run
-    from mer_pipeline.spotting.video import Spotting
+    from mer_pipeline.spotting.result import Spotting
     from mer_pipeline.spotting.video import spot_video as spot
     from mer_pipeline.stages.parameters import Parameters
     from mer_pipeline.stages.preprocess import preprocess

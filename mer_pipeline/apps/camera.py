@@ -27,12 +27,12 @@ from mer_pipeline.inference.classifier import to_keyframes, to_unclassified
 from mer_pipeline.inference.predictor import Predictor
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.spotting.intervals import LONGEST_S, MARGIN_S
-from mer_pipeline.spotting.video import Interval, LiveSpotter
+from mer_pipeline.spotting.live import HOP_S, LiveSpotter
+from mer_pipeline.spotting.result import Interval, merged
 from mer_pipeline.video import open_footage
 
 _WAITING_S = 0.5
-_HOP_S = 0.5  # how often what has gathered is judged
-_KEPT_S = LONGEST_S + MARGIN_S + 2 * _HOP_S
+_KEPT_S = LONGEST_S + MARGIN_S + 2 * HOP_S
 _JPEG_QUALITY = 95
 _TOLD_EVERY_S = 0.25
 _USUAL_FPS = 30.0  # of a camera that does not say
@@ -173,9 +173,7 @@ class _Watch:
         self._camera, self._predictor, self._on_state, self._macro = camera, predictor, on_state, macro
         self._waiting: queue.Queue[_Taken | None] = queue.Queue(max(2, round(_WAITING_S * camera.fps)))
         self._looked = DetectionCounts()
-        self._spotter = LiveSpotter(
-            camera.fps, lambda image: self._looked.at(predictor.find_faces, image), hop_s=_HOP_S
-        )
+        self._spotter = LiveSpotter(camera.fps, lambda image: self._looked.at(predictor.find_faces, image))
         self._past: deque[tuple[int, npt.NDArray[np.uint8]]] = deque()
         self._delays_s: deque[float] = deque(maxlen=round(4 * camera.fps))
         self._expressions: list[Expression] = []
@@ -291,6 +289,8 @@ class _Watch:
             with_face=self._looked.with_face,
             expressions=sorted(self._expressions, key=lambda each: each.onset_frame),
             unclassified=list(self._rest),
+            events=merged(self._spotter.events),
+            model=self._predictor.model.name,
             warnings=warnings,
         )
         self._on_state(self.live)

@@ -29,7 +29,8 @@ from mer_pipeline.cache import private_folder
 from mer_pipeline.errors import MerError
 from mer_pipeline.figures.expression_sheet import draw_sheet
 from mer_pipeline.inference.predictor import ExpressionImages, Predictor
-from mer_pipeline.spotting.video import Timeline, spot_video
+from mer_pipeline.spotting.result import Timeline
+from mer_pipeline.spotting.video import spot_video
 
 _REMEMBERED = 20  # results
 _WAITING = 8  # clips

@@ -21,8 +21,9 @@ from mer_pipeline.figures import style
 from mer_pipeline.figures.style import DIM, FIELD, GROUND, LIGHT, MACRO, REST, Colour, font
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.spotting.result import Timeline
 from mer_pipeline.spotting.tracking import Tracker
-from mer_pipeline.spotting.video import Timeline, spot_video
+from mer_pipeline.spotting.video import spot_video
 from mer_pipeline.video import Footage, VideoWriter, open_footage
 
 Found = Expression | Unclassified

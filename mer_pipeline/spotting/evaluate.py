@@ -10,8 +10,9 @@ from mer_pipeline.datasets.long_videos import KINDS, LongTruth, LongVideo, Span,
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.spotting.result import Spotting
 from mer_pipeline.spotting.score import SpotScore, pooled
-from mer_pipeline.spotting.video import Spotting, spot_video
+from mer_pipeline.spotting.video import spot_video
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ def spot_videos(
     videos: Sequence[Path],
     *,
     fps: float | None = None,
+    force_fps: bool = False,
     truth: Path | None = None,
     detector: Detector | None = None,
     progress: Progress = silent,
@@ -41,7 +43,8 @@ def spot_videos(
 
     Args:
         videos: Files or folders of frames; with a truth, none for all that it knows.
-        fps: Overrides what the media say.
+        fps: The rate of media that do not say theirs.
+        force_fps: Let `fps` override what the media say.
         truth: See `read_long`.
         detector: Finds faces; None for Face Mesh.
         progress: Called after every second of video.
@@ -55,7 +58,12 @@ def spot_videos(
         found = []
         for each in wanted:
             try:
-                found.append(spot_video(each.video, fps=fps or each.fps, progress=progress, find_faces=find_faces))
+                found.append(
+                    spot_video(
+                        each.video, fps=fps or each.fps, force_fps=force_fps or fps is None, progress=progress,
+                        find_faces=find_faces,
+                    )
+                )  # fmt: skip
             except MerError as error:
                 found.append(Spotting(str(each.video), fps or each.fps or 0.0, 0, error=str(error)))
     if known is None:

@@ -1,204 +1,37 @@
 """Every expression of a video of any length, micro and macro apart.
 
-One mechanism serves files and cameras: `LiveSpotter` is fed frame by frame and gives back each expression once it is
-over. It keeps some seconds of tracks (2 kB a frame) and no pictures, so an hour needs no more memory than a minute.
+`LiveSpotter` is fed frame by frame; where a single expression is wanted of a clip in which none was spotted, the
+strongest motion of the whole clip is given, and marked.
 """
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.arrays import Image
+from mer_pipeline.arrays import Matrix
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.faces.landmarks import FaceFinder
+from mer_pipeline.faces.registration import CELLS
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.spotting.intervals import MARGIN_S, Candidate, NoiseFloor, energy, find_intervals, is_micro
-from mer_pipeline.spotting.tracking import FindFace, Tracked, Tracker
+from mer_pipeline.spotting.clip import spot
+from mer_pipeline.spotting.intervals import is_micro
+from mer_pipeline.spotting.live import LiveSpotter
+from mer_pipeline.spotting.result import TIMELINE_POINTS, Event, Interval, Kind, Spotting, Timeline, merged
+from mer_pipeline.spotting.tracking import Tracked, Tracks
 from mer_pipeline.video import Footage, open_footage
 
-Kind = Literal["micro", "macro"]
-TIMELINE_POINTS = 4000
 # Below this rate a micro-expression (1/25 to 1/5 s) spans too few frames to be seen rising and falling.
 FEW_FPS = 60.0
-_USUAL_S = 60.0  # what a face does all the time is learnt from so much of it
-
-
-@dataclass(frozen=True)
-class Interval:
-    """One expression; frames are 0-based, seconds count from the first frame.
-
-    Attributes:
-        strength: How far the skin moved at the apex, in pixels of a 224 pixel crop.
-        kind: `micro` up to half a second, else `macro`.
-    """
-
-    onset_frame: int
-    apex_frame: int
-    offset_frame: int
-    strength: float
-    kind: Kind
-    onset_s: float
-    apex_s: float
-    offset_s: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.onset_frame <= self.apex_frame <= self.offset_frame:
-            raise ValueError(f"expected 0 <= onset <= apex <= offset, got {self}")
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """How much the skin of the face moves over a video, for drawing.
-
-    Attributes:
-        seconds: (points,) from the first frame, ascending; at most `TIMELINE_POINTS`.
-        energy: (points,) the strongest motion within each point's share of the video, pixels of a 224 pixel crop; NaN
-            where there is no face.
-    """
-
-    seconds: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    energy: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-
-
-@dataclass(frozen=True)
-class Spotting:
-    """What was found in one video.
-
-    Attributes:
-        video: The path that was given.
-        fps: Frames a second that times are counted by.
-        frames: How many were seen.
-        faces: The largest number of faces seen in one frame.
-        looked_at, with_face: In how many frames a face was looked for, and found.
-        intervals: In time order.
-        warnings: What the reader of the result should know.
-        timeline: The course of motion.
-        error: Why there is no result; None where there is one.
-    """
-
-    video: str
-    fps: float
-    frames: int
-    faces: int = 0
-    looked_at: int = 0
-    with_face: int = 0
-    intervals: list[Interval] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    timeline: Timeline = field(default_factory=Timeline)
-    error: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON values without the timeline; `error` is there only where something failed."""
-        values = asdict(replace(self, timeline=Timeline()))
-        left_out = {"timeline"} if self.error else {"timeline", "error"}
-        return {key: value for key, value in values.items() if key not in left_out}
-
-
-class LiveSpotter:
-    """Spots expressions in frames that arrive one by one; files are spotted by it too.
-
-    An expression is given back when `MARGIN_S` of what follows its apex are known, or the face is lost.
-
-    Args:
-        fps: Frames a second.
-        look: Finds the face in a frame.
-        on_energy: Called with the index of a first frame and, (frames,) from there, how far the skin is from rest.
-        hop_s: How often what has gathered is judged; often costs time, seldom delays.
-    """
-
-    def __init__(
-        self,
-        fps: float,
-        look: FindFace,
-        *,
-        on_energy: Callable[[int, npt.NDArray[np.float64]], None] = lambda first, energy: None,  # noqa: ARG005
-        hop_s: float = 2.0,
-    ) -> None:
-        self.fps = fps
-        self._tracker = Tracker(fps, look)
-        self._on_energy = on_energy
-        self._hop, self._margin = max(1, round(hop_s * fps)), round(MARGIN_S * fps)
-        self._usual = NoiseFloor(kept=max(1, round(_USUAL_S / hop_s)))
-        self._rows: list[npt.NDArray[np.float32]] = []
-        self._first = 0  # index of the first row
-        self._judged = 0  # index of the first frame that is not judged yet
-        self._face: Tracked | None = None
-        self._last: list[Interval] = []
-
-    @property
-    def has_face(self) -> bool:
-        """Whether the last frame shows a face."""
-        return self._face is not None
-
-    def push(self, index: int, image: Image) -> list[Interval]:
-        """Take the next frame; gives back the expressions that have become certain.
-
-        Args:
-            index: Of the frame; where a camera left frames out, the skin is taken to have moved evenly.
-            image: (H, W, 3) RGB.
-        """
-        face, found = self._tracker.push(index, image), []
-        if self._face is not None and (face is None or face.segment != self._face.segment):
-            found = self.finish()
-        if face is None:
-            return found
-        row = face.motion_px.astype(np.float32)
-        if self._face is None:
-            self._first = self._judged = index
-        else:
-            left_out = index - self._first - len(self._rows)
-            last = self._rows[-1]
-            self._rows += [last + np.float32(at / (left_out + 1)) * (row - last) for at in range(1, left_out + 1)]
-        self._face = face
-        self._rows.append(row)
-        while self._first + len(self._rows) >= self._judged + self._hop + self._margin:
-            found += self._judge(self._judged + self._hop)
-            keep = max(0, self._judged - self._margin - self._first)
-            del self._rows[:keep]
-            self._first += keep
-        return found
-
-    def finish(self) -> list[Interval]:
-        """The expressions of what has gathered, as if no frame followed; then it begins anew."""
-        found = self._judge(self._first + len(self._rows)) if self._face is not None else []
-        self._rows, self._face = [], None
-        return found
-
-    def _judge(self, until: int) -> list[Interval]:
-        """The expressions whose apex lies before a frame and was not judged before."""
-        assert self._face is not None
-        motion, since = np.array(self._rows), self._judged
-        found = find_intervals(motion, self._face.trust, self.fps, self._usual)
-        self._on_energy(since, energy(motion, self._face.trust, self.fps)[since - self._first : until - self._first])
-        self._judged = until
-        new = [self._interval(each) for each in found if since <= self._first + each.apex < until]
-        # A plateau may have had its apex before this window's share in the last one, and have it within now.
-        new = [each for each in new if not any(_same(each, other) for other in self._last)]
-        self._last = new or self._last
-        return new
-
-    def _interval(self, found: Candidate) -> Interval:
-        onset, apex, offset = (self._first + frame for frame in (found.onset, found.apex, found.offset))
-        kind: Kind = "micro" if is_micro(offset - onset, self.fps) else "macro"
-        onset_s, apex_s, offset_s = (frame / self.fps for frame in (onset, apex, offset))
-        return Interval(onset, apex, offset, round(found.strength, 3), kind, onset_s, apex_s, offset_s)
-
-
-def _same(a: Interval, b: Interval) -> bool:
-    """Whether two intervals share more than half of the shorter one."""
-    shared = min(a.offset_frame, b.offset_frame) - max(a.onset_frame, b.onset_frame)
-    return 2 * shared > min(a.offset_frame - a.onset_frame, b.offset_frame - b.onset_frame)
+_SAME_RATE = 0.02  # 29.97 for 30, 59.94 for 60
 
 
 class _Course:
@@ -224,11 +57,38 @@ class _Course:
         return Timeline(self._seconds, self._energy)
 
 
+class _Kept:
+    """Keeps the tracks of a whole clip, of which a single expression is wanted whatever it is."""
+
+    def __init__(self, frames: int) -> None:
+        self._motion = np.full((frames, CELLS * CELLS, 2), np.nan, np.float32)
+        self._segment = np.full(frames, -1, np.int32)
+        self._trust: list[Matrix] = []
+
+    def add(self, index: int, face: Tracked) -> None:
+        """Take in a frame."""
+        self._motion[index], self._segment[index] = face.motion_px, face.segment
+        if face.segment == len(self._trust):
+            self._trust.append(face.trust)
+
+    def strongest(self, fps: float) -> Interval | None:
+        """The motion that stands out most, spotted or not."""
+        found = spot(Tracks(0, self._motion, np.array(self._trust).reshape(-1, CELLS * CELLS), self._segment), fps)
+        if found is None:
+            return None
+        frames = found.onset_frame, found.apex_frame, found.offset_frame
+        kind: Kind = "micro" if is_micro(frames[2] - frames[0], fps) else "macro"
+        moved = np.hypot(*np.moveaxis(self._motion[frames[1]] - self._motion[frames[0]], -1, 0))
+        strength = float((moved * (self._trust[self._segment[frames[1]]] > 0)).max())
+        return Interval.at(frames, fps, kind, round(strength, 3), 0.0, ("not spotted",))
+
+
 @os_errors()
 def spot_video(
     video: str | Path,
     *,
     fps: float | None = None,
+    force_fps: bool = False,
     progress: Progress = silent,
     detector: Detector | None = None,
     find_faces: FaceFinder | None = None,
@@ -237,7 +97,8 @@ def spot_video(
 
     Args:
         video: A video file or a folder of frames.
-        fps: Overrides what the medium says.
+        fps: The rate of frames that do not say theirs.
+        force_fps: Let `fps` override what the medium says.
         progress: Called after every second of video.
         detector: Finds faces; None for Face Mesh.
         find_faces: A detector that is open already, in the place of `detector`.
@@ -246,31 +107,89 @@ def spot_video(
         MerError: The video is unreadable, has one frame or no face, or is a frame folder whose rate is not given.
     """
     video = Path(video)
-    footage, counts = open_footage(video), DetectionCounts()
-    rate = fps or footage.fps
+    footage = open_footage(video)
+    rate, own_times, said = rate_of(footage, fps, force=force_fps)
     if rate is None:
         raise MerError("a folder of frames does not say its rate", where=video, fix="give --fps")
-    shown_s = footage.times_s if fps is None else None
-    times_s = np.arange(len(footage)) / rate if shown_s is None else shown_s
-    course = _Course(len(footage), times_s)
     with ExitStack() as stack:
         finder = find_faces or stack.enter_context((detector or Detector()).open())
-        spotter = LiveSpotter(rate, functools.partial(counts.at, finder), on_energy=course.add)
-        intervals, done, broken = _spot_frames(footage, spotter, progress)
+        found = spot_footage(footage, rate, finder, own_times=own_times, progress=progress)
+    return replace(found, warnings=[*said, *found.warnings])
+
+
+def rate_of(footage: Footage, fps: float | None, *, force: bool = False) -> tuple[float | None, bool, list[str]]:
+    """Frames a second of a medium; whether its own times count; and what the reader should know of that.
+
+    Args:
+        footage: The medium.
+        fps: What the user says; None for what the medium says.
+        force: Whether the user is right where both differ.
+
+    Raises:
+        MerError: Both differ: a wrong rate makes long expressions short ones.
+    """
+    if fps is None or footage.fps is None or abs(fps / footage.fps - 1) <= _SAME_RATE:
+        return footage.fps or fps, footage.fps is not None, []
+    if not force:
+        raise MerError(
+            f"{fps:g} frames a second were asked for, and it states {footage.fps:.4g}",
+            where=footage.path,
+            fix="leave --fps out, or add --force-fps if the file is wrong (a recording that was slowed down)",
+        )
+    return fps, False, [f"taken for {fps:g} frames a second by --force-fps; it states {footage.fps:.4g}"]
+
+
+def spot_footage(
+    footage: Footage,
+    fps: float,
+    find_faces: FaceFinder,
+    *,
+    own_times: bool = True,
+    force: bool = False,
+    counts: DetectionCounts | None = None,
+    progress: Progress = silent,
+) -> Spotting:
+    """Spot every expression of a video that is open already; see `spot_video`.
+
+    Args:
+        footage: The video.
+        fps: Frames a second.
+        find_faces: Finds faces.
+        own_times: Whether seconds are those at which the medium shows its frames.
+        force: Whether the strongest motion is wanted where nothing is spotted; memory then grows with the length.
+        counts: Counts the frames in which a face was looked for.
+        progress: Called after every second of video.
+
+    Raises:
+        MerError: The video is unreadable, or has one frame or no face.
+    """
+    counts = DetectionCounts() if counts is None else counts
+    shown_s = footage.times_s if own_times else None
+    times_s = np.arange(len(footage)) / fps if shown_s is None else shown_s
+    course, kept = _Course(len(footage), times_s), _Kept(len(footage)) if force else None
+    look = functools.partial(counts.at, find_faces)
+    if kept is None:
+        spotter = LiveSpotter(fps, look, on_energy=course.add)
+    else:
+        spotter = LiveSpotter(fps, look, on_energy=course.add, on_tracked=kept.add)
+    intervals, done, broken = _spot_frames(footage, spotter, progress)
     if not counts.with_face:
-        raise faceless(counts.frames, video)
+        raise faceless(counts.frames, footage.path)
     if len(footage) < 2:
-        raise MerError("one frame has no motion", where=video, fix="give a video of the expression")
+        raise MerError("one frame has no motion", where=footage.path, fix="give a video of the expression")
+    forced = kept.strongest(fps) if kept is not None and not intervals else None
     return Spotting(
-        str(video),
-        rate,
+        str(footage.path),
+        fps,
         done,
         counts.faces,
         counts.frames,
         counts.with_face,
         [_timed(interval, times_s) for interval in sorted(intervals, key=lambda each: each.onset_frame)],
-        [*face_warnings(rate, counts), *([] if broken is None else [_cut_short(done, len(footage), broken)])],
+        [_event_timed(event, times_s) for event in merged(spotter.events)],
+        [*face_warnings(fps, counts), *([] if broken is None else [_cut_short(done, len(footage), broken)])],
         course.timeline,
+        forced=None if forced is None else _timed(forced, times_s),
     )
 
 
@@ -291,7 +210,7 @@ def _spot_frames(
         if not done:
             raise
         broken = error
-    return intervals + spotter.finish(), done, broken
+    return intervals + spotter.finish(done), done, broken
 
 
 def _timed(interval: Interval, times_s: npt.NDArray[np.float64]) -> Interval:
@@ -300,6 +219,11 @@ def _timed(interval: Interval, times_s: npt.NDArray[np.float64]) -> Interval:
         round(float(times_s[frame]), 4) for frame in (interval.onset_frame, interval.apex_frame, interval.offset_frame)
     )
     return replace(interval, onset_s=onset_s, apex_s=apex_s, offset_s=offset_s)
+
+
+def _event_timed(event: Event, times_s: npt.NDArray[np.float64]) -> Event:
+    first_s, last_s = (round(float(times_s[frame]), 4) for frame in (event.first_frame, event.last_frame))
+    return replace(event, first_s=first_s, last_s=last_s)
 
 
 def faceless(looked_at: int, where: Path) -> MerError:

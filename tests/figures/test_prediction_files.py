@@ -13,7 +13,7 @@ from mer_pipeline.figures.overlay import Panel
 from mer_pipeline.figures.prediction_files import PredictionFiles
 from mer_pipeline.inference import ClipResult, Predictor
 from mer_pipeline.inference.result import Unclassified
-from mer_pipeline.spotting.video import Timeline
+from mer_pipeline.spotting.result import Timeline
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.training import Plan, load_clips, load_recipe, train
 from mer_pipeline.video import JpegVideoWriter, VideoWriter, open_footage, read_image

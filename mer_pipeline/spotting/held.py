@@ -1,0 +1,206 @@
+"""Expressions that are held: the skin leaves rest and stays away longer than a movement that comes and goes.
+
+Where the skin has moved is seen from what it was before and what it is after (first difference in time). Rest is what
+it was before. The course of that pattern says how long it is held: until it falls below half, or the film ends, the
+face is lost, or something hides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from mer_pipeline.arrays import Matrix
+from mer_pipeline.spotting.course import flank
+from mer_pipeline.spotting.intervals import MOST_PX, NoiseFloor
+from mer_pipeline.spotting.patterns import coherence, is_smooth, low_pass, matched, region_px, stands_out, without_eyes
+from mer_pipeline.spotting.signs import Cause, Signs
+
+# Rises as long as these are told apart; the skin is averaged over this time before and after.
+_RISES_S, _AVERAGED_S = (0.1, 0.3, 0.6), 0.2
+_SMOOTH_S = 0.012
+# As for movements that come and go; standing out is asked more of, since nothing comes back to confirm it.
+_STANDS_OUT, _COHERENT, _LEAST_PX = 3.2, 0.65, 0.8
+# Cells that seem to move farther have changed instead: teeth appear.
+_FOLLOWED_PX = 14.0
+# It is over where the course falls below this part of its height.
+_OVER = 0.45
+_WAY_BACK = 0.3
+# Two rises nearer than this are one; a rise so soon after another's end is its return.
+_APART_S = 0.4
+_BEFORE_S, _AFTER_S = 1.0, 0.3
+
+
+@dataclass(frozen=True)
+class Rise:
+    """Where the skin leaves a place and stays away.
+
+    Attributes:
+        at: Its middle; a frame relative to the start of the tracks.
+        length: In frames, as far as it can be told.
+        pattern: (CELLS * CELLS, 2) how far the skin has moved, in pixels of a 224 pixel crop.
+        usual_px: (CELLS * CELLS,) how far it usually moves in that time.
+        salience: How far its region stands out of that.
+        cause: What it is if it is no expression.
+    """
+
+    at: int
+    length: int
+    pattern: Matrix
+    usual_px: Matrix
+    salience: float
+    cause: Cause | None
+
+
+@dataclass
+class Held:
+    """An expression that is followed until it is over; frames are those of the film.
+
+    Attributes:
+        onset, apex: Frames.
+        rest: (CELLS * CELLS, 2) where the skin was before.
+        filter: (CELLS * CELLS, 2) what motion from rest is multiplied with; see `matched`.
+        height: Of its course at the apex.
+        strength: Of the region that moved most, in pixels of a 224 pixel crop.
+        salience: That of its rise.
+        seen: The frame up to which it was followed.
+        offset: Its end, once it is known.
+        cut: Whether it was not seen to end.
+    """
+
+    onset: int
+    apex: int
+    rest: Matrix
+    filter: Matrix
+    height: float
+    strength: float
+    salience: float
+    seen: int
+    offset: int | None = None
+    cut: bool = field(default=False)
+
+    def follow(self, motion_px: npt.NDArray[np.float32], first: int, until: int) -> bool:
+        """Follow it through rows of motion; whether it is over.
+
+        Args:
+            motion_px: (frames, CELLS * CELLS, 2).
+            first: The film's frame of the first row.
+            until: The frame before which to stop.
+        """
+        begin = max(self.seen, self.apex)
+        course = ((motion_px[begin - first : until - first] - self.rest) * self.filter).sum((1, 2))
+        under = np.flatnonzero(course < _OVER * self.height)
+        self.seen = max(self.seen, until)
+        if not under.size:
+            return False
+        self.offset = begin + int(under[0])
+        return True
+
+    def is_return(self, rise: Rise) -> bool:
+        """Whether a rise is this expression's own way back."""
+        return float((rise.pattern * self.filter).sum()) < -_WAY_BACK * self.height
+
+    def end(self, last: int) -> None:
+        """It was last seen in a frame, and not seen to end."""
+        self.offset, self.cut = max(self.apex, last), True
+
+
+def find_rises(
+    motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float, usual: NoiseFloor, signs: Signs
+) -> list[Rise]:
+    """Every rise of an unbroken stretch, in time order; those with a cause belong to no expression.
+
+    Args:
+        motion_px: (frames, CELLS * CELLS, 2) as in `Tracks`.
+        trust: (CELLS * CELLS,) as in `Tracks`.
+        fps: Frames a second.
+        usual: What was seen before, and takes this stretch in.
+        signs: What is known beside the motion.
+    """
+    found, taken = [], _steps(motion_px, fps)
+    # A face that has become calm is compared with its own calm, not with the minute before.
+    floor = np.minimum(usual.update(moved for _, moved in taken), NoiseFloor(1).update(moved for _, moved in taken))
+    eyeless = without_eyes(trust)
+    for (lag, moved), least in zip(taken, floor, strict=True):
+        blinks = np.zeros(len(moved), bool)
+        for cause, (a, b) in signs.causes:
+            blinks[max(0, a - lag) : b + lag + 1] |= cause == "blink"
+        height = np.where(blinks, stands_out(moved, eyeless, least), stands_out(moved, trust, least))
+        for at in _peaks(height, max(2, lag)):
+            pattern = moved[at]
+            used = np.where(np.hypot(*pattern.T) <= _FOLLOWED_PX, eyeless if blinks[at] else trust, 0.0)
+            salience, px = float(stands_out(pattern[None], used, least)[0]), region_px(pattern, trust)
+            usable = np.where(used > 0, least, np.inf)
+            if px > MOST_PX or signs.is_hidden(at - lag, at + lag):
+                found.append(Rise(at, lag, pattern, usable, float(height[at]), "hidden"))
+            elif salience >= _STANDS_OUT and px >= _LEAST_PX and salience * coherence(pattern, used) >= _COHERENT:
+                what: Cause | None = "turn" if is_smooth(pattern, trust) else None
+                found.append(Rise(at, lag, pattern, usable, salience, what))
+    return _apart(found, fps)
+
+
+def _steps(motion_px: npt.NDArray[np.float32], fps: float) -> list[tuple[int, Matrix]]:
+    """For each length of a rise, in frames: (frames, CELLS * CELLS, 2) the skin after minus the skin before."""
+    moves = low_pass(motion_px.astype(np.float64), _SMOOTH_S * fps)
+    n, width = len(moves), max(2, round(_AVERAGED_S * fps))
+    sums = np.concatenate([np.zeros((1, *moves.shape[1:])), np.cumsum(moves, 0)])
+    at = np.arange(n)
+
+    def mean(first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> Matrix:
+        first = np.clip(first, 0, n - 1)
+        last = np.clip(last, first + 1, n)
+        return np.asarray((sums[last] - sums[first]) / (last - first)[:, None, None])
+
+    found = []
+    for lag in (max(1, round(rise * fps)) for rise in _RISES_S):
+        half = lag // 2
+        found.append((lag, mean(at + half, at + half + width) - mean(at - half - width + 1, at - half + 1)))
+    return found
+
+
+def begin(rise: Rise, motion_px: npt.NDArray[np.float32], first: int, fps: float) -> Held | None:
+    """Begin to follow a rise; None where it does not rise from rest.
+
+    Args:
+        rise: Relative to the first row.
+        motion_px: (frames, CELLS * CELLS, 2).
+        first: The film's frame of the first row.
+        fps: Frames a second.
+    """
+    around = rise.length // 2
+    before = motion_px[max(0, rise.at - around - round(_AVERAGED_S * fps)) : max(1, rise.at - around)]
+    rest = before.mean(0).astype(np.float64)
+    used = np.isfinite(rise.usual_px)
+    trust, usual = used.astype(np.float64), np.where(used, rise.usual_px, 1.0)
+    weights = matched(rise.pattern, trust, usual, _FOLLOWED_PX)
+    start = max(0, rise.at - round(_BEFORE_S * fps))
+    course = ((motion_px[start : rise.at + around + round(_AFTER_S * fps) + 1] - rest) * weights).sum((1, 2))
+    top = rise.at - start + int(np.argmax(course[rise.at - start :]))
+    height = float(course[top])
+    if height <= 0 or not weights.any():
+        return None
+    foot, early = flank(course[: top + 1])
+    onset = int(np.clip(round(foot), 0, top))
+    apex = int(np.clip(round(early), onset, top))
+    place = first + start
+    strength = region_px(rise.pattern, trust)
+    return Held(place + onset, place + apex, rest, weights, height, strength, rise.salience, place + apex)
+
+
+def _peaks(height: Matrix, around: int) -> Iterable[int]:
+    for at in np.flatnonzero(height >= _STANDS_OUT):
+        near = height[max(0, at - around) : at + around + 1]
+        if height[at] >= near.max():
+            yield int(at)
+
+
+def _apart(found: list[Rise], fps: float) -> list[Rise]:
+    """Of those that are near each other the one that stands out most."""
+    kept: list[Rise] = []
+    for rise in sorted(found, key=lambda each: -each.salience):
+        if all(abs(rise.at - other.at) > _APART_S * fps + 0.5 * max(rise.length, other.length) for other in kept):
+            kept.append(rise)
+    return sorted(kept, key=lambda each: each.at)

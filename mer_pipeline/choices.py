@@ -8,6 +8,8 @@ Registration = Literal["stable", "none"]  # of the head's drift since the onset
 REGISTRATIONS: tuple[Registration, ...] = get_args(Registration)
 Method = Literal["none", "tvl1", "dis"]  # of optical flow
 METHODS: tuple[Method, ...] = get_args(Method)
+TRUTH = "truth.parquet"  # what `mer synth` writes beside a set: what was planted
+MADE_UP = " (synthetic)"  # behind the name of a set that it wrote
 # Sets whose layout `mer synth` writes, by short name; each has a module in `synth/layouts`, `casme_sq` for `casme-sq`.
 SYNTHETIC = (
     "casme2",

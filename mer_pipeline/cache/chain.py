@@ -84,6 +84,16 @@ def read_chain(dataset: Path) -> Chain | None:
         raise MerError("damaged or unreadable", where=path, fix="run mer preprocess again") from None
 
 
+def is_synthetic(dataset: Path) -> bool:
+    """Whether a preprocessed dataset was written by `mer synth`; False where that is not recorded.
+
+    Raises:
+        MerError: `dataset.json` is damaged.
+    """
+    path = dataset / "dataset.json"
+    return path.is_file() and bool(read_json(path).get("synthetic", False))
+
+
 def _frozen(value: Any) -> Any:
     """Lists of JSON as tuples, which compare and hash."""
     return tuple(_frozen(part) for part in value) if isinstance(value, list) else value

@@ -121,6 +121,7 @@ class Annotations:
         warnings: What is true of the set as a whole and no fault of one row.
         corrections: Known mistakes of this set's sheets, applied or refused.
         macro: Macro-expressions that the set annotates too: no part of any label set, but true intervals for spotting.
+        synthetic: Whether `mer synth` wrote the folder.
     """
 
     dataset: str
@@ -130,6 +131,7 @@ class Annotations:
     warnings: tuple[str, ...] = field(default=())
     corrections: tuple[Correction, ...] = ()
     macro: tuple[Clip, ...] = ()
+    synthetic: bool = False
 
     def without_key_frames(self) -> Annotations:
         """The recordings as a new video is: onset, apex and offset have to be spotted."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mer_pipeline.choices import TRUTH
 from mer_pipeline.datasets import casme_sq, samm_long
 from mer_pipeline.datasets.clip import Annotations, Clip
 from mer_pipeline.datasets.corrections import Corrections
@@ -16,7 +17,6 @@ from mer_pipeline.errors import MerError
 
 Span = tuple[int, int]
 KINDS = ("micro", "macro")
-TABLE = "truth.parquet"
 _NO_EXPRESSION = ("", "blink", "turn", "none")
 _COLUMNS = ("video", "kind", "onset_frame", "offset_frame")
 
@@ -61,7 +61,7 @@ def read_long(truth: Path) -> LongTruth:
     Raises:
         MerError: It is none of these, cannot be read, or has no usable interval.
     """
-    table = truth / TABLE if truth.is_dir() and (truth / TABLE).is_file() else truth
+    table = truth / TRUTH if truth.is_dir() and (truth / TRUTH).is_file() else truth
     if table.is_file():
         found = _from_table(table)
     elif truth.is_dir() and samm_long.LAYOUT.recognise(truth):

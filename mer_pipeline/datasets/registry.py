@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from mer_pipeline.choices import TRUTH
 from mer_pipeline.datasets import (
     casme2,
     casme3,
@@ -58,7 +60,7 @@ def read_dataset(raw: str | Path, dataset: str = "auto", corrections: bool | str
     known = Corrections()
     if corrections is not False:
         known = load_corrections(reader.name, None if corrections is True else Path(corrections))
-    return reader.read(raw, known)
+    return replace(reader.read(raw, known), synthetic=(raw / TRUTH).is_file())
 
 
 def _named(dataset: str) -> Reader:

@@ -185,7 +185,7 @@ def _differences(card: Card, clips: ClipSet) -> list[str]:
             fix=f"evaluate a model that was trained with --labels {clips.label_set}",
         )
     notes = []
-    if shared := sorted(set(card.datasets) & set(clips.datasets)):
+    if shared := sorted(set(card.datasets) & set(clips.dataset_names)):
         notes.append(f"the model was trained on clips of {', '.join(shared)}: this is no external test")
     if card.chain is not None and clips.chain is not None:
         for part in ("detector", "registration", "motion", "size"):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mer_pipeline.arrays import Image
 from mer_pipeline.cache.chain import Chain
+from mer_pipeline.choices import MADE_UP
 from mer_pipeline.faces.detectors import FORMER, Detector
 from mer_pipeline.inputs.views import CroppedClip, View
 from mer_pipeline.runs.card import Card
@@ -46,6 +47,7 @@ class Model(abc.ABC):
         takes_aus: Whether Action Units enter its decision.
         parameters: What the stages are given, so that a new video is seen as the training clips were.
         notes: What the reader of its answers should know.
+        name: What it is, what it learnt from and how well it did, in words.
     """
 
     def __init__(self, card: Card, view: View, takes_aus: bool, detector: Detector | None) -> None:
@@ -56,6 +58,9 @@ class Model(abc.ABC):
         """
         self.card, self.view, self.takes_aus = card, view, takes_aus
         self.parameters, self.notes = _parameters(card, view, detector)
+        self.name = f"{card.model}, trained on {', '.join(card.datasets)}"
+        if card.datasets and all(name.endswith(MADE_UP) for name in card.datasets):
+            self.notes.insert(0, "a demonstration model, trained on synthetic clips alone: its emotions mean nothing")
 
     @property
     def crop_size(self) -> int:

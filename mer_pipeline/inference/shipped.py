@@ -11,7 +11,7 @@ from mer_pipeline.choices import DEFAULT_SIZE
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.inference.model import Model, NetworkOutput
 from mer_pipeline.inputs.views import VIEWS
-from mer_pipeline.reader import GROUPS, NAME, shipped
+from mer_pipeline.reader import GROUPS, NAME, about, shipped
 from mer_pipeline.runs.card import Card
 from mer_pipeline.stages.keyframes import KeyFrames
 from mer_pipeline.stages.parameters import VERSIONS
@@ -36,6 +36,7 @@ class ShippedModel(Model):
         asked = detector or Detector()
         chain = Chain(DEFAULT_SIZE, asked.identity, "stable", "tvl1", stages=VERSIONS)
         super().__init__(_card(chain), VIEWS["flow"], takes_aus=False, detector=detector)
+        self.name = about()
 
     def make_input(self, keyframes: KeyFrames, crops: Mapping[int, Image]) -> Pictures:
         """(1, 3, S, S) u, v and strain of the crop."""

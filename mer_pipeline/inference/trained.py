@@ -19,6 +19,7 @@ from mer_pipeline.inference.model import Model, NetworkOutput
 from mer_pipeline.inputs.views import VIEWS
 from mer_pipeline.networks import Explanation, Network, named_tensors
 from mer_pipeline.runs.card import Card
+from mer_pipeline.runs.run import Run
 from mer_pipeline.runs.weights import load_network
 from mer_pipeline.stages.keyframes import KeyFrames
 
@@ -60,6 +61,7 @@ class TrainedModel(Model):
                 fix="train it on a cache of mer preprocess --motion tvl1",
             )
         super().__init__(card, view, network.takes_aus, detector)
+        self.name = f"{source}: {self.name}{_score(source)}, mer {card.versions.get('mer', 'of an unknown version')}"
 
     def make_input(self, keyframes: KeyFrames, crops: Mapping[int, Image]) -> torch.Tensor:
         """(1, F, C, size, size) float32, the pictures of the network's view."""
@@ -106,6 +108,18 @@ def load_trained(path: Path, device: str = "auto", detector: Detector | None = N
     chosen = choose_device(device)
     state, card = load_network(path)
     return TrainedModel(rebuild(state, card, path).to(chosen), card, chosen, path, detector)
+
+
+def _score(source: Path) -> str:
+    """The held-out score of the run that a file or folder belongs to; empty where it is in none that is finished."""
+    for folder in (source, *source.parents[:3]):
+        try:
+            run = Run(folder)
+            scores, metrics = run.metrics.honest, run.metrics
+        except (MerError, OSError):
+            continue
+        return f", {metrics.protocol} UF1 {scores['uf1']:.3f} on {metrics.clips} clips of {metrics.subjects} subjects"
+    return ""
 
 
 def rebuild(state: dict[str, torch.Tensor], card: Card, model: Path) -> Network:

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mer_pipeline.cache.chain import PUBLISHED, Chain, read_chain
+from mer_pipeline.cache.chain import PUBLISHED, Chain, is_synthetic, read_chain
 from mer_pipeline.cache.manifest import read_manifests
-from mer_pipeline.choices import SPOTTED
+from mer_pipeline.choices import MADE_UP, SPOTTED
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inputs.stored import has_view, read_pictures
@@ -47,6 +47,7 @@ class ClipSet:
         keyframes: Whether onset and apex are `annotated`, `spotted`, or of some clips this and of others that.
         spotted: `images` with onset and apex spotted, as those of a new video are; None where the cache has none.
         spotted_known: (n,) bool, False where spotting failed or was not asked for.
+        synthetic: The sets that `mer synth` wrote.
     """
 
     clip_ids: Sequence[str]
@@ -64,6 +65,7 @@ class ClipSet:
     keyframes: str = "annotated"
     spotted: torch.Tensor | None = None
     spotted_known: torch.Tensor | None = None
+    synthetic: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n, size = len(self.clip_ids), self.images.shape[-1]
@@ -112,6 +114,11 @@ class ClipSet:
     def datasets(self) -> list[str]:
         """The sets that the clips come from, sorted."""
         return sorted({clip.split("/")[0] for clip in self.clip_ids})
+
+    @property
+    def dataset_names(self) -> list[str]:
+        """`datasets`, those marked that `mer synth` wrote."""
+        return [name + MADE_UP * (name in self.synthetic) for name in self.datasets]
 
     @property
     def merged(self) -> dict[str, str]:
@@ -169,6 +176,7 @@ def load_clips(
         cache=str(cache.absolute()),
         notes=notes,
         keyframes=_keyframes(kept),
+        synthetic=tuple(name for name in sorted(set(kept["dataset"])) if is_synthetic(cache / name)),
         spotted=spotted,
         spotted_known=spotted_known,
     )

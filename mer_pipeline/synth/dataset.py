@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mer_pipeline.cache.atomic import private_folder
+from mer_pipeline.choices import TRUTH
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.synth.flow_images import MAKERS as FLOWS
@@ -33,7 +34,6 @@ from mer_pipeline.synth.scene import make_camera, render
 from mer_pipeline.synth.subjects import FRAME_SIZE_WH, Subject, draw_traits, make_subject
 from mer_pipeline.synth.truth import PlantedClip, truth_table, write_truth
 
-TRUTH = "truth.parquet"
 _DEFAULTS = Options()
 # The last word of every seed. NumPy fills short seeds up with zeros, so (7, 1) and (7, 1, 0) would draw the same.
 _FOR_SUBJECT, _FOR_EMOTIONS, _FOR_CLIP, _FOR_NOISE = 1, 2, 3, 4

@@ -145,7 +145,7 @@ def _facts(
 ) -> AblationFacts:
     return AblationFacts(
         model=model,
-        dataset="+".join(clips.datasets),
+        dataset="+".join(clips.dataset_names),
         fingerprint=clips.fingerprint(),
         labels=clips.label_set,
         protocol=plan.protocol,

@@ -95,7 +95,7 @@ class _Session:
             clips=len(clips.clip_ids),
             fingerprint=clips.fingerprint(),
             subjects=len(set(clips.groups)),
-            datasets=clips.datasets,
+            datasets=clips.dataset_names,
             labels=clips.label_set,
             classes=clips.class_counts,
             size=clips.size,

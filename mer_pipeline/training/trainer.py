@@ -175,7 +175,7 @@ class Trainer:
             epochs=recipe.epochs,
             clips=len(rows),
             subjects=len({clips.groups[row] for row in rows}),
-            datasets=clips.datasets,
+            datasets=clips.dataset_names,
             versions=versions(),
             chain=clips.chain,
         )

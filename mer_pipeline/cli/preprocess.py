@@ -98,6 +98,8 @@ def preprocess(
 
 
 def _print(summary: Summary, out: Path, flow_images: Path | None) -> None:
+    from mer_pipeline.stages.keyframes_table import KEYFRAMES
+
     rows = [(name, *counts.values()) for name, counts in summary.stages.items()]
     say_table(
         f"{summary.dataset}: {summary.ok} of {summary.clips} clips", ("stage", "computed", "cached", "failed"), rows
@@ -105,6 +107,14 @@ def _print(summary: Summary, out: Path, flow_images: Path | None) -> None:
     if summary.failures:
         failures = [tuple(failure.values()) for failure in summary.failures]
         say_table(f"{len(failures)} failed", ("clip", "stage", "reason"), failures)
+    if summary.spotted:
+        forced = sum("not spotted" in flags for flags in summary.spotted.values())
+        doubtful = sum(bool(flags) for flags in summary.spotted.values()) - forced
+        say(
+            f"key frames were spotted in {len(summary.spotted)} clips: in {forced} of them nothing stood out and the "
+            f"strongest motion was taken, {doubtful} more are doubtful; they are in "
+            f"{out / summary.dataset / KEYFRAMES}, to be corrected and given back as clips.csv"
+        )
     if summary.timings:
         say("seconds: " + ", ".join(f"{what} {seconds:.1f}" for what, seconds in summary.timings.items()))
     if flow_images is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,12 +13,14 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.faces.landmarks import FaceFinder
 from mer_pipeline.spotting.clip import ClipInterval, spot
-from mer_pipeline.spotting.tracking import Tracks, track
+from mer_pipeline.spotting.result import Flag
+from mer_pipeline.spotting.tracking import track
+from mer_pipeline.spotting.video import faceless, spot_footage
 from mer_pipeline.video import Footage
 
 FrameSource = Literal["annotated", "spotted"]
 
-_FALLBACK_FPS = 200.0  # frame folders say nothing; the high-speed sets record at 100 to 200
+FALLBACK_FPS = 200.0  # frame folders say nothing; the high-speed sets record at 100 to 200
 # Before and after a known apex, frames of this length say what rest is; a micro-expression lasts up to half a second.
 _AROUND_APEX_S = 1.0
 
@@ -31,6 +34,7 @@ class KeyFrames:
         offset_frame: End; None where neither annotated nor spotted.
         onset_source, apex_source: `annotated` or `spotted`.
         sequence: How many evenly spaced frames a model of sequences needs besides; 0 for none.
+        flags: What is to be known of frames that were spotted; see `Interval`.
     """
 
     onset_frame: int
@@ -39,6 +43,7 @@ class KeyFrames:
     onset_source: FrameSource = "annotated"
     apex_source: FrameSource = "annotated"
     sequence: int = 0
+    flags: tuple[Flag, ...] = ()
 
     def __post_init__(self) -> None:
         end = self.apex_frame if self.offset_frame is None else self.offset_frame
@@ -86,8 +91,15 @@ def find_keyframes(
     if onset_frame is not None and apex_frame is not None:
         return KeyFrames(onset_frame, apex_frame, offset_frame)
     finder, counts = open_detector(), counts if counts is not None else DetectionCounts()
+    rate = fps or footage.fps or FALLBACK_FPS
+    if onset_frame is None and apex_frame is None and offset_frame is None:
+        found = spot_footage(footage, rate, finder, force=True, counts=counts).best
+        if found is None:
+            raise without_motion(counts.frames, counts.with_face, footage.path)
+        frames = found.onset_frame, found.apex_frame, found.offset_frame
+        return KeyFrames(*frames, "spotted", "spotted", flags=found.flags)
     known = (onset_frame, apex_frame, offset_frame)
-    spotted = _search(footage, finder, fps or footage.fps or _FALLBACK_FPS, counts, known)
+    spotted = _search(footage, finder, rate, counts, known)
     apex = spotted.apex_frame if apex_frame is None else apex_frame
     onset = min(spotted.onset_frame, apex) if onset_frame is None else onset_frame
     apex = max(apex, onset)
@@ -138,7 +150,7 @@ def _search(
     counts: DetectionCounts,
     known: tuple[int | None, int | None, int | None],
 ) -> ClipInterval:
-    """Follow the face through the frames that can hold the expression and spot it there."""
+    """Spot an expression of which something is annotated, in the frames that can hold it."""
     onset_frame, apex_frame, offset_frame = known
     start, stop = onset_frame or 0, len(footage) if offset_frame is None else offset_frame + 1
     if apex_frame is not None:
@@ -147,22 +159,16 @@ def _search(
     tracks = track(footage.read(range(start, stop)), start, stop, fps, lambda image: counts.at(finder, image))
     spotted = spot(tracks, fps, onset_frame=onset_frame, apex_frame=apex_frame)
     if spotted is None:
-        where = "in two frames that follow each other, of" if counts.with_face else "in"
-        raise MerError(
-            f"no face was found {where} the {counts.frames} frames that were looked at",
-            where=footage.path,
-            fix="check that a face is visible and upright",
-        )
-    counts.salience, counts.strength_px = spotted.salience, _strength_px(tracks, spotted)
+        raise without_motion(counts.frames, counts.with_face, footage.path)
     return spotted
 
 
-def _strength_px(tracks: Tracks, spotted: ClipInterval) -> float:
-    """Mean of the three cells that moved most from onset to apex; each end is the mean of three frames."""
-    ends = []
-    for frame in (spotted.onset_frame, spotted.apex_frame):
-        around = slice(max(0, frame - tracks.start - 1), frame - tracks.start + 2)
-        ends.append(np.nanmean(tracks.motion_px[around], axis=0))
-    trust = tracks.trust[tracks.segment[spotted.apex_frame - tracks.start]]
-    moved = np.linalg.norm(ends[1] - ends[0], axis=-1)[trust > 0]
-    return float(np.sort(moved)[-3:].mean())
+def without_motion(looked_at: int, with_face: int, where: Path) -> MerError:
+    """The error of a clip in which no two frames that follow each other show a face."""
+    if not with_face:
+        return faceless(looked_at, where)
+    return MerError(
+        f"no face was found in two frames that follow each other, of the {looked_at} that were looked at",
+        where=where,
+        fix="check that a face is visible and upright",
+    )

@@ -26,6 +26,7 @@ class ClipOutcome:
         seconds: Spent in each stage by itself, and in `SHARED`. Where the key frames were spotted, decoding for the
             search counts as theirs.
         damaged: Files of the cache that were found damaged.
+        spotted: What is to be known of its key frames, where they were spotted; None where they are annotated.
     """
 
     row: ManifestRow
@@ -35,6 +36,7 @@ class ClipOutcome:
     decoded_frames: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
+    spotted: tuple[str, ...] | None = None
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:

@@ -12,6 +12,8 @@ from mer_pipeline.datasets.clip import Kind
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector, choose_detector
 
+# Of what spots key frames, where they are not annotated.
+SPOTTER = 2
 # Of every stage, in their order: a new number makes a stage, and all after it, compute anew.
 VERSIONS: Mapping[str, int] = {"keyframes": 3, "detect": 2, "align": 3, "crop": 2, "motion": 1}
 

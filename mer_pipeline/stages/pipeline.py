@@ -24,7 +24,7 @@ from mer_pipeline.stages.flow import motion, read_flow_image
 from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes
 from mer_pipeline.stages.old_keys import OldKeys
 from mer_pipeline.stages.outcome import ClipOutcome
-from mer_pipeline.stages.parameters import VERSIONS, Parameters
+from mer_pipeline.stages.parameters import SPOTTER, VERSIONS, Parameters
 from mer_pipeline.video import Footage, content_of, fingerprint, open_footage
 
 
@@ -243,6 +243,8 @@ class _ClipStages:
             "fps": clip.fps,
             "detector": self._parameters.detector.identity if spots else None,
         }
+        if spots:
+            inputs["spotter"] = SPOTTER
         content = footage.content(frame for frame in annotated if frame is not None)
         key, found = self._take(
             "keyframes",
@@ -261,11 +263,14 @@ class _ClipStages:
             ),
         )
         keyframes = self._keyframes_of(found)
-        recorded = {name: value for name, value in found.facts.items() if name != "sequence"}
+        recorded = {name: value for name, value in found.facts.items() if name not in ("sequence", "flags")}
+        if spots:
+            self._outcome.spotted = keyframes.flags
         return keyframes, key, {**recorded, "frames": len(footage)}
 
     def _keyframes_of(self, found: Artefact) -> KeyFrames:
-        return replace(KeyFrames(**found.facts), sequence=self._parameters.frames)
+        facts = {**found.facts, "flags": tuple(found.facts.get("flags", ()))}
+        return replace(KeyFrames(**facts), sequence=self._parameters.frames)
 
     def _detect_inputs(self, key: str, keyframes: KeyFrames) -> dict[str, Any]:
         return {"keyframes": key, "frames": keyframes.needed, "detector": self._parameters.detector.identity}

@@ -19,13 +19,14 @@ import cv2
 
 from mer_pipeline.cache import Store, private_folder, remove_leftovers, write_atomically
 from mer_pipeline.cache.chain import read_chain
-from mer_pipeline.cache.manifest import read_manifests, write_manifest
+from mer_pipeline.cache.manifest import ManifestRow, read_manifests, write_manifest
 from mer_pipeline.datasets import Annotations, Clip
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.detectors import DEFAULT, FORMER, Detector
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.reading import json_bytes
 from mer_pipeline.stages.flow_export import export_flow_images
+from mer_pipeline.stages.keyframes_table import KEYFRAMES, write_keyframes
 from mer_pipeline.stages.outcome import ClipOutcome
 from mer_pipeline.stages.parameters import Parameters
 from mer_pipeline.stages.pipeline import Pipeline
@@ -54,6 +55,7 @@ class Summary:
         timings: Seconds spent in each stage by itself and in `start`, `decode` and `write`, over all processes.
         damaged: Files of the cache that were found damaged and set aside.
         flow_images: How many flow images were written; None where none were asked for.
+        spotted: Clips whose key frames were spotted, and what is to be known of each; see `Interval.flags`.
         jobs: How many processes worked.
         seconds: From start to end.
     """
@@ -69,6 +71,7 @@ class Summary:
     timings: dict[str, float] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     flow_images: int | None = None
+    spotted: dict[str, list[str]] = field(default_factory=dict)
     jobs: int = 1
     seconds: float = 0.0
 
@@ -88,6 +91,8 @@ class Summary:
         for what, seconds in outcome.seconds.items():
             self.timings[what] = self.timings.get(what, 0.0) + seconds
         self.damaged += outcome.damaged
+        if outcome.spotted is not None and outcome.failure is None:
+            self.spotted[outcome.row.clip_id] = list(outcome.spotted)
 
 
 @os_errors()
@@ -145,12 +150,18 @@ def preprocess(
         rows.append(outcomes[clip.clip_id].row)
     summary.damaged += [str(path) for path in store.damaged]
     summary.timings = {what: round(seconds, 3) for what, seconds in summary.timings.items()}
-    write_manifest(folder / "manifest.parquet", rows)
-    write_atomically(folder / "dataset.json", json_bytes(facts))
+    _write_tables(folder, rows, facts, summary)
     if flow_images is not None:
         summary.flow_images = export_flow_images(rows, store, Path(flow_images))
     summary.seconds = round(time.monotonic() - started, 3)
     return summary
+
+
+def _write_tables(folder: Path, rows: Sequence[ManifestRow], facts: dict[str, Any], summary: Summary) -> None:
+    write_manifest(folder / "manifest.parquet", rows)
+    write_atomically(folder / "dataset.json", json_bytes(facts))
+    if summary.spotted:
+        write_keyframes(folder / KEYFRAMES, rows, summary.spotted)
 
 
 def _without_clips(annotations: Annotations) -> MerError:
@@ -227,6 +238,7 @@ def _facts(annotations: Annotations, parameters: Parameters) -> dict[str, Any]:
     return {
         "dataset": annotations.dataset,
         "clips": len(annotations.clips),
+        "synthetic": annotations.synthetic,
         "stages": chain.pop("stages"),
         "parameters": chain,
         "versions": {

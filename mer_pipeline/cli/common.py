@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # rich is imported when something is printed
     from rich.progress import TaskID
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
+ForceFps = Annotated[bool, typer.Option("--force-fps", help="Let --fps override the rate that a file states.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores where not given.")]

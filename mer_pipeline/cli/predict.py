@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mer_pipeline.choices import NONE
 from mer_pipeline.cli.common import (
     CardDetector,
     Device,
     FaceModelFile,
+    ForceFps,
     Json,
     PredictorFile,
     Quiet,
@@ -84,6 +84,7 @@ def predict(
     aus: Aus = "predicted",
     confidence: Confidence = None,
     every: Every = None,
+    force_fps: ForceFps = False,
     macro: Macro = False,
     table: Table = None,
     overlay: Overlay = None,
@@ -108,16 +109,14 @@ def predict(
     if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
         raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
     pictures, chosen = PredictionFiles(overlay, image, len(clips or ())), card_detector(detector, predictor, face_model)
-    if model is None and not quiet:
-        from mer_pipeline.reader import about
-
-        say_note(about())
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
+        if not quiet:
+            say_note(loaded.model.name)
         if camera is not None:
             results = [_watch(loaded, camera, fps, macro, quiet)]
         else:
             wanted = functools.partial(
-                loaded, onset_frame=onset, apex_frame=apex, fps=fps, every=every, macro=macro,
+                loaded, onset_frame=onset, apex_frame=apex, fps=fps, force_fps=force_fps, every=every, macro=macro,
                 on_expression=pictures.on_expression if pictures.draws_expressions else None,
             )  # fmt: skip
             results = _predict_clips(clips or [], wanted, functools.partial(pictures.finish, predictor=loaded), quiet)
@@ -164,24 +163,37 @@ def _watch(predictor: Predictor, camera: str, fps: float | None, macro: bool, qu
 
 
 def _print(results: list[ClipResult], written: list[Path]) -> None:
+    from mer_pipeline.spotting.result import events_in_words
+
     rows = [row for result in results for row in _rows(result)]
     if rows:
-        say_table("", ("clip", "onset, apex, offset", "emotion", "Action Units"), rows)
+        say_table("", ("clip", "onset, apex, offset", "kind", "emotion", "Action Units"), rows)
     for result in results:
         if not result.error and not result.expressions:
             say(f"{result.clip}: no micro-expression found")
+        if result.events:
+            say(f"{result.clip}: no expressions: {events_in_words(result.events)}")
         for warning in result.warnings:
             say_warning(f"{result.clip}: {warning}")
     for path in written:
         say(f"wrote {path}")
 
 
+def _kind(found: Expression | Unclassified) -> str:
+    """Its kind, how long it lasts, and what makes it doubtful."""
+    lasts = "" if found.offset_s is None or found.onset_s is None else f" {found.offset_s - found.onset_s:.2f} s"
+    flags = [flag for flag in found.flags if flag != "not spotted"]
+    return f"{found.kind or '?'}{lasts}{' (' + ', '.join(flags) + ')' if flags else ''}"
+
+
 def _rows(result: ClipResult) -> list[tuple[object, ...]]:
     rows: list[tuple[Expression | Unclassified, str, str]] = []
     for found in result.expressions:
-        doubt = {"expression": "", "uncertain": "uncertain: "}.get(found.verdict, f"{found.verdict}; else ")
-        if found.emotion == NONE:
-            doubt = "no expression: "
+        if found.verdict == "no micro-expression":
+            why = "nothing was spotted" if "not spotted" in found.flags else f"{found.emotion} {found.probability:.2f}"
+            rows.append((found, f"no expression: {why}", ""))
+            continue
+        doubt = "uncertain: " if found.verdict == "uncertain" else ""
         likely = ", ".join(f"{number} ({p:.2f})" for number, p in found.likely_aus()) or "none above 0.5"
         others = f" or {', '.join(found.likely[1:])}" if found.verdict == "uncertain" and found.likely[1:] else ""
         rows.append((found, f"{doubt}{found.emotion} {found.probability:.2f}{others}", likely))
@@ -189,6 +201,11 @@ def _rows(result: ClipResult) -> list[tuple[object, ...]]:
     rows.sort(key=lambda row: row[0].onset_frame)
     name = Path(result.clip).name
     return [
-        (name, f"{at.onset_frame}, {at.apex_frame}, {'?' if at.offset_frame is None else at.offset_frame}", *texts)
+        (
+            name,
+            f"{at.onset_frame}, {at.apex_frame}, {'?' if at.offset_frame is None else at.offset_frame}",
+            _kind(at),
+            *texts,
+        )
         for at, *texts in rows
     ]

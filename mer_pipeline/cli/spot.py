@@ -10,6 +10,7 @@ import typer
 from mer_pipeline.cli.common import (
     DetectorName,
     FaceModelFile,
+    ForceFps,
     Json,
     PredictorFile,
     Quiet,
@@ -25,9 +26,9 @@ from mer_pipeline.faces.detectors import DEFAULT, choose_detector
 
 if TYPE_CHECKING:
     from mer_pipeline.inference.naming import Named
-    from mer_pipeline.spotting.video import Spotting
+    from mer_pipeline.spotting.result import Spotting
 
-_COLUMNS = ("kind", "onset", "apex", "offset", "onset s", "apex s", "offset s", "strength px")
+_COLUMNS = ("kind", "onset", "apex", "offset", "at s", "lasts s", "px", "flags")
 _LEVELS, _WIDTH = " ▁▂▃▄▅▆▇█", 96
 
 
@@ -44,6 +45,7 @@ def spot(
         ),
     ] = None,
     fps: Annotated[float | None, typer.Option(min=1, help="Frames a second, for folders of frames.")] = None,
+    force_fps: ForceFps = False,
     detector: DetectorName = None,
     predictor: PredictorFile = None,
     face_model: FaceModelFile = None,
@@ -59,7 +61,9 @@ def spot(
 
     with progress_bar(quiet, resume="") as progress:
         chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
-        result = spot_videos(videos or [], fps=fps, truth=evaluate, detector=chosen, progress=progress)
+        result = spot_videos(
+            videos or [], fps=fps, force_fps=force_fps, truth=evaluate, detector=chosen, progress=progress
+        )
     named = {id(each): name_intervals(each, chosen) for each in result.videos if aus and not each.error}
     scores = None if result.scores is None else {kind: each.as_json() for kind, each in result.scores.items()}
     if as_json:
@@ -82,13 +86,15 @@ def spot(
 
 
 def _show(spotting: Spotting, named: list[Named] | None) -> None:
+    from mer_pipeline.spotting.result import events_in_words
+
     if spotting.error:
         return
     name = Path(spotting.video).name
     rows = [
         (
             each.kind, each.onset_frame, each.apex_frame, each.offset_frame,
-            f"{each.onset_s:.2f}", f"{each.apex_s:.2f}", f"{each.offset_s:.2f}", f"{each.strength:.1f}",
+            f"{each.onset_s:.2f}", f"{each.offset_s - each.onset_s:.2f}", f"{each.strength:.1f}", ", ".join(each.flags),
         )
         for each in spotting.intervals
     ]  # fmt: skip
@@ -108,6 +114,8 @@ def _show(spotting: Spotting, named: list[Named] | None) -> None:
     micro = sum(each.kind == "micro" for each in spotting.intervals)
     seconds = spotting.frames / spotting.fps
     say(f"{name}: {micro} micro- and {len(rows) - micro} macro-expressions in {seconds:.1f} s")
+    if spotting.events:
+        say("no expressions: " + events_in_words(spotting.events))
     if rows:
         for line in _timeline(spotting):
             say(line)

@@ -23,9 +23,9 @@ from mer_pipeline.faces.landmarks import FaceFinder
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inference.load import load_model
 from mer_pipeline.inference.model import Model, NetworkOutput
-from mer_pipeline.inference.result import AuSource, Expression, Kind, Unclassified, Verdict
+from mer_pipeline.inference.result import AuSource, Expression, Unclassified, Verdict
 from mer_pipeline.spotting.intervals import is_micro
-from mer_pipeline.spotting.video import Interval
+from mer_pipeline.spotting.result import Interval, Kind
 from mer_pipeline.stages.keyframes import KeyFrames
 from mer_pipeline.stages.pipeline import locate_face
 
@@ -132,7 +132,6 @@ class Classifier:
         keyframes: KeyFrames,
         fps: float | None,
         seconds: Callable[[int], float | None],
-        stands_out: bool = True,
     ) -> Expression:
         """The network's output in the words of the result."""
         onset, apex, offset = keyframes.onset_frame, keyframes.apex_frame, keyframes.offset_frame
@@ -141,7 +140,7 @@ class Classifier:
         least = CONFIDENCE if self._confidence is None else self._confidence
         sure = len(likely) == 1 if likely and self._confidence is None else answer.probabilities[best] >= least
         verdict: Verdict = "expression" if sure else "uncertain"
-        if not stands_out or self.card.classes[best] == NONE:
+        if "not spotted" in keyframes.flags or self.card.classes[best] == NONE:
             verdict = "no micro-expression"
         kind: Kind | None = None
         if fps is not None and offset is not None:
@@ -157,7 +156,7 @@ class Classifier:
             probabilities={name: round(p, 4) for name, p in named},
             aus={str(number): round(p, 4) for number, p in estimate.items()},
             aus_source=self._aus_source,
-            likely=likely,
+            likely=likely, flags=list(keyframes.flags),
         )  # fmt: skip
 
     def _likely(self, answer: NetworkOutput) -> list[str]:
@@ -171,13 +170,15 @@ class Classifier:
 
 def to_keyframes(interval: Interval) -> KeyFrames:
     """The frames of an interval that was spotted."""
-    return KeyFrames(interval.onset_frame, interval.apex_frame, interval.offset_frame, "spotted", "spotted")
+    frames = interval.onset_frame, interval.apex_frame, interval.offset_frame
+    return KeyFrames(*frames, "spotted", "spotted", flags=interval.flags)
 
 
 def to_unclassified(interval: Interval) -> Unclassified:
     """An interval that was spotted and is not judged."""
     frames = interval.onset_frame, interval.apex_frame, interval.offset_frame
-    return Unclassified(*frames, interval.onset_s, interval.apex_s, interval.offset_s, interval.kind)
+    seconds = interval.onset_s, interval.apex_s, interval.offset_s
+    return Unclassified(*frames, *seconds, interval.kind, list(interval.flags))
 
 
 def _read_aus(text: str, model: Model) -> tuple[AuSource, tuple[int, ...] | None]:

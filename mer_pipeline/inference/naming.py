@@ -11,7 +11,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inference.classifier import Classifier, to_keyframes
-from mer_pipeline.spotting.video import Spotting
+from mer_pipeline.spotting.result import Spotting
 from mer_pipeline.video import open_footage
 
 _LEAST = 0.5

@@ -1,12 +1,13 @@
 """Prediction on one clip: find the face and the key frames, crop, and run a trained network.
 
-A clip of up to `LONG_S` seconds is taken for one expression, the one that stands out most. In a longer one every
-expression is spotted, and the micro-expressions are classified.
+One spotter finds the expressions, whatever the length. A clip of up to `LONG_S` seconds is taken for one expression:
+the one that stands out most is classified, and where none was spotted, the strongest motion, which is then no
+micro-expression. In a longer clip the micro-expressions are classified.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +21,11 @@ from mer_pipeline.errors import MerError, WriteError, os_errors
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.inference.classifier import Classifier, to_keyframes, to_unclassified
-from mer_pipeline.inference.result import (
-    ClipResult,
-    Expression,
-)
+from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.spotting.video import face_warnings, spot_video
-from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes
+from mer_pipeline.spotting.result import Spotting
+from mer_pipeline.spotting.video import face_warnings, rate_of, spot_footage
+from mer_pipeline.stages.keyframes import FALLBACK_FPS, KeyFrames, find_keyframes, without_motion
 from mer_pipeline.video import Footage, open_footage
 
 if TYPE_CHECKING:  # torch takes a second to import, and the shipped model needs none
@@ -34,11 +33,6 @@ if TYPE_CHECKING:  # torch takes a second to import, and the shipped model needs
 
 # The clips of the public sets last up to about two seconds and hold one expression each.
 LONG_S = 3.0
-# What stands out less (in standard deviations of the noise), or moves the skin less (in pixels of a 224 pixel crop), is
-# no expression. Synthetic clips with a planted motion of 0.8 px of a 640x480 frame or more: 156 to 576, 0.44 to 2.1 px;
-# the same faces without any motion: 13 to 70, 0.11 to 0.26 px (of 48, two with a blink 160 and 0.30 and 0.44 px). The
-# noise of a compressed video is smooth in time, so that the first alone would not do.
-LEAST_SALIENCE, LEAST_STRENGTH_PX = 75.0, 0.4
 _SHOWN_PX = 448
 
 
@@ -74,6 +68,7 @@ class Predictor(Classifier):
         onset_frame: int | None = None,
         apex_frame: int | None = None,
         fps: float | None = None,
+        force_fps: bool = False,
         every: bool | None = None,
         macro: bool = False,
         progress: Progress = silent,
@@ -85,7 +80,8 @@ class Predictor(Classifier):
             clip: A video file or a folder of frames.
             onset_frame: 0-based index; spotted where None.
             apex_frame: 0-based index; spotted where None.
-            fps: Overrides what the medium says.
+            fps: The rate of frames that do not say theirs.
+            force_fps: Let `fps` override what the medium says.
             every: Spot every expression, not the strongest alone; None does so in clips longer than `LONG_S`.
             macro: Classify macro-expressions as well.
             progress: Called while a long clip is searched.
@@ -96,15 +92,16 @@ class Predictor(Classifier):
         """
         clip = Path(clip)
         footage = open_footage(clip)
-        rate, given = fps or footage.fps, onset_frame is not None or apex_frame is not None
-        job = _Job(self, footage, rate, footage.times_s if fps is None else None, on_expression)
+        given = onset_frame is not None or apex_frame is not None
+        rate, own_times, said = rate_of(footage, fps, force=force_fps)
+        job = _Job(self, footage, rate, footage.times_s if own_times else None, on_expression, said)
         if given and every:
             raise MerError("onset and apex belong to one expression", where=clip, fix="leave them or --all out")
         # A folder of frames whose rate is unknown has no length either.
         long = rate is not None and len(footage) / rate > LONG_S
         if every or (every is None and long and not given):
             return job.every(macro, progress)
-        return job.strongest(onset_frame, apex_frame)
+        return job.given(onset_frame, apex_frame) if given else job.strongest(progress)
 
 
 @dataclass
@@ -116,35 +113,49 @@ class _Job:
     rate: float | None
     times_s: npt.NDArray[np.float64] | None
     on_expression: Callable[[ExpressionImages], None] | None
+    said: list[str]
 
-    def strongest(self, onset_frame: int | None, apex_frame: int | None) -> ClipResult:
-        """The expression that stands out most, or the one whose frames are given."""
+    def given(self, onset_frame: int | None, apex_frame: int | None) -> ClipResult:
+        """The expression whose frames a person has chosen, who has seen something."""
         counts, find_faces = DetectionCounts(), self.classifier.find_faces
         keyframes = find_keyframes(
             self.footage, lambda: find_faces, onset_frame=onset_frame, apex_frame=apex_frame, fps=self.rate,
             counts=counts,
         )  # fmt: skip
-        # A frame that is given was chosen by a person who has seen something.
-        given = onset_frame is not None or apex_frame is not None
         images = next(self._read([keyframes]))
-        expression, warnings = self._classified(keyframes, images, counts, given or _stands_out(counts))
+        expression, warnings = self._classified(keyframes, images, counts)
         if keyframes.onset_frame == keyframes.apex_frame:
             warnings = (*warnings, "onset and apex are one frame: there is no motion to classify")
         return ClipResult(
             clip=str(self.footage.path),
+            model=self.classifier.model.name,
             fps=self.rate,
             frames=len(self.footage),
             faces=counts.faces,
             looked_at=counts.frames,
             with_face=counts.with_face,
             expressions=[expression],
-            warnings=[*self.classifier.model.notes, *face_warnings(self.rate, counts), *warnings],
+            warnings=[*self.classifier.model.notes, *self.said, *face_warnings(self.rate, counts), *warnings],
         )
+
+    def strongest(self, progress: Progress) -> ClipResult:
+        """The expression that stands out most; where none was spotted, the strongest motion."""
+        found = self._spotted(progress, force=True)
+        if found.best is None:
+            raise without_motion(found.looked_at, found.with_face, self.footage.path)
+        images = next(self._read([to_keyframes(found.best)]))
+        counts = DetectionCounts(found.looked_at, found.with_face, found.faces)
+        expression, warnings = self._classified(to_keyframes(found.best), images, counts)
+        others = [to_unclassified(interval) for interval in found.intervals if interval is not found.best]
+        if found.forced is not None:
+            warnings = (*warnings, "nothing was spotted: the strongest motion is shown")
+        return self._result(found, [expression], others, warnings)
 
     def every(self, macro: bool, progress: Progress) -> ClipResult:
         """Every micro-expression; macro-expressions are classified if asked for, else listed."""
-        given = self.rate if self.times_s is None else None  # the medium's own times, unless a rate was given
-        found = spot_video(self.footage.path, fps=given, progress=progress, find_faces=self.classifier.find_faces)
+        if self.rate is None:
+            raise MerError("a folder of frames does not say its rate", where=self.footage.path, fix="give --fps")
+        found = self._spotted(progress)
         chosen = [interval for interval in found.intervals if macro or interval.kind == "micro"]
         rest = [to_unclassified(interval) for interval in found.intervals if interval not in chosen]
         expressions: list[Expression] = []
@@ -161,18 +172,36 @@ class _Job:
             else:
                 expressions.append(expression)
                 warnings += said
+        return self._result(found, expressions, sorted(rest, key=lambda each: each.onset_frame), warnings)
+
+    def _spotted(self, progress: Progress, *, force: bool = False) -> Spotting:
+        rate, find_faces = self.rate or FALLBACK_FPS, self.classifier.find_faces
+        own_times = self.times_s is not None
+        return spot_footage(self.footage, rate, find_faces, own_times=own_times, force=force, progress=progress)
+
+    def _result(
+        self, found: Spotting, expressions: list[Expression], rest: list[Unclassified], warnings: Iterable[str]
+    ) -> ClipResult:
         return ClipResult(
             clip=str(self.footage.path),
-            fps=found.fps,
+            model=self.classifier.model.name,
+            fps=self.rate,
             frames=found.frames,
             faces=found.faces,
             looked_at=found.looked_at,
             with_face=found.with_face,
             expressions=expressions,
-            unclassified=sorted(rest, key=lambda each: each.onset_frame),
+            unclassified=rest,
+            events=found.events,
             timeline=found.timeline,
-            warnings=[*self.classifier.model.notes, *found.warnings, *warnings],
+            warnings=[*self.classifier.model.notes, *self._rate_notes(), *found.warnings, *warnings],
         )
+
+    def _rate_notes(self) -> list[str]:
+        """What is to be known of a clip whose rate nothing states."""
+        if self.rate is not None:
+            return self.said
+        return [f"the frames do not say their rate: taken for {FALLBACK_FPS:g} a second; give --fps"]
 
     def _read(self, expressions: Sequence[KeyFrames]) -> Iterator[dict[int, Image]]:
         """The frames that the network wants of each expression, in time order.
@@ -189,7 +218,7 @@ class _Job:
             held = {index: image for index, image in held.items() if index >= later}
 
     def _classified(
-        self, keyframes: KeyFrames, images: Mapping[int, Image], counts: DetectionCounts, stands_out: bool = True
+        self, keyframes: KeyFrames, images: Mapping[int, Image], counts: DetectionCounts
     ) -> tuple[Expression, tuple[str, ...]]:
         """The expression of some key frames, and what the reader should know of its face.
 
@@ -199,7 +228,7 @@ class _Job:
         classifier = self.classifier
         found = classifier.classify(images, keyframes, counts, self.footage.path)
         keyframes = classifier.model.wants(keyframes)
-        expression = classifier.expression(found.output, keyframes, self.rate, self._seconds, stands_out)
+        expression = classifier.expression(found.output, keyframes, self.rate, self._seconds)
         if self.on_expression is not None:
             large = dict(zip((at.frame for at in found.aligned), crop(images, found.aligned, _SHOWN_PX), strict=True))
             onset, apex = large[keyframes.onset_frame], large[keyframes.apex_frame]
@@ -219,7 +248,3 @@ def _enlarged(attention: LineMap | None, size: int) -> LineMap | None:
         return None
     weights = cv2.resize(attention.weights, (size, size), interpolation=cv2.INTER_CUBIC)
     return replace(attention, weights=np.asarray(weights, np.float32))
-
-
-def _stands_out(counts: DetectionCounts) -> bool:
-    return (counts.salience or 0.0) >= LEAST_SALIENCE and (counts.strength_px or 0.0) >= LEAST_STRENGTH_PX

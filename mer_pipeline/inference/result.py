@@ -12,11 +12,10 @@ from typing import Any, Literal
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import os_errors
 from mer_pipeline.facs import AU_NUMBERS
-from mer_pipeline.spotting.video import Timeline
+from mer_pipeline.spotting.result import Event, Flag, Kind, Timeline
 
 AuSource = Literal["given", "predicted", "none"]
 Verdict = Literal["expression", "uncertain", "no micro-expression"]
-Kind = Literal["micro", "macro"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Expression:
             `none` also where the network takes no Action Units.
         likely: The classes of which one is right in nine of ten clips of new people, the most probable first; empty
             where the network's card does not say from which probability on.
+        flags: What else happened meanwhile, or makes the frames doubtful; see `mer_pipeline.spotting.result.Interval`.
     """
 
     onset_frame: int
@@ -53,6 +53,7 @@ class Expression:
     aus: dict[str, float]
     aus_source: AuSource
     likely: list[str] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
 
     @property
     def probability(self) -> float:
@@ -76,6 +77,7 @@ class Unclassified:
     apex_s: float
     offset_s: float
     kind: Kind = "macro"
+    flags: list[Flag] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,14 @@ class ClipResult:
 
     Attributes:
         clip: The path that was given.
+        model: What classified, in words.
         fps: Frames a second, None where a frame folder does not say.
         frames: Length of the clip.
         faces: The largest number of faces seen in one frame.
         looked_at, with_face: In how many frames a face was looked for, and found.
         expressions: In time order.
-        unclassified: Macro-expressions that were found beside them.
+        unclassified: Expressions that were found beside them, and not judged.
+        events: What else happened: blinks, glances, speech, turns, what hid the face, cuts, no face.
         warnings: What the reader of the result should know.
         error: Why there is no result; None where there is one.
         timeline: The course of motion, where the whole clip was searched for expressions; not part of the JSON.
@@ -103,9 +107,11 @@ class ClipResult:
     with_face: int = 0
     expressions: list[Expression] = field(default_factory=list)
     unclassified: list[Unclassified] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
     timeline: Timeline | None = field(default=None, repr=False)
+    model: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; `error` is there only where something failed."""
@@ -124,28 +130,31 @@ def write_csv(path: str | Path, results: Sequence[ClipResult]) -> None:
     """One row an expression; a clip without any, or that failed, has one row that says so.
 
     Columns: the clip, the expression, `probability` of the emotion, `p_<class>`, `au_<number>`, `aus_source`,
-    `warnings` (joined by "; ") and `error`.
+    `flags` (joined by "; "), `model`, `warnings` (joined by "; ") and `error`.
 
     Raises:
         WriteError: The file cannot be written.
     """
     classes = sorted({name for result in results for found in result.expressions for name in found.probabilities})
     columns = [*_CLIP, *_EXPRESSION, "probability", *(f"p_{name}" for name in classes)]
-    columns += [*(f"au_{number}" for number in AU_NUMBERS), "aus_source", "warnings", "error"]
+    columns += [*(f"au_{number}" for number in AU_NUMBERS), "aus_source", "flags", "model", "warnings", "error"]
     buffer = io.StringIO(newline="")
     table = csv.DictWriter(buffer, columns, lineterminator="\n")
     table.writeheader()
     for result in results:
         shared = {name: getattr(result, name) for name in _CLIP}
-        shared |= {"warnings": "; ".join(result.warnings), "error": result.error}
+        shared |= {"model": result.model, "warnings": "; ".join(result.warnings), "error": result.error}
         rows = [_row(found) for found in result.expressions]
-        rows += [{name: getattr(found, name, None) for name in _EXPRESSION} for found in result.unclassified]
+        rows += [
+            {**{name: getattr(found, name, None) for name in _EXPRESSION}, "flags": "; ".join(found.flags)}
+            for found in result.unclassified
+        ]
         table.writerows({**shared, **row} for row in rows or [{}])
     write_atomically(Path(path), buffer.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _row(found: Expression) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(found, name) for name in _EXPRESSION}
-    row |= {"probability": found.probability, "aus_source": found.aus_source}
+    row |= {"probability": found.probability, "aus_source": found.aus_source, "flags": "; ".join(found.flags)}
     row |= {f"p_{name}": p for name, p in found.probabilities.items()}
     return row | {f"au_{number}": p for number, p in found.aus.items()}

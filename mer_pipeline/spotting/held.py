@@ -19,7 +19,7 @@ from mer_pipeline.spotting.intervals import MOST_PX, NoiseFloor
 from mer_pipeline.spotting.patterns import coherence, is_smooth, low_pass, matched, region_px, stands_out, without_eyes
 from mer_pipeline.spotting.signs import Cause, Signs
 
-# Rises as long as these are told apart; the skin is averaged over this time before and after.
+# Rises of these lengths are distinguished; the skin is averaged over this time before and after.
 _RISES_S, _AVERAGED_S = (0.1, 0.3, 0.6), 0.2
 _SMOOTH_S = 0.012
 # As for movements that come and go; standing out is asked more of, since nothing comes back to confirm it.
@@ -40,7 +40,7 @@ class Rise:
 
     Attributes:
         at: Its middle; a frame relative to the start of the tracks.
-        length: In frames, as far as it can be told.
+        length: In frames, roughly.
         pattern: (CELLS * CELLS, 2) how far the skin has moved, in pixels of a 224 pixel crop.
         usual_px: (CELLS * CELLS,) how far it usually moves in that time.
         salience: How far its region stands out of that.

@@ -23,10 +23,10 @@ def test_evaluation_of_a_set(mer, long_set):
     assert called.code == 0
     document = json.loads(called.out)
     (entry,) = document["videos"]
-    assert {"video", "fps", "frames", "faces", "looked_at", "with_face", "intervals", "warnings"} == set(entry)
-    assert {"onset_frame", "apex_frame", "offset_frame", "onset_s", "apex_s", "offset_s", "strength", "kind"} == set(
-        entry["intervals"][0]
-    )
+    parts = {"video", "fps", "frames", "faces", "looked_at", "with_face", "intervals", "events", "warnings"}
+    assert parts == set(entry)
+    of_interval = {"onset_frame", "apex_frame", "offset_frame", "onset_s", "apex_s", "offset_s", "strength", "kind"}
+    assert of_interval | {"salience", "flags"} == set(entry["intervals"][0])
     assert set(document["evaluation"]) == {"micro", "macro", "all"}
     assert document["evaluation"]["all"]["f1"] >= 0.85
     assert set(document["evaluation"]["micro"]) == {"tp", "fp", "fn", "precision", "recall", "f1"}
@@ -35,7 +35,7 @@ def test_evaluation_of_a_set(mer, long_set):
 def test_a_table_a_timeline_and_a_warning(mer, long_set):
     called = mer("spot", long_set / "s01.mp4")
     assert called.code == 0
-    assert "strength px" in called.out
+    assert "lasts" in called.out
     assert "macro-expressions in 16.0 s" in called.out
     curve, marks = called.out.splitlines()[-2:]
     assert len(curve) == 96
@@ -131,3 +131,15 @@ def test_action_units_of_every_interval_are_named(mer, long_set):
         assert all(0.5 <= probability <= 1 for probability in interval["aus"].values())
     # An expression was planted in each.
     assert sum(bool(interval["aus"]) for interval in video["intervals"]) >= len(video["intervals"]) / 2
+
+
+def test_a_wrong_rate_is_refused_and_recorded_where_it_is_insisted_on(mer, long_set):
+    video = long_set / "s01.mp4"
+    called = mer("spot", video, "--fps", 200, "-q")
+    assert called.code == 1
+    assert "200 frames a second were asked for, and it states 30" in called.err
+    assert "--force-fps" in called.err
+    forced = json.loads(mer("spot", video, "--fps", 200, "--force-fps", "--json", "-q").out)[0]
+    assert "taken for 200 frames a second by --force-fps; it states 30" in forced["warnings"]
+    assert forced["fps"] == 200
+    assert mer("spot", video, "--fps", 30, "-q").code == 0

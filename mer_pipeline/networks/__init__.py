@@ -8,22 +8,23 @@
 """
 
 from mer_pipeline.networks.attention import (
-    MODES,
     AttentionProfile,
     OrientationAttention,
     angle_parameters,
     learned_angles_deg,
 )
 from mer_pipeline.networks.base import VIEWS, Network, Output, View, named_tensors
-from mer_pipeline.networks.blocks import AU_COUNT
+from mer_pipeline.networks.blocks import AU_COUNT, ActionUnitHead
 from mer_pipeline.networks.cost import example_batch, multiply_accumulates
 from mer_pipeline.networks.explain import CellMap, Explanation, LineMap, Ranks
+from mer_pipeline.networks.modes import MODES
 from mer_pipeline.networks.registry import build, names, option_defaults
 
 __all__ = [
     "AU_COUNT",
     "MODES",
     "VIEWS",
+    "ActionUnitHead",
     "AttentionProfile",
     "CellMap",
     "Explanation",

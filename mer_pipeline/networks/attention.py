@@ -1,6 +1,6 @@
 """Attention along one orientation of the face: SOA (learned angle), CVA (90 degrees) and horizontal (0 degrees).
 
-All modes are one operator (see `orientation`) with another angle, so a table that compares them compares angles.
+All of them are one operator (see `orientation`) with another angle, so a table that compares them compares angles.
 Source: FaceSleuth (Continuously Vertical Attention, CVA) and FaceSleuth-R (SOA).
 """
 
@@ -22,9 +22,6 @@ from mer_pipeline.networks.orientation import (
     line_means,
     reweight,
 )
-
-MODES = ("soa", "soa-shared", "horizontal", "cva", "none")
-_FROZEN_DEG = {"horizontal": 0.0, "cva": 90.0}
 
 
 class Orientation(nn.Module):
@@ -50,6 +47,11 @@ class Orientation(nn.Module):
             self.theta_rad = nn.Parameter(value)
         else:
             self.register_buffer("theta_rad", value)
+
+    @property
+    def parameter(self) -> Tensor:
+        """What is learned."""
+        return self.theta_rad
 
     @property
     def theta_deg(self) -> float:
@@ -249,41 +251,11 @@ def _stride(old_hw: tuple[int, int], new_hw: tuple[int, int]) -> int:
 
 
 def angle_parameters(net: nn.Module) -> list[nn.Parameter]:
-    """The learned angles, in radians, in the order of the layers; each once."""
-    found = [part.theta_rad for part in net.modules() if isinstance(part, Orientation) and part.learnable]
+    """What the learned angles are made of, in the order of the layers; each once."""
+    found = [part.parameter for part in net.modules() if isinstance(part, Orientation) and part.learnable]
     return [theta for theta in found if isinstance(theta, nn.Parameter)]
 
 
 def learned_angles_deg(net: nn.Module) -> list[float]:
     """The learned angles in degrees, modulo 180, in the order of the layers; empty where none is learned."""
     return [part.theta_deg for part in net.modules() if isinstance(part, Orientation) and part.learnable]
-
-
-def attention_layers(
-    mode: str, channels: tuple[int, ...], theta_deg: float, reduction: int = 32
-) -> tuple[nn.ModuleList, Orientation | None]:
-    """One attention a stage, and the angle they share (mode `soa-shared`; register it beside them).
-
-    Args:
-        mode: `soa` (one learned angle a layer), `soa-shared`, `horizontal` (0), `cva` (90) or `none` (empty list).
-        channels: of every stage.
-        theta_deg: start of learned angles.
-        reduction: see `OrientationAttention`.
-    """
-    if mode not in MODES:
-        raise ValueError(f"attention is {mode!r}: choose one of {', '.join(MODES)}")
-    if mode == "none":
-        return nn.ModuleList(), None
-    shared = Orientation(theta_deg) if mode == "soa-shared" else None
-    layers = nn.ModuleList(
-        OrientationAttention(
-            width,
-            _FROZEN_DEG.get(mode, theta_deg),
-            learnable=mode == "soa",
-            reduction=reduction,
-            previous_channels=before,
-            orientation=shared,
-        )
-        for before, width in zip((None, *channels[:-1]), channels, strict=True)
-    )
-    return layers, shared

@@ -88,6 +88,13 @@ class ActionUnitHead(nn.Sequential):
             nn.Linear(hidden * cells * cells, AU_COUNT),
         )
 
+    def start_at(self, log_odds: Tensor) -> None:
+        """Start from estimates that need no picture: log_odds (21,)."""
+        last = self[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            last.bias.copy_(log_odds)
+
 
 class ActionUnitInput(nn.Module):
     """Estimates the Action Units from motion features and decides which AUs the classifier sees.
@@ -99,11 +106,12 @@ class ActionUnitInput(nn.Module):
 
     Args:
         channels, cells: see `ActionUnitHead`.
+        trust: what the estimate is multiplied by for the classifier; annotated Action Units count 1.
     """
 
-    def __init__(self, channels: int, cells: int = 7) -> None:
+    def __init__(self, channels: int, cells: int = 7, trust: float = 1.0) -> None:
         super().__init__()
-        self.head = ActionUnitHead(channels, cells)
+        self.head, self.trust = ActionUnitHead(channels, cells), trust
 
     def forward(self, motion: Tensor, aus: Tensor | None, aus_known: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the AUs for the classifier (B, 21) and the logits of the estimate (B, 21).
@@ -111,7 +119,7 @@ class ActionUnitInput(nn.Module):
         `aus` without `aus_known` counts as known. Raises ValueError for a wrong shape.
         """
         logits: Tensor = self.head(motion)
-        estimate = logits.detach().sigmoid()
+        estimate = logits.detach().sigmoid() * self.trust
         if aus is None:
             return estimate, logits
         if aus.shape != logits.shape:

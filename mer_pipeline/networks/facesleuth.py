@@ -9,13 +9,13 @@ from itertools import zip_longest
 import torch
 from torch import Tensor, nn
 
-from mer_pipeline.networks.attention import AttentionProfile, OrientationAttention, attention_layers
 from mer_pipeline.networks.base import Network, Output
-from mer_pipeline.networks.blocks import AU_COUNT, ActionUnitInput, Stem, initialise, stages
+from mer_pipeline.networks.blocks import ActionUnitInput, Stem, initialise, stages
 from mer_pipeline.networks.focalizer import STRIDE_PX, PositionFocalizer
+from mer_pipeline.networks.heads import classifier, trust
+from mer_pipeline.networks.modes import attention_layers
 from mer_pipeline.networks.registry import register
 
-HEADS = ("paper", "release")
 _FLOW_STRIDE_PX = 8  # the stem keeps the size: 28 px would leave a map of 2 x 2 otherwise
 
 
@@ -25,7 +25,7 @@ class MotionStream(nn.Module):
     Args:
         stem: widths of the stem's two convolutions.
         channels: of the four stages, strides 1, 2, 2, 2.
-        attention: see `attention.MODES`.
+        attention: see `modes.attention_layers`.
         theta_deg: start of learned angles.
         stem_stride: 2, or 1 for small pictures.
     """
@@ -39,61 +39,18 @@ class MotionStream(nn.Module):
         self.stem = Stem(stem, stem_stride)
         self.stages = stages(stem[-1], channels)
         self.apply(initialise)
-        self.attentions, self.shared_orientation = attention_layers(attention, tuple(channels), theta_deg)
+        self.attentions, self.shared_orientation = attention_layers(attention, tuple(channels), theta_deg, stem[-1])
 
     def forward(self, motion: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, channels[-1], S / 16, S / 16), with a stem stride of 1 S / 8, rounded up."""
         # The attention sums over rows of channels; convolutions run in that layout as well.
         x: Tensor = self.stem(motion.contiguous(memory_format=torch.channels_last))
-        previous: AttentionProfile | None = None
+        previous = None
         for stage, attention in zip_longest(self.stages, self.attentions):
             x = stage(x)
-            if isinstance(attention, OrientationAttention):  # None in mode "none"
+            if attention is not None:  # in mode "none"
                 x, previous = attention.attend(x, previous)
         return x
-
-
-class PaperHead(nn.Module):
-    """Flatten, concatenate the AUs, one linear layer (the reading of FaceSleuth's paper)."""
-
-    def __init__(self, features: int, aus: int, classes: int) -> None:
-        super().__init__()
-        self.classify = nn.Linear(features + aus, classes)
-
-    def forward(self, features: Tensor, aus: Tensor | None) -> Tensor:
-        """(B, C, h, w) and (B, aus) or None -> logits (B, classes)."""
-        flat = features.flatten(1)
-        result: Tensor = self.classify(flat if aus is None else torch.cat([flat, aus.to(flat.dtype)], dim=1))
-        return result
-
-
-class ReleaseHead(nn.Module):
-    """Flatten, linear to 512, concatenate the AUs, BN, ReLU, linear 128, BN, linear (FaceSleuth's release)."""
-
-    def __init__(self, features: int, aus: int, classes: int) -> None:
-        super().__init__()
-        self.reduce = nn.Linear(features, 512)
-        self.classify = nn.Sequential(
-            nn.BatchNorm1d(512 + aus),
-            nn.ReLU(inplace=True),
-            nn.Linear(512 + aus, 128),
-            nn.BatchNorm1d(128),
-            nn.Linear(128, classes),
-        )
-
-    def forward(self, features: Tensor, aus: Tensor | None) -> Tensor:
-        """(B, C, h, w) and (B, aus) or None -> logits (B, classes)."""
-        flat: Tensor = self.reduce(features.flatten(1))
-        result: Tensor = self.classify(flat if aus is None else torch.cat([flat, aus.to(flat.dtype)], dim=1))
-        return result
-
-
-def classifier(head: str, features: int, au_input: bool, classes: int) -> PaperHead | ReleaseHead:
-    """The head of a name, `paper` or `release`, for so many features and, with `au_input`, the Action Units."""
-    if head not in HEADS:
-        raise ValueError(f"head is {head!r}: choose one of {', '.join(HEADS)}")
-    kind = PaperHead if head == "paper" else ReleaseHead
-    return kind(features, AU_COUNT if au_input else 0, classes)
 
 
 @register("facesleuth")
@@ -103,14 +60,14 @@ class FaceSleuth(Network):
     Args:
         classes: emotions.
         size: of the square frames in pixels, a multiple of 16.
-        attention: `soa`, `soa-shared`, `horizontal`, `cva` or `none`.
-        theta_deg: start of learned angles.
+        attention: see `modes.attention_layers`.
+        theta_deg: where learned angles start, and where `frozen` ones stay.
         stem: widths of the stem; (180, 128) in the release.
         channels: of the four stages; (128, 128, 256, 512) in the release.
         position: whether the Facial Position Focalizer is added.
         embed_dim: of the focalizer: 128 (release), 64 (compact) or less.
         drop_path: stochastic depth of the focalizer.
-        head: `paper` or `release`.
+        head: `branch`, `literal` (the paper's) or `release`; see `heads`.
         au_input: whether Action Units enter the head and are estimated.
     """
 
@@ -129,13 +86,13 @@ class FaceSleuth(Network):
         position: bool = True,
         embed_dim: int = 64,
         drop_path: float = 0.1,
-        head: str = "paper",
+        head: str = "branch",
         au_input: bool = True,
     ) -> None:
         super().__init__(size, takes_aus=au_input)
         self.motion = MotionStream(stem, channels, attention, theta_deg)
         self.position = PositionFocalizer(size, channels[-1], embed_dim, drop_path) if position else None
-        self.action_units = ActionUnitInput(channels[-1]) if au_input else None
+        self.action_units = ActionUnitInput(channels[-1], trust=trust(head)) if au_input else None
         self.head = classifier(head, channels[-1] * (size // STRIDE_PX) ** 2, au_input, classes)
 
     def forward(
@@ -162,12 +119,12 @@ class FaceSleuthFlow(Network):
     Args:
         classes: emotions.
         size: of the square flow images in pixels, from 28.
-        attention: `soa`, `soa-shared`, `horizontal`, `cva` or `none`.
-        theta_deg: start of learned angles.
+        attention: see `modes.attention_layers`.
+        theta_deg: where learned angles start, and where `frozen` ones stay.
         stem: widths of the stem.
         channels: of the four stages, strides 1, 2, 2, 2.
         dropout: share of the map's channels that are dropped before the head while training.
-        head: `paper` or `release`; see `FaceSleuth`.
+        head: see `FaceSleuth`.
         au_input: whether Action Units enter the head and are estimated.
     """
 
@@ -184,14 +141,14 @@ class FaceSleuthFlow(Network):
         stem: Sequence[int] = (32, 32),
         channels: Sequence[int] = (32, 48, 64, 96),
         dropout: float = 0.2,
-        head: str = "paper",
+        head: str = "branch",
         au_input: bool = True,
     ) -> None:
         super().__init__(size, takes_aus=au_input)
         self.scale = nn.BatchNorm2d(3)  # strain has another size than u and v
         self.motion = MotionStream(stem, channels, attention, theta_deg, stem_stride=1)
         side = -(-size // _FLOW_STRIDE_PX)
-        self.action_units = ActionUnitInput(channels[-1], min(7, side)) if au_input else None
+        self.action_units = ActionUnitInput(channels[-1], min(7, side), trust(head)) if au_input else None
         self.drop = nn.Dropout2d(dropout)
         self.head = classifier(head, channels[-1] * side**2, au_input, classes)
 

@@ -8,9 +8,10 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from mer_pipeline.networks.base import Network, Output
-from mer_pipeline.networks.blocks import AU_COUNT, STRIDES, ActionUnitInput, Stem, initialise, stages
+from mer_pipeline.networks.blocks import STRIDES, ActionUnitInput, Stem, initialise, stages
 from mer_pipeline.networks.explain import CellMap, MapSource, to_array
 from mer_pipeline.networks.focalizer import STRIDE_PX
+from mer_pipeline.networks.heads import adopt_single_layer, classifier, trust
 from mer_pipeline.networks.registry import register
 
 
@@ -81,7 +82,8 @@ class MMNet(Network):
         stem: widths of the stem.
         channels: of the four stages; the last divides by 4 (heads of the position stream).
         position: whether the position stream is added.
-        au_input: whether Action Units enter the last layer and are estimated (not part of the original).
+        au_input: whether Action Units enter the head and are estimated (not part of the original).
+        head: see `FaceSleuth`; `literal`, a single layer, is the original and what an older card means.
     """
 
     view = "pair"
@@ -96,6 +98,7 @@ class MMNet(Network):
         channels: Sequence[int] = (128, 128, 256, 512),
         position: bool = True,
         au_input: bool = False,
+        head: str = "literal",
     ) -> None:
         super().__init__(size, takes_aus=au_input)
         if len(stem) != 2 or len(channels) != 4 or channels[-1] % 4:
@@ -106,8 +109,9 @@ class MMNet(Network):
         self.apply(initialise)
         grid = size // STRIDE_PX
         self.position = PositionCalibration(grid, channels[-1]) if position else None
-        self.action_units = ActionUnitInput(channels[-1]) if au_input else None
-        self.classify = nn.Linear(channels[-1] * grid**2 + (AU_COUNT if au_input else 0), classes)
+        self.action_units = ActionUnitInput(channels[-1], trust=trust(head)) if au_input else None
+        self.classify = classifier(head, channels[-1] * grid**2, au_input, classes)
+        adopt_single_layer(self, "classify")
 
     def forward(
         self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None
@@ -121,7 +125,4 @@ class MMNet(Network):
         effective, au_logits = self.known_aus(x, aus, aus_known)
         if self.position is not None:
             x = x + self.position(onset)
-        flat = x.flatten(1)
-        if effective is not None:
-            flat = torch.cat([flat, effective.to(flat.dtype)], dim=1)
-        return Output(self.classify(flat), au_logits)
+        return Output(self.classify(x, effective), au_logits)

@@ -5,28 +5,33 @@ from timm.models import resnet
 from torch import Tensor, nn
 
 from mer_pipeline.networks.base import Network, Output
-from mer_pipeline.networks.blocks import AU_COUNT, ActionUnitHead, ActionUnitInput
+from mer_pipeline.networks.blocks import ActionUnitHead, ActionUnitInput
+from mer_pipeline.networks.heads import adopt_single_layer, classifier, trust
 from mer_pipeline.networks.registry import register
 
 
 @register("resnet18")
 class ResNet18(Network):
-    """timm's resnet18 without pretrained weights, average pooling, AUs, one linear layer.
+    """timm's resnet18 without pretrained weights, average pooling, head.
 
     Args:
         classes: emotions.
         size: of the square frames in pixels.
-        au_input: whether Action Units enter the last layer and are estimated.
+        au_input: whether Action Units enter the head and are estimated.
+        head: see `FaceSleuth`; `literal`, a single layer, where an older card does not say.
     """
 
     view = "pair"
 
-    def __init__(self, classes: int, size: int, *, au_input: bool = False) -> None:
+    def __init__(self, classes: int, size: int, *, au_input: bool = False, head: str = "literal") -> None:
         super().__init__(size, takes_aus=au_input)
         self.backbone: nn.Module = resnet.resnet18(pretrained=False, num_classes=0, global_pool="")
         width = 512
-        self.action_units = ActionUnitInput(width, cells=min(7, -(-size // 32))) if au_input else None
-        self.classify = nn.Linear(width + (AU_COUNT if au_input else 0), classes)
+        self.action_units = (
+            ActionUnitInput(width, cells=min(7, -(-size // 32)), trust=trust(head)) if au_input else None
+        )
+        self.classify = classifier(head, width, au_input, classes)
+        adopt_single_layer(self, "classify")
 
     def forward(
         self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None
@@ -34,11 +39,8 @@ class ResNet18(Network):
         """Frames (B, 3, size, size), AUs (B, 21), which of them are known (B,) -> logits."""
         self.check(onset=onset, apex=apex)
         maps: Tensor = self.backbone(apex - onset)
-        flat = maps.mean(dim=(2, 3))
         effective, au_logits = self.known_aus(maps, aus, aus_known)
-        if effective is not None:
-            flat = torch.cat([flat, effective.to(flat.dtype)], dim=1)
-        return Output(self.classify(flat), au_logits)
+        return Output(self.classify(maps.mean(dim=(2, 3)), effective), au_logits)
 
 
 class Block(nn.Module):

@@ -20,6 +20,7 @@ from mer_pipeline.networks import (
     registry,
 )
 from mer_pipeline.networks.focalizer import PositionFocalizer
+from mer_pipeline.networks.heads import classifier
 from mer_pipeline.networks.registry import present_name, register
 from tests.networks.tiny import EVERY, FLOW, FRAMES, OPTIONS, parameters, random_batch, tiny
 
@@ -93,7 +94,7 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
         ("vgg", {}, f"choose one of {', '.join(names())}"),
         ("facesleuth", {"atention": "soa"}, "'atention': did you mean attention?"),
         ("facesleuth", {"attention": "sao"}, "choose one of soa"),
-        ("facesleuth", {"head": "big"}, "paper, release"),
+        ("facesleuth", {"head": "big"}, "branch, literal, release"),
         ("facesleuth", {"stem": [8]}, "give 2 and 4 widths"),
         ("facesleuth", {"embed_dim": 33}, "embed_dim is 33"),
         ("facesleuth", {"size": 60}, "multiple of 16"),
@@ -102,7 +103,7 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
         ("facesleuth-flow", {"size": 27}, "at least 28"),
         ("facesleuth-flow", {"atention": "soa"}, "'atention': did you mean attention?"),
         ("facesleuth-flow", {"channels": [8]}, "give 2 and 4 widths"),
-        ("facesleuth-flow", {"head": "big"}, "paper, release"),
+        ("facesleuth-flow", {"head": "big"}, "branch, literal, release"),
         ("resnet3d", {"size": 27}, "at least 28"),
         ("resnet3d", {"frames": 1}, "frames is 1: give at least 2"),
         ("resnet3d", {"depth": 18}, "'depth': did you mean width?"),
@@ -163,9 +164,9 @@ def test_weights_fit_any_number_of_frames(name: str, frames: int) -> None:
 
 
 @pytest.mark.parametrize("attention", ["soa", "soa-shared", "horizontal", "cva", "none"])
-@pytest.mark.parametrize("head", ["paper", "release"])
+@pytest.mark.parametrize("head", ["branch", "literal", "release"])
 def test_facesleuth_variants(attention: str, head: str) -> None:
-    net = tiny("facesleuth", attention=attention, head=head, position=head == "paper", au_input=attention != "none")
+    net = tiny("facesleuth", attention=attention, head=head, position=head != "release", au_input=attention != "none")
     output = net(*frames(2, 64))
     assert output.logits.shape == (2, 3)
     assert (output.au_logits is None) == (attention == "none")
@@ -176,7 +177,7 @@ def test_facesleuth_variants(attention: str, head: str) -> None:
 @pytest.mark.parametrize("attention", ["soa", "soa-shared", "horizontal", "cva", "none"])
 @pytest.mark.parametrize("size", [28, 33])
 def test_facesleuth_flow_variants(attention: str, size: int) -> None:
-    net = tiny("facesleuth-flow", size=size, attention=attention, head="release" if size == 33 else "paper")
+    net = tiny("facesleuth-flow", size=size, attention=attention, head="release" if size == 33 else "branch")
     output = net(**random_batch(net, 2))
     assert output.au_logits.shape == (2, 21)
     (output.logits.sum() + output.au_logits.sum()).backward()
@@ -235,7 +236,7 @@ def test_action_units_annotated_predicted_none(name: str) -> None:
     given = net(*shown, annotated, known).logits
     assert not torch.allclose(given, predicted.logits)
     torch.testing.assert_close(net(*shown, annotated, unknown).logits, predicted.logits)
-    torch.testing.assert_close(net(*shown, estimate, known).logits, predicted.logits)
+    torch.testing.assert_close(net(*shown, net.action_units.trust * estimate, known).logits, predicted.logits)
     torch.testing.assert_close(net(*shown, annotated).logits, given)
     mixed = net(*shown, annotated, torch.tensor([True, False])).logits
     torch.testing.assert_close(mixed, torch.stack([given[0], predicted.logits[1]]))
@@ -330,3 +331,26 @@ def test_the_auxiliary_head_changes_nothing_that_resnet3d_says() -> None:
             p.zero_()
     torch.testing.assert_close(net(**batch).logits, output.logits, rtol=0, atol=0)
     assert tiny("resnet3d", au_head=False)(**batch).au_logits is None
+
+
+@pytest.mark.parametrize("name", AU_INPUT)
+def test_a_card_of_an_older_version_means_the_literal_head(name: str) -> None:
+    """It calls the head `paper`, or names none and has a single layer."""
+    named = {"head": "paper"} if name.startswith("facesleuth") else {}
+    net, state = tiny(name, au_input=True, **named), tiny(name, au_input=True, head="literal").state_dict()
+    older = state if named else {key.replace("classify.classify.", "classify."): value for key, value in state.items()}
+    assert not named or set(older) == set(net.state_dict())
+    net.load_state_dict(older)
+    assert {key: value.shape for key, value in net.state_dict().items()} == {k: v.shape for k, v in state.items()}
+
+
+@pytest.mark.parametrize("features", [64, 100_000])
+def test_an_action_unit_is_as_loud_as_all_features(features: int) -> None:
+    """What one step of Adam does to a logit: the rate times the sum of its inputs' sizes."""
+    head = classifier("branch", features, au_input=True, classes=3)
+    aus = torch.zeros(1, 21)
+    aus[0, 7] = 1
+    logits = head(torch.randn(1, features, generator=torch.Generator().manual_seed(0)).abs(), aus)
+    logits[0, 0].backward()
+    voice, heard = (layer.weight.grad[0].abs().sum().item() for layer in (head.face, head.units))
+    assert 1 < heard / voice < 1.6

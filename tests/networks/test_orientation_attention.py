@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer_pipeline.networks import OrientationAttention, angle_parameters, learned_angles_deg, orientation
-from mer_pipeline.networks.attention import AttentionProfile, attention_layers
+from mer_pipeline.networks.attention import AttentionProfile
+from mer_pipeline.networks.modes import attention_layers
 
 SHAPES = [(8, 8), (7, 7), (8, 7), (5, 12), (12, 5), (1, 6), (6, 1), (14, 14), (32, 32)]
 ANGLES_DEG = [0.0, 17.0, 33.3, 45.0, 89.0, 90.0, 121.0, 135.0, 180.0, -20.0]

@@ -1,0 +1,118 @@
+"""Heads: motion features and Action Units to logits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor, cat, nn
+
+from mer_pipeline.networks.blocks import AU_COUNT
+
+HEADS = ("branch", "literal", "release")
+_EARLIER = {"paper": "literal"}  # its name in cards and recipes of older versions
+# Norm of a clip's standardised features: with 1 small networks learned slowly, with 10 no better.
+_FEATURE_NORM = 3.0
+# An Action Unit counts so many times sqrt(F): one alone then moves a logit a little faster than F features do, which
+# it must, since the layers below the features learn too.
+_AU_VOICE = 3.0
+# An estimate that weighs as much as an annotation makes the answer hang on it: the demo's UF1 fell to 0.72.
+_TRUST = 0.05
+
+
+class BranchHead(nn.Module):
+    """Two branches of their own scale that are added: standardised features, and Action Units.
+
+    Adam moves a logit by the learning rate times the sum of its inputs' sizes. 21 numbers of 0 or 1 beside thousands of
+    unscaled features are then never learned. Here a clip's F features are standardised and brought to a norm of 3, so
+    that their sizes sum to about 2.4 sqrt(F), and an annotated Action Unit that is present counts 3 sqrt(F). The
+    network's own estimate counts a twentieth of that (see `trust`).
+    """
+
+    def __init__(self, features: int, aus: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(features, elementwise_affine=False)
+        self.feature_scale = _FEATURE_NORM / math.sqrt(features)
+        self.face = nn.Linear(features, classes)
+        self.au_scale = _AU_VOICE * math.sqrt(features)
+        self.units = nn.Linear(aus, classes, bias=False) if aus else None
+        if self.units is not None:  # a scaled random start would take hundreds of steps to unlearn
+            self.units.weight.data /= self.au_scale
+
+    def forward(self, features: Tensor, aus: Tensor | None) -> Tensor:
+        """(B, ...) features and (B, aus) or None -> logits (B, classes)."""
+        logits: Tensor = self.face(self.norm(features.flatten(1)) * self.feature_scale)
+        if self.units is None or aus is None:
+            return logits
+        heard: Tensor = self.units(aus.to(logits.dtype) * self.au_scale)
+        return logits + heard
+
+
+class LiteralHead(nn.Module):
+    """Flatten, concatenate the AUs, one linear layer (FaceSleuth's paper to the letter; it does not hear them)."""
+
+    def __init__(self, features: int, aus: int, classes: int) -> None:
+        super().__init__()
+        self.classify = nn.Linear(features + aus, classes)
+
+    def forward(self, features: Tensor, aus: Tensor | None) -> Tensor:
+        """(B, ...) features and (B, aus) or None -> logits (B, classes)."""
+        result: Tensor = self.classify(_joined(features.flatten(1), aus))
+        return result
+
+
+class ReleaseHead(nn.Module):
+    """Flatten, linear to 512, concatenate the AUs, BN, ReLU, linear 128, BN, linear (FaceSleuth's release)."""
+
+    def __init__(self, features: int, aus: int, classes: int) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(features, 512)
+        self.classify = nn.Sequential(
+            nn.BatchNorm1d(512 + aus),
+            nn.ReLU(inplace=True),
+            nn.Linear(512 + aus, 128),
+            nn.BatchNorm1d(128),
+            nn.Linear(128, classes),
+        )
+
+    def forward(self, features: Tensor, aus: Tensor | None) -> Tensor:
+        """(B, ...) features and (B, aus) or None -> logits (B, classes)."""
+        result: Tensor = self.classify(_joined(self.reduce(features.flatten(1)), aus))
+        return result
+
+
+Head = BranchHead | LiteralHead | ReleaseHead
+
+
+def present_head(head: str) -> str:
+    """The name of a head that may be called by an earlier one."""
+    return _EARLIER.get(head, head)
+
+
+def trust(head: str) -> float:
+    """What an estimated Action Unit counts in a head, where an annotated one counts 1."""
+    return _TRUST if present_head(head) == "branch" else 1.0
+
+
+def classifier(head: str, features: int, au_input: bool, classes: int) -> Head:
+    """The head of a name, one of `HEADS`, for so many features and, with `au_input`, the Action Units."""
+    head = present_head(head)
+    if head not in HEADS:
+        raise ValueError(f"head is {head!r}: choose one of {', '.join(HEADS)}")
+    kinds: dict[str, type[Head]] = {"branch": BranchHead, "literal": LiteralHead, "release": ReleaseHead}
+    return kinds[head](features, AU_COUNT if au_input else 0, classes)
+
+
+def adopt_single_layer(network: nn.Module, name: str) -> None:
+    """Let weights in which the head `name` was a single layer be loaded into its literal head."""
+
+    def rename(_: nn.Module, state: dict[str, Any], prefix: str, *__: object) -> None:
+        for part in ("weight", "bias"):
+            if f"{prefix}{name}.{part}" in state:
+                state[f"{prefix}{name}.classify.{part}"] = state.pop(f"{prefix}{name}.{part}")
+
+    network.register_load_state_dict_pre_hook(rename)
+
+
+def _joined(flat: Tensor, aus: Tensor | None) -> Tensor:
+    return flat if aus is None else cat([flat, aus.to(flat.dtype)], dim=1)

@@ -24,7 +24,15 @@ else:
 # Side of the pictures for which parameters are counted where a recipe leaves it to the cache.
 _USUAL_SIZE = 224
 AUS = ("predicted", "annotated", "none")
-_CHOICES = {"class_weights": ("none", "balanced"), "aus": AUS, "optimiser": ("adamw", "adam")}
+_CHOICES = {
+    "padding": ("border", "zeros"),
+    "select": ("last", "inner", "oracle"),
+    "class_weights": ("none", "balanced"),
+    "aus": AUS,
+    "optimiser": ("adamw", "adam"),
+    "au_start": ("base-rates", "even"),
+    "au_weights": ("rare", "none"),
+}
 _RANGES: dict[str, tuple[float, float]] = {
     "size": (0, 1024),
     "frames": (2, 256),
@@ -33,6 +41,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "lr": (0, 10),
     "angle_lr": (0, 10),
     "weight_decay": (0, 100),
+    "angle_weight_decay": (0, 100),
     "lr_decay": (0, 1),
     "lr_decay_epochs": (0, 100_000),
     "au_loss": (0, 1e6),
@@ -61,15 +70,22 @@ class Recipe:
         lr: Learning rate.
         angle_lr: Learning rate of orientation angles (radians).
         weight_decay: Of everything but angles.
+        angle_weight_decay: Of angles; shrinks nothing but a vector, as those of the release are.
         lr_decay: The learning rate is multiplied by this after each of the first `lr_decay_epochs` epochs.
         lr_decay_epochs: See `lr_decay`.
         class_weights: `none`, or `balanced` for weights inverse to the class frequency in the training clips.
         au_loss: Weight of the Action Unit head's loss.
+        au_start: What the Action Unit head estimates before it has learned: the `base-rates` of the training clips, or
+            `even` odds.
+        au_weights: `rare`, to weigh present Action Units by the square root of their odds against in the training
+            clips, or `none`.
         au_substitution: Share of training clips whose annotated AUs are replaced by the head's own estimate.
         aus: AU source at test time: `predicted` by the head, `annotated` (a new clip has none), or `none`.
         flip: Probability that a clip is mirrored.
         rotation_deg: Clips are turned by up to this angle, either way.
         shift: Clips are shifted by up to this share of their side, either way.
+        padding: What comes in from outside: `border` repeats the edge, `zeros` is the mean colour.
+        select: How the epoch is chosen where the command does not say; see `Plan`.
         seed: Of everything that is drawn at random.
     """
 
@@ -85,15 +101,20 @@ class Recipe:
     lr: float = 8e-4
     angle_lr: float = 5e-3
     weight_decay: float = 0.6
+    angle_weight_decay: float = 0.0
     lr_decay: float = 0.987
     lr_decay_epochs: int = 50
     class_weights: str = "none"
     au_loss: float = 1.0
+    au_start: str = "base-rates"
+    au_weights: str = "rare"
     au_substitution: float = 0.5
     aus: str = "predicted"
     flip: float = 0.5
     rotation_deg: float = 3.0
     shift: float = 15 / 224
+    padding: str = "border"
+    select: str = "last"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -290,8 +311,8 @@ def _read_recipe(model: str, overrides: Mapping[str, Any]) -> tuple[Recipe, dict
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     """`key=value` texts as overrides; values are read as TOML where they are, else as text.
 
-    >>> parse_settings(["epochs=5", "options.head=paper"])
-    {'epochs': 5, 'options.head': 'paper'}
+    >>> parse_settings(["epochs=5", "options.head=literal"])
+    {'epochs': 5, 'options.head': 'literal'}
     """
     parsed: dict[str, Any] = {}
     for setting in settings:

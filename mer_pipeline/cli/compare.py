@@ -34,6 +34,8 @@ def compare(
     for judged in found.runs:
         metrics, scores = judged.run.metrics, judged.scores()
         how = f"{metrics.protocol}, {metrics.selection}, Action Units {metrics.aus}"
+        if metrics.au_macro_f1 is not None:
+            how += f", their estimate F1 {metrics.au_macro_f1:.3f}"
         how = COMPARED if metrics.selection == "oracle" else how
         shown = (f"{scores[name]:.3f}" for name in ("uf1", "uar", "accuracy"))
         rows.append((judged.name, metrics.model, len(judged.guesses), *shown, how))

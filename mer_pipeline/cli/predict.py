@@ -112,6 +112,8 @@ def predict(
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         if not quiet:
             say_note(loaded.model.name)
+            if model is not None and loaded.card.au_words:
+                say_note(loaded.card.au_words)
         if camera is not None:
             results = [_watch(loaded, camera, fps, macro, quiet)]
         else:

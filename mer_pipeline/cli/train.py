@@ -40,8 +40,12 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated."),
 ]
 Select = Annotated[
-    str,
-    typer.Option(help="Which epoch counts: last, inner (subjects inside the fold choose) or oracle (optimistic)."),
+    str | None,
+    typer.Option(
+        help="Which epoch counts: last, inner (subjects inside the fold choose) or oracle (optimistic); last unless "
+        "the recipe says otherwise.",
+        show_default=False,
+    ),
 ]
 ShuffleLabels = Annotated[
     bool,
@@ -63,7 +67,7 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
     settings: Settings = None,
     protocol: HeldOut = "loso",
-    select: Select = "last",
+    select: Select = None,
     seeds: Annotated[int, typer.Option(min=1, help="So many trainings with other seeds; all are in every score.")] = 3,
     aus: Annotated[
         str | None, typer.Option(help="Action Units at test time: predicted, annotated or none.", show_default=False)
@@ -86,6 +90,7 @@ def train(
     overrides: dict[str, Any] = {"epochs": epochs, "seed": seed, "aus": aus, "options.attention": attention}
     overrides = {key: value for key, value in overrides.items() if value is not None}
     recipe = load_recipe(model, {**overrides, **parse_settings(settings or [])})
+    select = select or recipe.select
     parse_protocol(protocol)
     check_selection(select)
     check_folder(dataset)
@@ -154,6 +159,10 @@ def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
         say(f"UF1 by source of the Action Units at test time: {_uf1_of_each(found.by_aus)}")
     if found.selection != "oracle":
         say((f"{_scores(optimistic)}  ({note})", "dim"))
+    else:
+        say(
+            f"{_scores(found.honest, found.honest_deviation)}  (last epoch; so are the scores by source and the controls)"
+        )
     for caution in cautions(found):
         say(f"mind: {caution}")
     if found.theta_deg:

@@ -63,6 +63,7 @@ class Judged:
             "clips": found.clips,
             "seeds": sorted(self.guesses),
             **found.brief,
+            "au_macro_f1": metrics.au_macro_f1,
         }
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score, roc_auc_score
 
-from mer_pipeline.runs.results import ClassScores, Scores
+from mer_pipeline.facs import AU_NUMBERS
+from mer_pipeline.runs.results import ClassScores, Scores, UnitScores
 
 
 @dataclass(frozen=True)
@@ -92,3 +93,25 @@ def scores_of(confusions: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.f
         "uf1": f1.sum(1) / occurs.sum(1),
         "uar": recall.sum(1) / occurs.sum(1),
     }
+
+
+def unit_scores(
+    probabilities: npt.NDArray[np.float32], truth: npt.NDArray[np.float32], known: npt.NDArray[np.bool_]
+) -> dict[int, UnitScores]:
+    """Scores of every Action Unit that occurs in some clips and not in all.
+
+    Args:
+        probabilities: (clips, 21).
+        truth: (clips, 21), 1 where it is annotated.
+        known: (clips,), False where a clip has no annotation; such clips are left out.
+    """
+    found = {}
+    for at, number in enumerate(AU_NUMBERS):
+        present, probability = truth[known, at] > 0, probabilities[known, at]
+        if not 0 < present.sum() < len(present):
+            continue
+        named = probability >= 0.5
+        f1 = 2 * int((named & present).sum()) / int(named.sum() + present.sum())
+        share, auc = float(present.mean()), float(roc_auc_score(present, probability))
+        found[number] = UnitScores(int(present.sum()), f1, auc, 2 * share / (1 + share))
+    return found

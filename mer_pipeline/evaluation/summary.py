@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,16 @@ from mer_pipeline.evaluation.statistics import (
 )
 from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.metrics import Metrics
-from mer_pipeline.runs.results import AUS_ONLY, LEAST_SUBJECTS, ClassScores, Control, Difference, Scores, Seed
+from mer_pipeline.runs.results import (
+    AUS_ONLY,
+    LEAST_SUBJECTS,
+    ClassScores,
+    Control,
+    Difference,
+    Scores,
+    Seed,
+    UnitScores,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class Training:
         controls: Control -> clip_id -> class that it predicts, on the same folds.
         theta_deg: Learned angles in degrees, mean over folds, one a layer.
         spotted: Of the clips whose key frames were spotted too.
+        au_scores: Action Unit -> how well the networks' own estimates find it.
     """
 
     seed: int
@@ -44,6 +54,7 @@ class Training:
     controls: Mapping[str, Mapping[str, str]]
     theta_deg: tuple[float, ...] = ()
     spotted: Sequence[Prediction] = ()
+    au_scores: Mapping[int, UnitScores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,7 @@ class Pooled:
         rare_classes: Class -> share of sets of as many subjects that lack it.
         seeds: One entry a training; empty with one.
         deviation: Of the scores, over seeds; None with one.
+        au_scores: Action Unit -> how well the networks' own estimates find it.
     """
 
     aus: str
@@ -82,6 +94,7 @@ class Pooled:
     rare_classes: Mapping[str, float]
     seeds: tuple[Seed, ...]
     deviation: Scores | None
+    au_scores: Mapping[int, UnitScores]
 
 
 def pooled(
@@ -140,6 +153,7 @@ def pooled(
         if several
         else (),
         deviation=_deviation(judged) if several else None,
+        au_scores=_mean_units([one.au_scores for one in trainings]),
     )
 
 
@@ -267,6 +281,17 @@ def _mean(each: Sequence[Scores]) -> Scores:
 
 def _deviation(each: Sequence[Scores]) -> Scores:
     return Scores.of({name: np.std([getattr(one, name) for one in each], ddof=1) for name in _PARTS})
+
+
+def _mean_units(each: Sequence[Mapping[int, UnitScores]]) -> dict[int, UnitScores]:
+    return {
+        number: replace(
+            one,
+            f1=float(np.mean([units[number].f1 for units in each])),
+            auc=float(np.mean([units[number].auc for units in each])),
+        )
+        for number, one in each[0].items()
+    }
 
 
 def mean_axis_deg(folds: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.metrics import roc_auc_score
 
 from mer_pipeline.cache.chain import PUBLISHED
 from mer_pipeline.device import choose_device
 from mer_pipeline.errors import MerError, os_errors
-from mer_pipeline.evaluation.metrics import DetailedScores, scores
+from mer_pipeline.evaluation.metrics import DetailedScores, scores, unit_scores
 from mer_pipeline.evaluation.statistics import intervals
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inference.load import LATEST, check_shipped_device, newest_run
@@ -25,6 +24,7 @@ from mer_pipeline.networks import Network, named_tensors
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.reader import GROUPS, NAME, shipped
 from mer_pipeline.runs.card import Card
+from mer_pipeline.runs.results import UnitScores
 from mer_pipeline.runs.weights import load_network
 
 _BATCH = 64
@@ -32,23 +32,6 @@ _LABELS = "megc3"  # what the groups of the shipped model are classes of
 
 Interval = tuple[float, float]
 _Answers = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]  # of classes and of Action Units
-
-
-@dataclass(frozen=True)
-class UnitScores:
-    """How well one Action Unit is found.
-
-    Attributes:
-        clips: In which it is annotated.
-        f1: At probability 0.5.
-        auc: Area under the ROC curve.
-        constant_f1: F1 of naming it in every clip.
-    """
-
-    clips: int
-    f1: float
-    auc: float
-    constant_f1: float
 
 
 @dataclass(frozen=True)
@@ -141,7 +124,7 @@ def evaluate(
         scores=found,
         intervals=intervals(truth, [predicted], clips.groups, clips.classes),
         by_dataset=_by_dataset(clips, truth, predicted),
-        aus={} if aus is None else _units(aus, clips),
+        aus={} if aus is None else unit_scores(aus, clips.aus.numpy(), clips.aus_known.numpy()),
         notes=tuple(notes),
     )
 
@@ -200,20 +183,4 @@ def _by_dataset(clips: ClipSet, truth: Sequence[str], predicted: Sequence[str]) 
     for dataset in clips.datasets:
         rows = [at for at, group in enumerate(clips.groups) if group.split("/")[0] == dataset]
         found[dataset] = scores([truth[at] for at in rows], [predicted[at] for at in rows], clips.classes)
-    return found
-
-
-def _units(aus: npt.NDArray[np.float32], clips: ClipSet) -> dict[int, UnitScores]:
-    known = clips.aus_known.numpy()
-    found = {}
-    for at, number in enumerate(AU_NUMBERS):
-        truth, probability = clips.aus.numpy()[known, at] > 0, aus[known, at]
-        if not 0 < truth.sum() < len(truth):
-            continue
-        named = probability >= 0.5
-        f1 = 2 * int((named & truth).sum()) / int(named.sum() + truth.sum())
-        share = float(truth.mean())
-        found[number] = UnitScores(
-            int(truth.sum()), f1, float(roc_auc_score(truth, probability)), 2 * share / (1 + share)
-        )
     return found

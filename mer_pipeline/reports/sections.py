@@ -66,6 +66,7 @@ def of_run(run: Run) -> dict[str, Any]:
         "cooled": reliability(
             [cool(p, t.metrics.calibration.temperature) for t in run.trainings for p in t.predictions]
         ),
+        "au_names": AU_NAMES,
         "recipe": recipe_rows(run),
         "facts": fact_rows(run.facts),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +49,8 @@ class Card(Checked):
         temperature: What logits are divided by before they become probabilities; 1 where it was not fitted.
         least_probability: Classes from this probability on make the set that holds the truth of a new subject's clip in
             nine cases of ten (conformal prediction); None where there were too few subjects to say.
+        au_f1, au_constant_f1: Number of an Action Unit -> F1 of the estimates on held-out subjects, and of naming it in
+            every clip; empty where that was not measured.
         format: Version of this card.
     """
 
@@ -70,6 +72,8 @@ class Card(Checked):
     chain: Chain | None = None
     temperature: Temperature = 1.0
     least_probability: Share | None = None
+    au_f1: dict[str, Share] = field(default_factory=dict)
+    au_constant_f1: dict[str, Share] = field(default_factory=dict)
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -88,6 +92,18 @@ class Card(Checked):
     def flow(self) -> str:
         """How flow was computed: `tvl1`, `dis`, `published` for published flow images, or `none`."""
         return "none" if self.chain is None else self.chain.motion
+
+    @property
+    def au_words(self) -> str:
+        """How far the estimate of Action Units may be believed; empty where that was not measured."""
+        if not self.au_f1:
+            return ""
+        mean, constant = (sum(each.values()) / len(each) for each in (self.au_f1, self.au_constant_f1))
+        never = [number for number, f1 in self.au_f1.items() if f1 == 0]
+        return (
+            f"Action Units of new subjects: F1 {mean:.2f} on average over {len(self.au_f1)} "
+            f"({constant:.2f} for naming each in every clip)" + (f"; never found: {', '.join(never)}" if never else "")
+        )
 
     @property
     def frames(self) -> int:

@@ -8,12 +8,23 @@ from statistics import stdev
 from typing import Any
 
 from mer_pipeline.reading import Checked, Count, Name, Share, listed, picked
-from mer_pipeline.runs.results import MEASURES, OPTIMISTIC, Calibration, ClassScores, Control, Scores, Seed
+from mer_pipeline.runs.results import (
+    MEASURES,
+    OPTIMISTIC,
+    Calibration,
+    ClassScores,
+    Control,
+    Scores,
+    Seed,
+    UnitScores,
+    macro_f1,
+)
 
 # Fields whose shape in the file is another.
 _REBUILT = (
     "classes", "fold_count", "scores", "per_class", "confusion", "intervals", "selections", "optimistic", "by_aus",
     "by_dataset", "controls", "calibration", "theta_deg", "seeds", "deviation", "by_keyframes", "of_all_seeds",
+    "au_scores",
 )  # fmt: skip
 
 
@@ -50,6 +61,8 @@ class Metrics(Checked):
         rare_classes: Class -> share of sets of as many subjects that lack it.
         keyframes: Whether onset and apex are `annotated`, `spotted`, or both; those of a new video are spotted.
         by_keyframes: `annotated` and `spotted` -> scores of the clips that have both; empty where none have.
+        au_scores: Action Unit -> how well the network's own estimate finds it; empty where it has none, where no clip
+            is annotated, and in runs of older versions.
         of_all_seeds: Whether everything is; in runs of older versions all but the scores is of the first seed.
     """
 
@@ -83,6 +96,7 @@ class Metrics(Checked):
     keyframes: str = "annotated"
     by_keyframes: Mapping[str, Scores] = field(default_factory=dict)
     of_all_seeds: bool = True
+    au_scores: Mapping[int, UnitScores] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,6 +127,11 @@ class Metrics(Checked):
             return None
         return Scores.of({name: stdev(one[name] for one in each) for name in MEASURES})
 
+    @property
+    def au_macro_f1(self) -> float | None:
+        """F1 averaged over `au_scores`; None without any."""
+        return macro_f1(self.au_scores)
+
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Metrics:
         """Read them from the JSON object of `metrics.json`.
@@ -140,6 +159,7 @@ class Metrics(Checked):
             deviation=Scores.of(values["sd"]) if "sd" in values else None,
             by_keyframes=_scores(values.get("by_keyframes", {})),
             of_all_seeds="rare_classes" in values,
+            au_scores={int(n): UnitScores(**picked(UnitScores, v)) for n, v in values.get("au_scores", {}).items()},
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -167,6 +187,8 @@ class Metrics(Checked):
             "rare_classes": dict(self.rare_classes),
             "keyframes": self.keyframes,
             "by_keyframes": {name: scores.as_json() for name, scores in self.by_keyframes.items()},
+            "au_scores": {str(number): asdict(one) for number, one in self.au_scores.items()},
+            "au_macro_f1": self.au_macro_f1,
             "seconds": self.seconds,
             **(self._over_seeds() if self.seeds else {}),
         }

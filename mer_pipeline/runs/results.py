@@ -66,6 +66,28 @@ class ClassScores(Checked):
 
 
 @dataclass(frozen=True)
+class UnitScores(Checked):
+    """How well one Action Unit is found.
+
+    Attributes:
+        clips: In which it is annotated.
+        f1: At probability 0.5.
+        auc: Area under the ROC curve.
+        constant_f1: F1 of naming it in every clip.
+    """
+
+    clips: Count
+    f1: Share
+    auc: Share
+    constant_f1: Share
+
+
+def macro_f1(units: Mapping[int, UnitScores]) -> float | None:
+    """F1 averaged over Action Units; None without any."""
+    return sum(one.f1 for one in units.values()) / len(units) if units else None
+
+
+@dataclass(frozen=True)
 class Difference(Checked):
     """A score of one system less that of another; what older versions did not write is None.
 
@@ -260,6 +282,7 @@ class FoldResult(Checked):
         history: What happened in each epoch.
         split: Digest of the clips that it was trained and tested on; empty in runs of older versions.
         spotted: Of the test clips whose key frames were spotted too, by the honest selection and the run's AU source.
+        aus: Test clip -> its 21 estimated probabilities of Action Units; empty where the network estimates none.
     """
 
     folder: Path
@@ -268,6 +291,7 @@ class FoldResult(Checked):
     history: History
     split: str = ""
     spotted: tuple[Prediction, ...] = ()
+    aus: Mapping[str, list[Share]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -294,9 +318,10 @@ class FoldResult(Checked):
             tuple(Prediction(**picked(Prediction, p)) for p in each)
             for each in (values["predictions"], values.get("spotted", ()))
         )
-        return cls(folder, chosen, predictions, History.of(values["history"]), split, spotted)
+        return cls(folder, chosen, predictions, History.of(values["history"]), split, spotted, values.get("aus", {}))
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the folder."""
         known = {name: [asdict(p) for p in getattr(self, name)] for name in ("predictions", "spotted")}
-        return {"chosen_epoch": self.chosen_epoch, "split": self.split, **known, "history": self.history.as_json()}
+        rest = {"aus": dict(self.aus), "history": self.history.as_json()}
+        return {"chosen_epoch": self.chosen_epoch, "split": self.split, **known, **rest}

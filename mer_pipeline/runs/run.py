@@ -28,6 +28,7 @@ import torch
 
 from mer_pipeline.cache import private_folder, remove_leftovers, write_atomically
 from mer_pipeline.errors import MerError, os_errors
+from mer_pipeline.networks.heads import present_head
 from mer_pipeline.networks.registry import present_name
 from mer_pipeline.reading import digest_of, read_bytes, read_json, well_formed
 from mer_pipeline.runs.card import Card, Prediction, write_json
@@ -37,6 +38,15 @@ from mer_pipeline.runs.results import FoldResult, History
 from mer_pipeline.runs.weights import load_network, save_network
 
 T = TypeVar("T")
+
+# What a recipe meant before it said so.
+_OLDER = {
+    "au_start": "even",
+    "au_weights": "none",
+    "angle_weight_decay": 0.0,
+    "padding": "border",
+    "select": "last",
+}
 
 _FACTS, _METRICS, _RESULT, _INNER = "run.json", "metrics.json", "result.json", "inner.json"
 _PREDICTIONS, _CONTROLS = "predictions.csv", "controls.csv"
@@ -306,10 +316,16 @@ def _read_as(path: Path, of: Callable[[Mapping[str, Any]], T]) -> T:
 
 
 def _with_present_name(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a run whose network may be called by an earlier name: it goes on all the same."""
+    """The facts of a run whose network or head may be called by an earlier name, with what an older version did."""
     recipe = facts.get("recipe")
     if not isinstance(recipe, dict) or "network" not in recipe:
         return facts
+    options = dict(recipe.get("options") or {})
+    if "head" in options:
+        options["head"] = present_head(str(options["head"]))
+    elif "au_input" in options:
+        options["head"] = "literal"
+    recipe = {**_OLDER, **recipe, "options": options}
     return {**facts, "recipe": {**recipe, "network": present_name(str(recipe["network"]))}}
 
 

@@ -16,6 +16,7 @@ def augment(
     rotation_deg: float,
     shift: float,
     generator: torch.Generator,
+    padding: str = "border",
     vectors: bool = False,
 ) -> Tensor:
     """Mirror, turn and shift every clip at random.
@@ -26,10 +27,11 @@ def augment(
         rotation_deg: Largest angle, either way.
         shift: Largest shift as a share of the side, either way, horizontally and vertically.
         generator: On the CPU, so that the same seed draws the same numbers on every device.
+        padding: What pixels from outside are: `border` repeats the edge, `zeros`.
         vectors: The first two channels are the x and y parts of a motion, which turns with the picture.
 
     Returns:
-        (B, F, C, H, W); all F frames of a clip are changed alike, and pixels from outside repeat the border.
+        (B, F, C, H, W); all F frames of a clip are changed alike.
     """
     if not (flip or rotation_deg or shift):
         return images
@@ -45,7 +47,7 @@ def augment(
     ).to(images.device)
     grid = F.affine_grid(theta, [batch, frames * channels, height, width], align_corners=False)
     flat = images.reshape(batch, frames * channels, height, width)
-    moved = F.grid_sample(flat, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    moved = F.grid_sample(flat, grid, mode="bilinear", padding_mode=padding, align_corners=False)
     moved = moved.reshape(images.shape)
     if vectors:
         # The grid takes places of the new picture to places of the old; a motion goes the other way. The linear part is

@@ -26,6 +26,8 @@ from mer_pipeline.training.checkpoint import TrainingState
 
 # Test clips a step; more would only need more memory.
 _EVALUATION_BATCH = 64
+# A unit of one clip in a hundred must not outweigh all the others.
+_MOST_AU_WEIGHT = 10.0
 # A fold that takes longer than this is kept on disk in between, so that an interruption costs no more than that.
 _KEEP_EVERY_S = 60.0
 
@@ -42,6 +44,7 @@ class Trained:
         oracle: The same after the epoch that scores best on the test clips, for the recipe's AU source alone; None
             where there were no test clips. Optimistic: epoch chosen on the test fold.
         history: What happened in each epoch.
+        aus: (test clips, 21) probabilities of the Action Units by `network`; None where it estimates none.
     """
 
     network: Network
@@ -50,6 +53,7 @@ class Trained:
     oracle: Tensor | None
     history: History
     spotted: Mapping[int, Tensor]
+    aus: Tensor | None = None
 
 
 def train_network(
@@ -110,9 +114,9 @@ class _Session:
         self._clips, self._test, self._recipe, self._device = clips, list(test), recipe, device
         self._rows, self._chosen_epoch = torch.tensor(train), chosen_epoch
         self._weight = _class_weight(clips.labels[self._rows], len(clips.classes), recipe).to(device)
-        network = networks.build(
-            recipe.network, classes=len(clips.classes), size=clips.size, **recipe.network_options
-        ).to(device)
+        network = networks.build(recipe.network, classes=len(clips.classes), size=clips.size, **recipe.network_options)
+        self._au_weight = start_au_head(network, clips.aus[self._rows][clips.aus_known[self._rows]], recipe).to(device)
+        network = network.to(device)
         self._state = TrainingState(network, *_optimiser(network, recipe), torch.Generator().manual_seed(seed), device)
         self.history = History()
         self._oracle: Tensor | None = None
@@ -125,9 +129,7 @@ class _Session:
         state.network.train()
         for rows in _batches(self._rows, self._recipe.batch, state.generator):
             with _autocast(self._device):
-                loss = _loss(
-                    state.network, self._clips, rows, self._recipe, self._weight, state.generator, self._device
-                )
+                loss = self._loss(rows)
             state.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             state.optimiser.step()
@@ -147,6 +149,31 @@ class _Session:
         if number == self._chosen_epoch:
             self._chosen = self._predict_every_source()
             self._chosen_state = {name: value.clone() for name, value in state.network.state_dict().items()}
+
+    def _loss(self, rows: Tensor) -> Tensor:
+        clips, recipe, generator, device = self._clips, self._recipe, self._state.generator, self._device
+        images = augment(
+            clips.tensor(rows, device),
+            vectors=VIEWS[clips.view].shows_flow,
+            flip=recipe.flip,
+            rotation_deg=recipe.rotation_deg,
+            shift=recipe.shift,
+            padding=recipe.padding,
+            generator=generator,
+        )
+        # A network that only ever sees annotated AUs learns to read the label off them; at random it gets its own
+        # estimate.
+        substituted = torch.rand(len(rows), generator=generator) < recipe.au_substitution
+        known = clips.aus_known[rows] & ~substituted
+        output = self._state.network.run(_inputs(clips, images, clips.aus[rows], known))
+        loss = F.cross_entropy(output.logits.float(), clips.labels[rows].to(device), weight=self._weight)
+        if output.au_logits is not None and recipe.au_loss:
+            annotated = clips.aus_known[rows].to(device).float()[:, None]
+            each = F.binary_cross_entropy_with_logits(
+                output.au_logits.float(), clips.aus[rows].to(device), reduction="none", pos_weight=self._au_weight
+            )
+            loss = loss + recipe.au_loss * (each * annotated).sum() / (annotated.sum() * each.shape[1]).clamp(min=1)
+        return loss if output.own_loss is None else loss + output.own_loss.float()
 
     def _test_epoch(self) -> None:
         logits = predict(self._state.network, self._clips, self._test, self._recipe.aus, self._device)
@@ -191,7 +218,8 @@ class _Session:
         last, network = self._predict_every_source(), self._state.network
         if self._chosen_state:
             network.load_state_dict(self._chosen_state)
-        return Trained(network, last, self._chosen, self._oracle, self.history, self._predict_spotted())
+        aus = estimate_aus(network, self._clips, self._test, self._device)
+        return Trained(network, last, self._chosen, self._oracle, self.history, self._predict_spotted(), aus)
 
     def _predict_spotted(self) -> dict[int, Tensor]:
         clips, known = self._clips, self._clips.spotted_known
@@ -238,53 +266,50 @@ def au_sources(network: Network) -> tuple[str, ...]:
     return ("predicted", "annotated", "none") if network.takes_aus else ("unused",)
 
 
-@torch.no_grad()
 def predict(network: Network, clips: ClipSet, rows: Sequence[int], aus: str, device: torch.device) -> Tensor:
     """Logits of some clips with one AU source; (rows, classes) float32 on the CPU."""
+    return torch.cat([output.logits.float().cpu() for output in _outputs(network, clips, rows, aus, device)])
+
+
+def estimate_aus(network: Network, clips: ClipSet, rows: Sequence[int], device: torch.device) -> Tensor | None:
+    """A network's own estimate of the Action Units of some clips, (rows, 21) probabilities; None where it has none."""
+    if network.action_units is None or not rows:
+        return None
+    logits = [output.au_logits for output in _outputs(network, clips, rows, "predicted", device)]
+    return torch.cat([each.float().sigmoid().cpu() for each in logits if each is not None])
+
+
+@torch.no_grad()
+def _outputs(
+    network: Network, clips: ClipSet, rows: Sequence[int], aus: str, device: torch.device
+) -> Iterator[networks.Output]:
     network.eval()
-    parts = []
     for batch in torch.tensor(rows).split(_EVALUATION_BATCH):
         known = clips.aus_known[batch] if aus == "annotated" else torch.full(batch.shape, aus == "none")
         values = torch.zeros_like(clips.aus[batch]) if aus == "none" else clips.aus[batch]
         with _autocast(device):
-            output = network.run(_inputs(clips, clips.tensor(batch, device), values, known))
-        parts.append(output.logits.float().cpu())
-    return torch.cat(parts)
+            yield network.run(_inputs(clips, clips.tensor(batch, device), values, known))
+
+
+def start_au_head(network: Network, annotated: Tensor, recipe: Recipe) -> Tensor:
+    """Start the estimate of Action Units at their base rates; weights of the present ones in its loss, (21,).
+
+    Args:
+        network: Which may have no such head.
+        annotated: (clips, 21) of the training clips alone.
+        recipe: How.
+    """
+    rates = (annotated.sum(0) + 0.5) / (len(annotated) + 1)
+    odds = rates / (1 - rates)
+    weight = odds.rsqrt().clamp(1, _MOST_AU_WEIGHT) if recipe.au_weights == "rare" else torch.ones_like(odds)
+    head = next((part for part in network.modules() if isinstance(part, networks.ActionUnitHead)), None)
+    if head is not None and recipe.au_start == "base-rates":
+        head.start_at((weight * odds).log())
+    return weight
 
 
 def _inputs(clips: ClipSet, images: Tensor, aus: Tensor, known: Tensor) -> dict[str, Tensor]:
     return {**named_tensors(clips.view, images), "aus": aus.to(images.device), "aus_known": known.to(images.device)}
-
-
-def _loss(
-    network: Network,
-    clips: ClipSet,
-    rows: Tensor,
-    recipe: Recipe,
-    weight: Tensor,
-    generator: torch.Generator,
-    device: torch.device,
-) -> Tensor:
-    images = augment(
-        clips.tensor(rows, device),
-        vectors=VIEWS[clips.view].shows_flow,
-        flip=recipe.flip,
-        rotation_deg=recipe.rotation_deg,
-        shift=recipe.shift,
-        generator=generator,
-    )
-    # A network that only ever sees annotated AUs learns to read the label off them; at random it gets its own estimate.
-    substituted = torch.rand(len(rows), generator=generator) < recipe.au_substitution
-    known = clips.aus_known[rows] & ~substituted
-    output = network.run(_inputs(clips, images, clips.aus[rows], known))
-    loss = F.cross_entropy(output.logits.float(), clips.labels[rows].to(device), weight=weight)
-    if output.au_logits is not None and recipe.au_loss:
-        annotated = clips.aus_known[rows].to(device).float()[:, None]
-        each = F.binary_cross_entropy_with_logits(
-            output.au_logits.float(), clips.aus[rows].to(device), reduction="none"
-        )
-        loss = loss + recipe.au_loss * (each * annotated).sum() / (annotated.sum() * each.shape[1]).clamp(min=1)
-    return loss if output.own_loss is None else loss + output.own_loss.float()
 
 
 def _batches(rows: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -302,7 +327,7 @@ def _optimiser(network: Network, recipe: Recipe) -> tuple[torch.optim.Optimizer,
     others = [parameter for parameter in network.parameters() if id(parameter) not in turned]
     groups: list[dict[str, object]] = [{"params": others, "lr": recipe.lr, "weight_decay": recipe.weight_decay}]
     if angles:
-        groups.append({"params": angles, "lr": recipe.angle_lr, "weight_decay": 0.0})
+        groups.append({"params": angles, "lr": recipe.angle_lr, "weight_decay": recipe.angle_weight_decay})
     optimiser = (torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW)(groups)
     decay = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda epoch: recipe.lr_decay ** min(epoch, recipe.lr_decay_epochs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mer_pipeline.device import choose_device, hardware
@@ -15,6 +16,7 @@ from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.evaluation.calibration import calibrate, mean_calibration
 from mer_pipeline.evaluation.controls import controls
 from mer_pipeline.evaluation.leaks import guard, look_alikes
+from mer_pipeline.evaluation.metrics import unit_scores
 from mer_pipeline.evaluation.protocols import Fold, check_selection, folds_of, inner_splits, split_digest
 from mer_pipeline.evaluation.summary import Training, headline, mean_axis_deg, pooled
 from mer_pipeline.inputs.clip_set import ClipSet
@@ -24,7 +26,7 @@ from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.facts import Data, Facts
 from mer_pipeline.runs.metrics import Metrics
 from mer_pipeline.runs.provenance import versions
-from mer_pipeline.runs.results import OPTIMISTIC, Calibration
+from mer_pipeline.runs.results import OPTIMISTIC, Calibration, FoldResult, UnitScores
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training.parallel import one_thread, train_folds
 from mer_pipeline.training.tensorboard import check_tensorboard, write_events
@@ -140,11 +142,12 @@ class _Session:
         run.write_controls(guesses)
         honest = "last" if plan.select == "oracle" else plan.select
         calibration = calibrate(headline(predictions, recipe.aus, honest), clips.classes, clips.merged)
-        trainer.final(calibration, [r.chosen_epoch for r in results if r.chosen_epoch is not None])
+        chosen, units = [r.chosen_epoch for r in results if r.chosen_epoch is not None], _unit_scores(clips, results)
+        trainer.final(calibration, chosen, units)
         # Angles that were learned without the held-out clips, averaged over folds per layer.
         theta_deg = mean_axis_deg([result.history.theta_deg[-1] for result in results])
         spotted = [p for result in results for p in result.spotted]
-        training = Training(recipe.seed, str(run.folder), predictions, guesses, theta_deg, spotted)
+        training = Training(recipe.seed, str(run.folder), predictions, guesses, theta_deg, spotted, units)
         metrics = self.metrics(run, recipe, [training], calibration, time.monotonic() - started)
         run.finish(metrics)
         return training, metrics
@@ -180,6 +183,16 @@ class _Session:
             seconds=round(seconds, 1),
             **{field.name: getattr(found, field.name) for field in fields(found)},
         )
+
+
+def _unit_scores(clips: ClipSet, results: Sequence[FoldResult]) -> dict[int, UnitScores]:
+    """How well the estimates of all folds find the Action Units of the clips that are annotated."""
+    estimates = {clip: probabilities for result in results for clip, probabilities in result.aus.items()}
+    rows = [row for row, clip in enumerate(clips.clip_ids) if clip in estimates]
+    if not rows:
+        return {}
+    found = np.array([estimates[clips.clip_ids[row]] for row in rows], np.float32)
+    return unit_scores(found, clips.aus[rows].numpy(), clips.aus_known[rows].numpy())
 
 
 def _check_once(predictions: Sequence[Prediction], folds: Sequence[Fold], clips: ClipSet) -> None:

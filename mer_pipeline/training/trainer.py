@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from mer_pipeline.progress import Progress
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.card import Card, Prediction
 from mer_pipeline.runs.provenance import versions
-from mer_pipeline.runs.results import Calibration, FoldResult, History
+from mer_pipeline.runs.results import Calibration, FoldResult, History, UnitScores
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training.loop import Trained, au_sources, train_network
 
@@ -85,16 +85,17 @@ class Trainer:
         folder, split = self._run.fold_folder(fold.held_out), split_digest([fold], self._clips.clip_ids)
         selection, aus = "inner" if chosen else "last", self._main_source(trained)
         spotted = tuple(self._prediction(fold, row, logits, selection, aus) for row, logits in trained.spotted.items())
-        result = FoldResult(folder, chosen, predictions, trained.history, split, spotted)
+        result = FoldResult(folder, chosen, predictions, trained.history, split, spotted, self._aus(fold, trained))
         self._run.write_fold(result, trained.network.state_dict(), self._card(fold.train, fold.held_out))
         return result
 
-    def final(self, calibration: Calibration, chosen_epochs: Sequence[int]) -> None:
+    def final(self, calibration: Calibration, chosen_epochs: Sequence[int], units: Mapping[int, UnitScores]) -> None:
         """Train the network for prediction on all subjects.
 
         Args:
             calibration: For its card.
             chosen_epochs: Of the folds; their median is how long it is trained. Empty for the recipe's epochs.
+            units: How well the networks of the folds find Action Units, for its card.
         """
         epochs = round(statistics.median(chosen_epochs)) if chosen_epochs else self._recipe.epochs
         if self._run.has_final:
@@ -109,6 +110,8 @@ class Trainer:
             temperature=calibration.temperature,
             least_probability=calibration.sets.least_probability if calibration.sets else None,
             epochs=epochs,
+            au_f1={str(number): round(one.f1, 3) for number, one in units.items()},
+            au_constant_f1={str(number): round(one.constant_f1, 3) for number, one in units.items()},
         )
         self._run.write_final(trained.network.state_dict(), card)
 
@@ -191,6 +194,12 @@ class Trainer:
             for selection, aus, table in tables
             for row, logits in zip(fold.test, table, strict=True)
         ]
+
+    def _aus(self, fold: Fold, trained: Trained) -> dict[str, list[float]]:
+        if trained.aus is None:
+            return {}
+        each = zip(fold.test, trained.aus.tolist(), strict=True)
+        return {self._clips.clip_ids[row]: [round(p, 4) for p in estimate] for row, estimate in each}
 
     def _main_source(self, trained: Trained) -> str:
         return self._recipe.aus if "unused" not in au_sources(trained.network) else "unused"

@@ -42,7 +42,7 @@ Settings = Annotated[
 Select = Annotated[
     str | None,
     typer.Option(
-        help="Which epoch counts: last, inner (subjects inside the fold choose) or oracle (optimistic); last unless "
+        help="Which epoch counts: last, inner (subjects inside the fold choose) or oracle (optimistic); last, unless "
         "the recipe says otherwise.",
         show_default=False,
     ),
@@ -160,9 +160,7 @@ def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
     if found.selection != "oracle":
         say((f"{_scores(optimistic)}  ({note})", "dim"))
     else:
-        say(
-            f"{_scores(found.honest, found.honest_deviation)}  (last epoch; so are the scores by source and the controls)"
-        )
+        say(f"{_scores(found.honest, found.honest_deviation)}  (last epoch, as are sources and controls above)")
     for caution in cautions(found):
         say(f"mind: {caution}")
     if found.theta_deg:

@@ -19,6 +19,7 @@ from mer_pipeline.figures.panels import Panel
 from mer_pipeline.figures.style import ACCENT, INK, PAPER, SOFT_INK, TRACK, font
 from mer_pipeline.inference.predictor import ExpressionImages
 from mer_pipeline.inference.result import Expression
+from mer_pipeline.networks import holds
 from mer_pipeline.stages.flow import motion
 
 WIDTH = 1200
@@ -99,7 +100,11 @@ def _panels(images: ExpressionImages) -> list[Panel]:
     ]
     if images.attention is not None:
         caption = f"attention, axis at {images.attention.theta_deg % 180:.0f}°"
-        shown.append(panels.attention(panels.weights(images.attention, _SIDE), caption, onset, _SIDE))
+        drawn = panels.attention(panels.weights(images.attention, _SIDE), caption, onset, _SIDE)
+        # What the answer does not hang on is not drawn.
+        shown.append(
+            drawn if holds(images.attention) else Panel("attention: not drawn", np.full_like(drawn.image, 238))
+        )
     if images.dynamic is not None:
         shown.append(panels.dynamic_image(images.dynamic.built, "dynamic image, built", _SIDE))
         shown.append(panels.dynamic_image(images.dynamic.target, "its target", _SIDE))

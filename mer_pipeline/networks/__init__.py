@@ -16,12 +16,13 @@ from mer_pipeline.networks.attention import (
 from mer_pipeline.networks.base import VIEWS, Network, Output, View, named_tensors
 from mer_pipeline.networks.blocks import AU_COUNT, ActionUnitHead
 from mer_pipeline.networks.cost import example_batch, multiply_accumulates
-from mer_pipeline.networks.explain import CellMap, Explanation, LineMap, Ranks
+from mer_pipeline.networks.explain import LEAST_MOVES, CellMap, Explanation, LineMap, Ranks, holds
 from mer_pipeline.networks.modes import MODES
 from mer_pipeline.networks.registry import build, names, option_defaults
 
 __all__ = [
     "AU_COUNT",
+    "LEAST_MOVES",
     "MODES",
     "VIEWS",
     "ActionUnitHead",
@@ -37,6 +38,7 @@ __all__ = [
     "angle_parameters",
     "build",
     "example_batch",
+    "holds",
     "learned_angles_deg",
     "multiply_accumulates",
     "named_tensors",

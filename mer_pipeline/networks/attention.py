@@ -151,11 +151,11 @@ class OrientationAttention(MapSource):
 
     def map_of(self, output: AttentionProfile) -> LineMap:
         """The lines that cross the map, beyond whose corners there are spare ones."""
-        height, width, theta = output.height_px, output.width_px, float(output.theta)
+        height, width, theta = output.height_px, output.width_px, float(output.theta.detach())
         centre = float(centre_position(output.theta.double(), height, width))
         reach = (height - 1) / 2 * (abs(math.cos(theta)) + abs(math.sin(theta)))
         first, last = math.floor(centre - reach + 1e-3), math.ceil(centre + reach - 1e-3)
-        values = output.values[:1].mean(2, keepdim=True)
+        values = output.values[:1].detach().abs().mean(2, keepdim=True)
         start, end = ((edge - centre) / height for edge in (first, last))
         grid = line_grid(output.theta, height, width, values.dtype)
         weights = reweight(values.new_ones(1, height * width, 1), values, grid).reshape(height, width)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal, NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
-from mer_pipeline.networks.explain import Explanation, MapSource, recorded_maps
+from mer_pipeline.networks.explain import Explanation, Map, MapSource, evidence, recorded_maps, recorded_outputs
+from mer_pipeline.networks.perturb import moves
 
 View = Literal["pair", "sequence", "flow", "flow_sequence"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -87,26 +89,39 @@ class Network(nn.Module):
         return (*pictures, "aus", "aus_known") if self.takes_aus else pictures
 
     @property
+    def evidence_layers(self) -> Mapping[str, nn.Module]:
+        """Parts whose maps, (B, C, h, w) or (B, C, T, h, w), show where the evidence for a class lies, by name."""
+        return {}
+
+    @property
     def explains(self) -> bool:
         """Whether `explain` finds anything to show."""
-        return any(isinstance(part, MapSource) for part in self.modules())
+        return bool(self.evidence_layers) or any(isinstance(part, MapSource) for part in self.modules())
 
     def run(self, batch: Mapping[str, Tensor]) -> Output:
         """Give the network the tensors of a batch that it takes; one that the batch lacks has the network's default."""
         return cast(Output, self(**{name: batch[name] for name in self.inputs if name in batch}))
 
-    @torch.no_grad()
     def explain(self, batch: Mapping[str, Tensor]) -> Explanation:
-        """Run the network on one clip and keep what its parts attended to; call `eval()` first.
+        """What the network's parts attended to in one clip, and where the evidence lies; call `eval()` first.
 
         Args:
-            batch: What it takes, with one clip; the maps do not depend on the Action Units.
+            batch: What it takes, with one clip.
+
+        Returns:
+            Maps, each with how far the answer hangs on what it marks (see `perturb.moves`).
         """
         if not self.explains:
             return Explanation()
-        with recorded_maps(self) as maps:
-            self.run(batch)
-        return Explanation(tuple(maps))
+        with torch.enable_grad(), recorded_maps(self) as maps, recorded_outputs(self.evidence_layers) as layers:
+            logits = self.run(batch).logits
+            found = [*maps, *evidence(logits[0].max(), layers)]
+        shown = {name: batch[name] for name in self.inputs if name in batch}
+        with torch.no_grad():
+            return Explanation(tuple(replace(one, moves=self._moves(shown, one)) for one in found))
+
+    def _moves(self, batch: Mapping[str, Tensor], seen: Map) -> float:
+        return moves(lambda shown: self.run(shown).logits.float(), batch, self.size, seen.cells)
 
     def check(self, **pictures: Tensor) -> None:
         """Check the shapes of the tensors of the view.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from mer_pipeline.arrays import FloatImage
@@ -14,14 +15,15 @@ from mer_pipeline.arrays import FloatImage
 
 @dataclass(frozen=True, eq=False)
 class LineMap:
-    """Attention over the lines of one axis, the mean over channels.
+    """Attention over the lines of one axis, the mean over channels of its size: later layers have both signs.
 
     Attributes:
         title: Of the layer.
         theta_deg: The axis; 0 points right, 90 down.
         values: One a line, in the direction of the axis; between two lines what a pixel reads is linear.
         start, end: Where the first and the last line lie on the axis, from the centre, in sides of the map.
-        weights: (rows, columns) float32: the same read back at every cell, what the map was multiplied by.
+        weights: (rows, columns) float32: the same read back at every cell.
+        moves: See `perturb.moves`; None where it was not measured.
     """
 
     title: str
@@ -30,17 +32,42 @@ class LineMap:
     start: float
     end: float
     weights: FloatImage
+    moves: float | None = None
+
+    @property
+    def cells(self) -> FloatImage:
+        """(rows, columns)."""
+        return self.weights
 
 
 @dataclass(frozen=True, eq=False)
 class CellMap:
-    """A value a cell, (rows, columns) float32."""
+    """A value a cell.
+
+    Attributes:
+        title: Of the layer, or of the decision that it is behind.
+        values: (rows, columns) float32.
+        moves: See `perturb.moves`; None where it was not measured.
+    """
 
     title: str
     values: FloatImage
+    moves: float | None = None
+
+    @property
+    def cells(self) -> FloatImage:
+        """(rows, columns)."""
+        return self.values
 
 
 Map = LineMap | CellMap
+# Hiding what a map marks must move the answer so many times as much as hiding another region of its shape.
+LEAST_MOVES = 2.0
+
+
+def holds(seen: Map) -> bool:
+    """Whether a map passed its check, so that it may be drawn; so does one that was not measured."""
+    return seen.moves is None or seen.moves >= LEAST_MOVES
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +144,48 @@ def recorded_maps(network: nn.Module) -> Iterator[list[Map]]:
             if isinstance(part, MapSource):
                 stack.enter_context(part.recorded(keep))
         yield maps
+
+
+@contextmanager
+def recorded_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """What some parts of a network return, by their names; of several tensors the first."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            kept = output[0] if isinstance(output, tuple) else output
+            found[name] = kept if kept.requires_grad else kept.requires_grad_()
+
+        return hook
+
+    handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def evidence(logit: Tensor, layers: Mapping[str, Tensor]) -> list[CellMap]:
+    """Where the evidence for a class lies: gradient times activation, summed over channels, what speaks for it alone.
+
+    Source: HiResCAM (Draelos and Carin, 2020), which is Grad-CAM (Selvaraju et al., ICCV 2017) without averaging the
+    gradient over places, and so exact where a flattening head follows, as it does here; where a mean follows both are
+    equal.
+
+    Args:
+        logit: () of the class that was answered.
+        layers: Name -> map (1, C, h, w), or (1, C, T, h, w), which is summed over T.
+    """
+    names = list(layers)
+    gradients = torch.autograd.grad(logit, [layers[name] for name in names], allow_unused=True)
+    maps = []
+    for name, gradient in zip(names, gradients, strict=True):
+        if gradient is not None:
+            product = (gradient * layers[name])[0].sum(0)
+            product = product.sum(0) if product.ndim == 3 else product
+            maps.append(CellMap(name, to_array(product.relu())))
+    return maps
 
 
 def to_array(values: Tensor) -> FloatImage:

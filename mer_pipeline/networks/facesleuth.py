@@ -3,7 +3,7 @@
 Also its motion stream alone on optical flow, a small network for small pictures.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 import torch
@@ -95,6 +95,11 @@ class FaceSleuth(Network):
         self.action_units = ActionUnitInput(channels[-1], trust=trust(head)) if au_input else None
         self.head = classifier(head, channels[-1] * (size // STRIDE_PX) ** 2, au_input, classes)
 
+    @property
+    def evidence_layers(self) -> Mapping[str, nn.Module]:
+        """The motion map, and the position map where there is one."""
+        return {"motion": self.motion, **({"position": self.position} if self.position is not None else {})}
+
     def forward(
         self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None
     ) -> Output:
@@ -151,6 +156,11 @@ class FaceSleuthFlow(Network):
         self.action_units = ActionUnitInput(channels[-1], min(7, side), trust(head)) if au_input else None
         self.drop = nn.Dropout2d(dropout)
         self.head = classifier(head, channels[-1] * side**2, au_input, classes)
+
+    @property
+    def evidence_layers(self) -> Mapping[str, nn.Module]:
+        """The motion map."""
+        return {"motion": self.motion}
 
     def forward(self, flow: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None) -> Output:
         """Flow (B, 3, size, size), AUs (B, 21), which of them are known (B,) -> logits."""

@@ -1,6 +1,7 @@
 """FDP: frames of a clip ranked in time, pooled into one dynamic representation, and the dynamic image built from it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -102,7 +103,6 @@ class FDP(Network):
 
     view = "sequence"
     step_px = STRIDE_PX
-    explains = True
 
     def __init__(
         self,
@@ -149,10 +149,15 @@ class FDP(Network):
         return Output(logits, None, self.image_weight * image_loss + self.rank_weight * rank_loss(scores.float()))
 
     def explain(self, batch: Mapping[str, Tensor]) -> Explanation:
-        """Rank scores and dynamic images of one clip."""
+        """Rank scores and dynamic images of one clip, the attention of the aggregators, and where the evidence lies."""
         ranked = self.rank_clips(batch["sequence"])
         built, target = to_array(ranked.built[0, 0]), to_array(ranked.target[0, 0])
-        return Explanation(ranks=Ranks(tuple(ranked.scores[0].tolist()), built, target))
+        return replace(super().explain(batch), ranks=Ranks(tuple(ranked.scores[0].tolist()), built, target))
+
+    @property
+    def evidence_layers(self) -> Mapping[str, nn.Module]:
+        """The dynamic representation as the classifier is given it."""
+        return {"motion": self.classify[0]}
 
     @torch.no_grad()
     def rank_clips(self, sequence: Tensor) -> RankedClips:

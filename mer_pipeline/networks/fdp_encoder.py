@@ -1,11 +1,14 @@
 """FDP's frame encoder: local aggregators by convolution in heads, each stage closed by a global one by attention."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
+
+from mer_pipeline.networks.explain import CellMap, Map, MapSource, to_array
 
 STRIDE_PX = 32  # of the last map: 4 in the stem, then three halvings
 HEAD_WIDTH = 32  # channels a head; fewer where a map has fewer
@@ -70,7 +73,7 @@ class LocalAggregator(nn.Module):
         return result
 
 
-class PooledAttention(nn.Module):
+class PooledAttention(MapSource):
     """Multi-head self-attention whose keys and values are means of `ratio` x `ratio` cells."""
 
     def __init__(self, channels: int, ratio: int) -> None:
@@ -89,6 +92,27 @@ class PooledAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(query, self._split(key), self._split(value))
         rows: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
         return torch.unflatten(rows.transpose(1, 2), 2, x.shape[2:])
+
+    @torch.no_grad()
+    def map_of(self, output: Tensor) -> CellMap:
+        """How much every cell is attended to, from the map (T, C, h, w) of one clip's frames: mean over all of it.
+
+        There is a value a key, so 2 x 2 of them in frames of 64 pixels.
+        """
+        x = self.norm(output)
+        keys = F.avg_pool2d(x, self.ratio)
+        query, (key, _) = self._split(self.query(_rows(x))), self.key_value(_rows(keys)).chunk(2, dim=2)
+        scores = query @ self._split(key).transpose(2, 3) / query.shape[-1] ** 0.5
+        return CellMap(self.map_title, to_array(scores.softmax(3).mean((0, 1, 2)).view(keys.shape[2:])))
+
+    @contextmanager
+    def recorded(self, keep: Callable[[Map], None]) -> Iterator[None]:
+        """See `MapSource`; the attention is worked out from what comes in, since the fused kernel keeps none."""
+        handle = self.register_forward_hook(lambda _module, inputs, _output: keep(self.map_of(inputs[0])))
+        try:
+            yield
+        finally:
+            handle.remove()
 
     def _split(self, rows: Tensor) -> Tensor:
         return torch.unflatten(rows, 2, (self.heads, -1)).transpose(1, 2)

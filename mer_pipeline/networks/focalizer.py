@@ -4,12 +4,10 @@ import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
-from mer_pipeline.networks.explain import CellMap, MapSource, to_array
-
 STRIDE_PX = 16  # patch 4, then two mergings
 
 
-class PositionFocalizer(MapSource):
+class PositionFocalizer(nn.Module):
     """One Swin transformer on onset and apex separately; the two maps of stride 16 are added.
 
     timm's SwinTransformer with patch 4, window 7, depths 2, 2, 6, no head; maps that windows do not divide are padded
@@ -22,8 +20,6 @@ class PositionFocalizer(MapSource):
         embed_dim: width of the first stage; 32 a head, narrower only below 32.
         drop_path: stochastic depth of the last block.
     """
-
-    map_title = "position"
 
     def __init__(self, size: int, channels: int = 512, embed_dim: int = 128, drop_path: float = 0.1) -> None:
         super().__init__()
@@ -52,7 +48,3 @@ class PositionFocalizer(MapSource):
         at_onset, at_apex = maps.permute(0, 3, 1, 2).chunk(2)
         result: Tensor = self.project(at_onset + at_apex)
         return result
-
-    def map_of(self, output: Tensor) -> CellMap:
-        """The norm over channels."""
-        return CellMap(self.map_title, to_array(output[0].float().norm(dim=0)))

@@ -1,6 +1,6 @@
 """MMNet, from which FaceSleuth descends: motion under one-channel spatial attention, plus position."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -40,13 +40,11 @@ class SpatialAttention(MapSource):
         return CellMap(self.map_title, to_array(output[1][0, 0]))
 
 
-class PositionCalibration(MapSource):
+class PositionCalibration(nn.Module):
     """A small ViT on the onset averaged to the motion map's grid, one token a cell.
 
     Source: MMNet's position calibration module: 14x14, patch 1, width 512, depth 2, 4 heads.
     """
-
-    map_title = "position"
 
     def __init__(self, grid: int, width: int) -> None:
         super().__init__()
@@ -66,10 +64,6 @@ class PositionCalibration(MapSource):
         """(B, 3, S, S) -> (B, width, grid, grid)."""
         tokens: Tensor = self.vit.forward_features(F.adaptive_avg_pool2d(onset, self.grid))
         return torch.unflatten(tokens.transpose(1, 2), 2, (self.grid, self.grid))
-
-    def map_of(self, output: Tensor) -> CellMap:
-        """The norm over channels."""
-        return CellMap(self.map_title, to_array(output[0].float().norm(dim=0)))
 
 
 @register("mmnet")
@@ -112,6 +106,11 @@ class MMNet(Network):
         self.action_units = ActionUnitInput(channels[-1], trust=trust(head)) if au_input else None
         self.classify = classifier(head, channels[-1] * grid**2, au_input, classes)
         adopt_single_layer(self, "classify")
+
+    @property
+    def evidence_layers(self) -> Mapping[str, nn.Module]:
+        """The motion map, and the position map where there is one."""
+        return {"motion": self.attentions[-1], **({"position": self.position} if self.position is not None else {})}
 
     def forward(
         self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None

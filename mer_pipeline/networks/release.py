@@ -89,7 +89,7 @@ class ReleaseAttention(MapSource):
 
     def map_of(self, output: tuple[Tensor, Tensor]) -> LineMap:
         """The rows, which is what the map was multiplied by, wherever the profile came from."""
-        values, (height, width) = output[1][0, :, :, 0].float().mean(0), output[0].shape[2:]
+        values, (height, width) = output[1][0, :, :, 0].detach().float().abs().mean(0), output[0].shape[2:]
         reach = (height - 1) / 2 / height
         weights = to_array(values[:, None].expand(height, width))
         return LineMap(self.map_title, 90.0, tuple(values.tolist()), -reach, reach, weights)

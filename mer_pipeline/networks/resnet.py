@@ -1,5 +1,7 @@
 """ResNet-18: the baseline on the difference of apex and onset, and a 3-D one on flow from the onset to later frames."""
 
+from collections.abc import Mapping
+
 import torch
 from timm.models import resnet
 from torch import Tensor, nn
@@ -32,6 +34,11 @@ class ResNet18(Network):
         )
         self.classify = classifier(head, width, au_input, classes)
         adopt_single_layer(self, "classify")
+
+    @property
+    def evidence_layers(self) -> Mapping[str, nn.Module]:
+        """The last map."""
+        return {"motion": self.backbone}
 
     def forward(
         self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None
@@ -114,6 +121,11 @@ class ResNet3D(Network):
         self.blocks = nn.Sequential(*blocks)
         self.action_units = ActionUnitHead(channels, min(7, -(-size // 16))) if au_head else None
         self.classify = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, classes))
+
+    @property
+    def evidence_layers(self) -> Mapping[str, nn.Module]:
+        """The last map."""
+        return {"motion": self.blocks}
 
     def forward(self, flow_sequence: Tensor) -> Output:
         """Flow (B, T, 3, size, size) -> logits, and the Action Units' logits.

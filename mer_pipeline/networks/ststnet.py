@@ -1,5 +1,7 @@
 """STSTNet: three thin streams on optical flow, the smallest reference of the field."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -41,6 +43,11 @@ class STSTNet(Network):
         # The convolution adds 2 pixels; the pools divide by 3 (rounding up for size 28: 30 -> 10) and by 2.
         cells = ((size + 2 + 2 - 3) // 3 + 1) // 2
         self.classify = nn.Linear(sum(filters) * cells**2, classes)
+
+    @property
+    def evidence_layers(self) -> Mapping[str, nn.Module]:
+        """The pooled map."""
+        return {"motion": self.pool}
 
     def forward(self, flow: Tensor) -> Output:
         """Flow (B, 3, size, size): u, v, strain -> logits."""

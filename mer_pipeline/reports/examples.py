@@ -20,7 +20,7 @@ from mer_pipeline.figures.attention_map import attention_map, img
 from mer_pipeline.figures.charts import rank_scores
 from mer_pipeline.inference.trained import rebuild
 from mer_pipeline.inputs.cached import CachedClips
-from mer_pipeline.networks import CellMap, LineMap, Network, Ranks
+from mer_pipeline.networks import LEAST_MOVES, CellMap, LineMap, Network, Ranks, holds
 from mer_pipeline.reading import well_formed
 from mer_pipeline.runs.card import Card, Prediction
 from mer_pipeline.runs.run import Run
@@ -98,10 +98,8 @@ def explanations(run: Run, clips: CachedClips, with_faces: bool) -> list[Example
         seen = network.explain(clips.batch(prediction.clip_id, network.view, card))
         faced = clips.shows_face(prediction.clip_id)
         face = clips.pair(prediction.clip_id)[0] if with_faces and faced else None
-        if seen.ranks is not None:
-            figures, note = _of_ranks(seen.ranks, with_faces)
-        else:
-            figures, note = [_of_map(one, face, faced) for one in seen.maps], ""
+        figures, note = ([], "") if seen.ranks is None else _of_ranks(seen.ranks, with_faces)
+        figures += [_of_map(one, face, faced) for one in seen.maps]
         found.append(Example(prediction, figures, note, faced))
     return found
 
@@ -110,13 +108,18 @@ def description(shown: Sequence[Example], with_faces: bool) -> str:
     """How to read what `explanations` found."""
     titles = {figure.title.split(" ")[0] for example in shown for figure in example.figures}
     words = []
-    if titles & {"layer", "position"}:
-        words.append("A map goes from its smallest value (dark) to its largest (yellow); both stand below it.")
+    maps = titles & {"layer", "motion", "position"}
+    if maps:
+        words.append(
+            "A map goes from its smallest value (dark) to its largest (yellow); both stand below it, and how far the "
+            "answer moves where the fifth that it marks is hidden, beside regions of that shape elsewhere. A map "
+            f"with less than {LEAST_MOVES:g} times as much is not drawn: the answer does not hang on it."
+        )
     if "layer" in titles:
-        words.append("Layers are those of the motion stream; the attention of each continues that of the one before.")
-    if "position" in titles:
-        words.append("Position is the norm over channels of what the position stream adds.")
-    if titles & {"layer", "position"} and not with_faces and any(example.faced for example in shown):
+        words.append("Layers are those with attention, its mean size over channels; each continues the one before.")
+    if maps & {"motion", "position"}:
+        words.append("Motion and position are where the evidence for the answer lies in a stream (gradient times map).")
+    if maps and not with_faces and any(example.faced for example in shown):
         words.append("The face is a drawing; --with-faces shows the crops instead.")
     if "rank" in titles:
         words.append("Rank scores are less that of the first frame, and are trained to grow with time.")
@@ -141,9 +144,12 @@ def pictures(clips: CachedClips, clip_id: str) -> list[Figure]:
 
 def _of_map(seen: LineMap | CellMap, face: Image | None, faced: bool) -> Figure:
     values = seen.values if isinstance(seen, LineMap) else seen.values.ravel().tolist()
-    angle = f", {seen.theta_deg % 180:.0f}°" if isinstance(seen, LineMap) else ""
-    drawing = attention_map(seen, seen.title + angle, face, outline=faced)
-    return Figure(drawing, _extent(min(values), max(values)), seen.title + angle)
+    title = seen.title + (f", {seen.theta_deg % 180:.0f}°" if isinstance(seen, LineMap) else "")
+    said = "" if seen.moves is None else f"; moves the answer {seen.moves:.1f} times as much as elsewhere"
+    if not holds(seen):
+        return Figure(Markup('<p class="map absent">not drawn</p>'), said.removeprefix("; "), title)
+    drawing = attention_map(seen, title, face, outline=faced)
+    return Figure(drawing, _extent(min(values), max(values)) + said, title)
 
 
 def _extent(low: float, high: float) -> str:

@@ -14,7 +14,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.figures.panels import attention
 from mer_pipeline.inference.trained import rebuild
 from mer_pipeline.inputs.cached import CachedClips
-from mer_pipeline.networks import LineMap
+from mer_pipeline.networks import LEAST_MOVES, LineMap
 from mer_pipeline.reports import write_report
 from mer_pipeline.runs.run import Run
 from mer_pipeline.runs.weights import load_network
@@ -84,7 +84,11 @@ def test_a_run_without_written_defaults_is_shown_beside_those_of_this_version(ru
 def test_attention_is_shown_of_one_clip_of_each_class_over_a_drawn_face(page, run):
     held_out = Run(run)
     assert page.count('<article class="example">') == len(held_out.metrics.classes)
-    assert page.count('class="heat"') == 5 * len(held_out.metrics.classes)  # four layers and the position
+    drawn, absent = page.count('class="heat"'), page.count('<p class="map absent">not drawn</p>')
+    assert drawn + absent == 6 * len(held_out.metrics.classes)  # four layers, motion and position
+    ratios = [float(said) for said in re.findall(r"moves the answer ([0-9.]+) times as much as elsewhere", page)]
+    assert len(ratios) == drawn + absent
+    assert drawn >= sum(ratio > LEAST_MOVES for ratio in ratios) > 0
     assert page.count(">position</figcaption>") == len(held_out.metrics.classes)
     assert 'class="outline"' in page
 
@@ -93,7 +97,7 @@ def test_without_faces_every_picture_is_of_the_colours_of_attention(page):
     """Viridis has no skin in it: a pixel of a crop would have a colour that it lacks."""
     assert not re.search(r"<img|url\(data", page)
     found = re.findall(r"data:image/([^\"]+)", page)
-    assert len(found) == page.count('class="heat"') == 25
+    assert len(found) == page.count('class="heat"') > 0
     ramp = attention(np.tile(np.arange(256, dtype=np.float32), (256, 1)), "").image
     viridis = set(map(tuple, ramp[0].tolist()))
     for kind, content in (one.split(";base64,") for one in found):
@@ -106,7 +110,8 @@ def test_without_faces_every_picture_is_of_the_colours_of_attention(page):
 def test_with_faces_it_says_so(run, cache, tmp_path):
     page = write_report(run, tmp_path / "faces.html", cache=cache, with_faces=True).read_text()
     wrong = [p for p in Run(run).predictions if p.truth != p.predicted]
-    assert page.count("<img") == 25 + 3 * min(len(wrong), 8)  # maps; onset, apex, difference
+    absent = page.count('<p class="map absent">')
+    assert page.count("<img") == 30 - absent + 3 * min(len(wrong), 8)  # maps; onset, apex, difference
     assert "<image" not in page
     assert "This page shows faces." in page
     assert 'class="outline"' not in page

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mer_pipeline.cli.common import (
     Device,
-    HeldOut,
     Jobs,
     Json,
     Labels,
@@ -23,15 +23,34 @@ from mer_pipeline.cli.common import (
     say_warning,
 )
 
+if TYPE_CHECKING:
+    from mer_pipeline.runs.ablation import Ablation
+    from mer_pipeline.training import ClipSet, Recipe
+
 
 def ablate(
-    dataset: Annotated[Path, typer.Option(help="The cache folder that mer preprocess wrote.")],
-    model: Annotated[str, typer.Option(help="A FaceSleuth of the zoo; see mer models.")] = "facesleuth",
+    dataset: Annotated[
+        list[Path], typer.Option(help="The cache folder that mer preprocess wrote; given twice, a table each.")
+    ],
+    table: Annotated[
+        str, typer.Option(help="Which table of the papers: parts, orientation, baselines, aus, lodo or fdp.")
+    ] = "parts",
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model of the zoo; by default facesleuth, or the table's own.", show_default=False),
+    ] = None,
     rows: Annotated[
         str, typer.Option(help="Rows by name, with commas, such as baseline,cva,soa; all where not given.")
     ] = "",
+    starts: Annotated[
+        str, typer.Option(help="Where learned angles start, in degrees, such as 0,20,45,72,90,135: a row each.")
+    ] = "",
+    pairs: Annotated[bool, typer.Option("--pairs", help="Compare every two rows, not each with the first.")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings a row, with other seeds.")] = 3,
-    protocol: HeldOut = "loso",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Who is held out: see mer train; by default loso, or the table's own.", show_default=False),
+    ] = None,
     select: Annotated[str, typer.Option(help="Which epoch counts: last, inner or oracle (optimistic).")] = "last",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of every row's recipe.")
@@ -44,43 +63,65 @@ def ablate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the rows of the papers' tables and compare them; --out resumes. Writes text, CSV, LaTeX and a report."""
+    """Train the rows of one of the papers' tables and compare them; --out resumes. Writes text, CSV, LaTeX, HTML."""
     from mer_pipeline import training
-    from mer_pipeline.reports import write_report
-    from mer_pipeline.stages.workers import cores
 
-    changes = training.parse_settings(settings or [])
-    variants, notes = training.chosen_variants(
-        model, changes, [name.strip() for name in rows.split(",") if name.strip()]
-    )
+    changes, chosen = training.parse_settings(settings or []), training.read_table(table, _numbers(starts))
+    name = model or chosen.model or "facesleuth"
+    wanted = [row.strip() for row in rows.split(",") if row.strip()]
+    variants, notes = training.chosen_variants(name, changes, wanted, chosen)
     for note in notes:
         say_warning(note)
-
-    def load(recipe: training.Recipe) -> training.ClipSet:
-        clips = training.load_clips(dataset, labels or old_labels, recipe.view, size=recipe.size, frames=recipe.frames)
-        for note in clips.notes:
-            say_warning(note)
-        return clips
-
-    folder = out or Path("runs") / f"ablation-{model}"
-    with progress_bar(quiet, f"the same command with --out {folder} goes on from here") as progress:
-        found = training.ablate(
-            load,
-            model,
-            folder,
-            training.Plan(protocol, select, seeds, jobs=jobs or cores()),
-            settings=changes,
-            rows=variants,
-            device=device,
-            command=shlex.join(sys.argv),
-            progress=progress,
-        )
-    page = write_report(folder)
+    held_out = chosen.protocol or "loso" if protocol is None else protocol
+    plan = training.Plan(held_out, select, seeds, jobs=jobs or _cores())
+    folder = out or Path("runs") / (f"ablation-{name}" if table == "parts" else f"ablation-{name}-{table}")
+    found = []
+    for cache in dataset:
+        part = folder if len(dataset) == 1 else folder / cache.name
+        with progress_bar(quiet, f"the same command with --out {folder} goes on from here") as progress:
+            finished = training.ablate(
+                functools.partial(_load, cache, labels or old_labels), name, part, plan,
+                settings=changes, rows=variants, device=device, table=table, pairs=pairs,
+                command=shlex.join(sys.argv), progress=progress,
+            )  # fmt: skip
+        found.append(_written(finished, part, as_json))
     if as_json:
-        say_json({**found.as_json(), "report": str(page)})
-        return
-    say(found.table("txt").read_text().rstrip())
-    for row in found.rows:
-        if row.verdict:
-            say(f"{row.label}: {row.verdict}")
-    say(f"table: {folder}/table.txt, .csv, .tex; report: {page}")
+        say_json(found[0] if len(found) == 1 else {"tables": found})
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of degrees", param_hint="--starts") from None
+
+
+def _cores() -> int:
+    from mer_pipeline.stages.workers import cores
+
+    return cores()
+
+
+def _load(cache: Path, labels: str | None, recipe: Recipe) -> ClipSet:
+    from mer_pipeline.training import load_clips
+
+    clips = load_clips(cache, labels, recipe.view, size=recipe.size, frames=recipe.frames)
+    for note in clips.notes:
+        say_warning(note)
+    return clips
+
+
+def _written(found: Ablation, folder: Path, as_json: bool) -> dict[str, Any]:
+    """Write the page of a finished table, and print the table."""
+    from mer_pipeline.reports import write_report
+
+    page = write_report(folder)
+    if not as_json:
+        say(found.table("txt").read_text().rstrip())
+        for row in found.rows:
+            if row.verdict:
+                say(f"{row.label}: {row.verdict}")
+        for remark in found.facts.remarks:
+            say(remark)
+        say(f"table: {folder}/table.txt, .csv, .tex; report: {page}")
+    return {**found.as_json(), "report": str(page)}

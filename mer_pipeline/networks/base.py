@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mer_pipeline.networks.explain import Explanation, Map, MapSource, evidence, recorded_maps, recorded_outputs
+from mer_pipeline.networks.heads import Answer
 from mer_pipeline.networks.perturb import moves
 
 View = Literal["pair", "sequence", "flow", "flow_sequence"]
@@ -22,6 +23,12 @@ class Output(NamedTuple):
     logits: Tensor  # (B, classes)
     au_logits: Tensor | None = None  # (B, 21): the network's own estimate of the Action Units
     own_loss: Tensor | None = None  # (): what the network asks of itself besides labels and AUs, weights included
+    branches: tuple[Tensor, Tensor] | None = None  # logits of features and of AUs alone, while training: see `heads`
+
+    @classmethod
+    def of(cls, answer: Answer, au_logits: Tensor | None) -> Output:
+        """What a head answered, and the estimate of the Action Units."""
+        return cls(answer.logits, au_logits, None, answer.branches)
 
 
 def named_tensors(view: View, images: Tensor) -> dict[str, Tensor]:

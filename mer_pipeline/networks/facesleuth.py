@@ -13,7 +13,7 @@ from mer_pipeline.networks.base import Network, Output
 from mer_pipeline.networks.blocks import ActionUnitInput, Stem, initialise, stages
 from mer_pipeline.networks.focalizer import STRIDE_PX, PositionFocalizer
 from mer_pipeline.networks.heads import classifier, trust
-from mer_pipeline.networks.modes import attention_layers
+from mer_pipeline.networks.modes import attend, attention_layers
 from mer_pipeline.networks.registry import register
 
 _FLOW_STRIDE_PX = 8  # the stem keeps the size: 28 px would leave a map of 2 x 2 otherwise
@@ -49,7 +49,7 @@ class MotionStream(nn.Module):
         for stage, attention in zip_longest(self.stages, self.attentions):
             x = stage(x)
             if attention is not None:  # in mode "none"
-                x, previous = attention.attend(x, previous)
+                x, previous = attend(attention, x, previous)
         return x
 
 
@@ -112,7 +112,7 @@ class FaceSleuth(Network):
         effective, au_logits = self.known_aus(features, aus, aus_known)
         if self.position is not None:
             features = features + self.position(onset, apex)
-        return Output(self.head(features, effective), au_logits)
+        return Output.of(self.head(features, effective), au_logits)
 
 
 @register("facesleuth-flow", "facesleuth_flow")
@@ -167,4 +167,4 @@ class FaceSleuthFlow(Network):
         self.check(flow=flow)
         features = self.motion(self.scale(flow))
         effective, au_logits = self.known_aus(features, aus, aus_known)
-        return Output(self.head(self.drop(features), effective), au_logits)
+        return Output.of(self.head(self.drop(features), effective), au_logits)

@@ -99,6 +99,7 @@ class FDP(Network):
         drop_path: stochastic depth of the frame encoder.
         image_weight: of the dynamic image's mean squared error in the loss.
         rank_weight: of the rank loss.
+        aggregators: of the frame encoder: `both`, `local` or `global`.
     """
 
     view = "sequence"
@@ -119,12 +120,13 @@ class FDP(Network):
         drop_path: float = 0.1,
         image_weight: float = 100.0,
         rank_weight: float = 1.0,
+        aggregators: str = "both",
     ) -> None:
         super().__init__(size, frames=frames)
         if len(image_widths) != 4:
             raise ValueError(f"image_widths are {list(image_widths)}: give 4 widths")
         self.image_weight, self.rank_weight = image_weight, rank_weight
-        self.encode = FrameEncoder(widths, depths, stem, drop_path)
+        self.encode = FrameEncoder(widths, depths, stem, drop_path, aggregators)
         self.rank = RankScorer(rank_channels)
         self.build = ImageBuilder(rank_channels, image_widths)
         self.classify = nn.Sequential(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mer_pipeline.networks.explain import CellMap, Map, MapSource, to_array
 
 STRIDE_PX = 32  # of the last map: 4 in the stem, then three halvings
+AGGREGATORS = ("both", "local", "global")
 HEAD_WIDTH = 32  # channels a head; fewer where a map has fewer
 
 
@@ -160,10 +161,20 @@ class FrameEncoder(nn.Module):
         depths: how many local aggregators each stage has before its global one.
         stem: widths of the stem's convolutions; the first and last have stride 2.
         drop_path: stochastic depth of the last block; it grows from 0.
+        aggregators: `both`; `local` leaves out the global ones, and `global` all but the first step to a stage's size.
     """
 
-    def __init__(self, widths: Sequence[int], depths: Sequence[int], stem: Sequence[int], drop_path: float) -> None:
+    def __init__(
+        self,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        stem: Sequence[int],
+        drop_path: float,
+        aggregators: str = "both",
+    ) -> None:
         super().__init__()
+        if aggregators not in AGGREGATORS:
+            raise ValueError(f"aggregators is {aggregators!r}: choose one of {', '.join(AGGREGATORS)}")
         if len(widths) != 4 or len(depths) != 4 or min(depths) < 1 or len(stem) != 3:
             raise ValueError(
                 f"widths are {list(widths)}, depths {list(depths)} and stem {list(stem)}: give 4, 4 and 3 of them"
@@ -179,11 +190,16 @@ class FrameEncoder(nn.Module):
         blocks: list[nn.Module] = []
         channels = stem[-1]
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            for block in range(depth):
-                blocks.append(LocalAggregator(channels, width, stage > 0 and block == 0, next(rates)))
-                channels = width
-            blocks.append(GlobalAggregator(width, 8 >> stage, next(rates)))  # always (S / 32)^2 keys
-            channels = width + width // 3
+            if aggregators == "global":
+                blocks.append(PatchEmbedding(channels, width, stage > 0))
+            else:
+                for block in range(depth):
+                    blocks.append(LocalAggregator(channels, width, stage > 0 and block == 0, next(rates)))
+                    channels = width
+            channels = width
+            if aggregators != "local":
+                blocks.append(GlobalAggregator(width, 8 >> stage, next(rates)))  # always (S / 32)^2 keys
+                channels = width + width // 3
         self.blocks = nn.Sequential(*blocks)
         self.spread = nn.Sequential(
             nn.BatchNorm2d(channels), nn.Conv2d(channels, STRIDE_PX**2, 1), nn.PixelShuffle(STRIDE_PX)

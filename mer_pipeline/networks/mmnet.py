@@ -124,4 +124,4 @@ class MMNet(Network):
         effective, au_logits = self.known_aus(x, aus, aus_known)
         if self.position is not None:
             x = x + self.position(onset)
-        return Output(self.classify(x, effective), au_logits)
+        return Output.of(self.classify(x, effective), au_logits)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Any
+
+from torch import Tensor, nn
 
 from mer_pipeline.networks.attention import Orientation, OrientationAttention
-from mer_pipeline.networks.release import ReleaseCVA, ReleaseSOA
+from mer_pipeline.networks.release import ReleaseAttention, ReleaseCVA, ReleaseSOA
 
 MODES = ("soa", "soa-shared", "horizontal", "cva", "frozen", "none", "release-soa", "release-cva")
 _FROZEN_DEG = {"horizontal": 0.0, "cva": 90.0}
+
+
+def attend(layer: nn.Module, x: Tensor, previous: Any) -> tuple[Tensor, Any]:
+    """A map under the attention of one of `attention_layers`, and what the next of them continues."""
+    assert isinstance(layer, OrientationAttention | ReleaseAttention)
+    return layer.attend(x, previous)
 
 
 def attention_layers(

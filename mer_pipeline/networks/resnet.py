@@ -1,34 +1,56 @@
 """ResNet-18: the baseline on the difference of apex and onset, and a 3-D one on flow from the onset to later frames."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.models import resnet
 from torch import Tensor, nn
 
 from mer_pipeline.networks.base import Network, Output
 from mer_pipeline.networks.blocks import ActionUnitHead, ActionUnitInput
+from mer_pipeline.networks.focalizer import PositionFocalizer
 from mer_pipeline.networks.heads import adopt_single_layer, classifier, trust
+from mer_pipeline.networks.modes import attend, attention_layers
 from mer_pipeline.networks.registry import register
 
 
 @register("resnet18")
 class ResNet18(Network):
-    """timm's resnet18 without pretrained weights, average pooling, head.
+    """timm's resnet18 without pretrained weights, average pooling, head; FaceSleuth's parts can be added to it.
 
     Args:
         classes: emotions.
         size: of the square frames in pixels.
         au_input: whether Action Units enter the head and are estimated.
         head: see `FaceSleuth`; `literal`, a single layer, where an older card does not say.
+        attention: after each of the four stages; see `modes.attention_layers`.
+        theta_deg: see `FaceSleuth`.
+        position: whether the Facial Position Focalizer is added, averaged to the map's size.
+        embed_dim: of the focalizer.
     """
 
     view = "pair"
 
-    def __init__(self, classes: int, size: int, *, au_input: bool = False, head: str = "literal") -> None:
+    def __init__(
+        self,
+        classes: int,
+        size: int,
+        *,
+        au_input: bool = False,
+        head: str = "literal",
+        attention: str = "none",
+        theta_deg: float = 45.0,
+        position: bool = False,
+        embed_dim: int = 64,
+    ) -> None:
         super().__init__(size, takes_aus=au_input)
-        self.backbone: nn.Module = resnet.resnet18(pretrained=False, num_classes=0, global_pool="")
+        self.backbone: Any = resnet.resnet18(pretrained=False, num_classes=0, global_pool="")
         width = 512
+        self.attentions, self.shared_orientation = attention_layers(attention, (64, 128, 256, width), theta_deg, 64)
+        self.position = PositionFocalizer(size, width, embed_dim) if position else None
         self.action_units = (
             ActionUnitInput(width, cells=min(7, -(-size // 32)), trust=trust(head)) if au_input else None
         )
@@ -37,17 +59,30 @@ class ResNet18(Network):
 
     @property
     def evidence_layers(self) -> Mapping[str, nn.Module]:
-        """The last map."""
-        return {"motion": self.backbone}
+        """The last map, and the position map where there is one."""
+        parts = {"motion": self.backbone.layer4, "position": self.position}
+        return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
 
     def forward(
         self, onset: Tensor, apex: Tensor, aus: Tensor | None = None, aus_known: Tensor | None = None
     ) -> Output:
         """Frames (B, 3, size, size), AUs (B, 21), which of them are known (B,) -> logits."""
         self.check(onset=onset, apex=apex)
-        maps: Tensor = self.backbone(apex - onset)
+        maps = self._motion(apex - onset)
         effective, au_logits = self.known_aus(maps, aus, aus_known)
-        return Output(self.classify(maps.mean(dim=(2, 3)), effective), au_logits)
+        if self.position is not None:
+            maps = maps + F.adaptive_avg_pool2d(self.position(onset, apex), (maps.shape[2], maps.shape[3]))
+        return Output.of(self.classify(maps.mean(dim=(2, 3)), effective), au_logits)
+
+    def _motion(self, x: Tensor) -> Tensor:
+        """The backbone's own forward pass, with attention after each stage."""
+        net, previous = self.backbone, None
+        x = net.maxpool(net.act1(net.bn1(net.conv1(x))))
+        for stage, attention in zip_longest((net.layer1, net.layer2, net.layer3, net.layer4), self.attentions):
+            x = stage(x)
+            if attention is not None:
+                x, previous = attend(attention, x, previous)
+        return x
 
 
 class Block(nn.Module):

@@ -25,6 +25,7 @@ from mer_pipeline.runs.facts import Facts
 from mer_pipeline.runs.metrics import Metrics
 from mer_pipeline.runs.results import AUS_ONLY, MEASURES, Difference
 from mer_pipeline.runs.run import Run
+from mer_pipeline.training.tables import cells_of
 
 _AUS = {
     "predicted": "at test time the Action Units are the network's own estimate",
@@ -295,6 +296,7 @@ def of_ablation(ablation: Ablation) -> dict[str, Any]:
     return {
         "ablation": ablation,
         "measures": MEASURES,
+        "details": cells_of(ablation.rows),
         "sources": sources,
         "first": runs[0][1],
         "first_row": runs[0][0],

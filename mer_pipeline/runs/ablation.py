@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.errors import MerError
-from mer_pipeline.reading import Checked, Count, read_json, well_formed
+from mer_pipeline.reading import Checked, Count, Share, listed, picked, read_json, well_formed
 from mer_pipeline.runs.card import write_json
 from mer_pipeline.runs.results import OPTIMISTIC, Difference, Scores
 from mer_pipeline.runs.run import Run
 
 FILE = "ablation.json"
 _SCORES = ("uf1", "uar", "accuracy")
+
+
+@dataclass(frozen=True)
+class Angles(Checked):
+    """The angles that the folds of a row learned, as axes in degrees.
+
+    Attributes:
+        mean_deg, sd_deg: Over the folds of all seeds, of each fold's mean over layers.
+        layers_deg: Mean of each layer.
+        p_vertical: Of a t-test against 90, which takes folds as independent; None where it says nothing.
+        folds_deg: Each fold's mean over layers.
+    """
+
+    mean_deg: float
+    sd_deg: float
+    layers_deg: tuple[float, ...]
+    p_vertical: Share | None
+    folds_deg: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Angles:
+        """Read them from a JSON object."""
+        lists = {name: listed(values[name]) for name in ("layers_deg", "folds_deg")}
+        return cls(**{**picked(cls, values), **lists})
 
 
 @dataclass(frozen=True)
@@ -33,6 +57,10 @@ class Row(Checked):
         against: The name of that row.
         p_seeds: Paired t-test over seeds; None with one seed.
         verdict: What the difference allows to be said.
+        p_seeds_holm: `p_seeds`, corrected for the rows of the table.
+        parameters, multiply_accumulates: Of the network, the latter a clip; None for a control.
+        angles: None where none is learned.
+        published: What others published of it, in words.
     """
 
     name: str
@@ -46,6 +74,11 @@ class Row(Checked):
     against: str | None = None
     p_seeds: float | None = None
     verdict: str = ""
+    p_seeds_holm: float | None = None
+    parameters: Count | None = None
+    multiply_accumulates: Count | None = None
+    angles: Angles | None = None
+    published: str = ""
 
     @property
     def honest(self) -> Scores:
@@ -68,6 +101,11 @@ class Row(Checked):
             against=values.get("against"),
             p_seeds=p_seeds,
             verdict=values.get("verdict", ""),
+            p_seeds_holm=values.get("p_seeds_holm"),
+            parameters=values.get("parameters"),
+            multiply_accumulates=values.get("multiply_accumulates"),
+            angles=Angles.of(values["angles"]) if values.get("angles") else None,
+            published=values.get("published", ""),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -89,6 +127,11 @@ class Row(Checked):
             "difference": self.difference.as_json() if self.difference else None,
             "p_seeds": self.p_seeds,
             "verdict": self.verdict,
+            "p_seeds_holm": self.p_seeds_holm,
+            "parameters": self.parameters,
+            "multiply_accumulates": self.multiply_accumulates,
+            "angles": None if self.angles is None else asdict(self.angles),
+            "published": self.published,
         }
 
 
@@ -107,6 +150,8 @@ class AblationFacts(Checked):
         classes, clips, subjects: Of the clips; None until it is finished.
         command: What the user typed.
         versions, hardware: What it was made with.
+        table: Its name; empty for rows by name.
+        remarks: What the rows say together, one sentence each.
     """
 
     model: str
@@ -124,6 +169,8 @@ class AblationFacts(Checked):
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
+    table: str = ""
+    remarks: tuple[str, ...] = ()
 
     def identity(self) -> dict[str, Any]:
         """JSON values of what makes it this ablation and no other."""
@@ -137,14 +184,15 @@ class AblationFacts(Checked):
             return begun
         counted = {"classes": list(self.classes or ()), "clips": self.clips, "subjects": self.subjects}
         made = {"command": self.command, "versions": dict(self.versions), "hardware": dict(self.hardware)}
-        return {**begun, **counted, "rows": [row.as_json() for row in rows], **made}
+        said = {"table": self.table, "remarks": list(self.remarks)}
+        return {**begun, **counted, "rows": [row.as_json() for row in rows], **said, **made}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> AblationFacts:
         """Read them; what an older version did not write has its default."""
         known = {name: values[name] for name in cls.__dataclass_fields__ if values.get(name) is not None}
         texts = ("model", "dataset", "fingerprint", "labels", "protocol", "select")
-        lists: dict[str, Any] = {name: tuple(known[name]) for name in ("wanted", "classes") if name in known}
+        lists: dict[str, Any] = {name: tuple(known[name]) for name in ("wanted", "classes", "remarks") if name in known}
         usual: dict[str, Any] = {"settings": {}, "seeds": 1, "wanted": ()}
         usual.update((name, "") for name in texts)
         usual.update(known)

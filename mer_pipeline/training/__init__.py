@@ -4,7 +4,7 @@ from mer_pipeline.evaluation.compare import compare
 from mer_pipeline.inputs.clip_set import ClipSet, load_clips, shuffle_labels
 from mer_pipeline.recipe import Recipe, load_recipe, model_names, parse_settings
 from mer_pipeline.runs.results import OPTIMISTIC
-from mer_pipeline.training.ablate import ablate, chosen_variants
+from mer_pipeline.training.ablate import ablate, chosen_variants, read_table
 from mer_pipeline.training.estimate import estimate
 from mer_pipeline.training.train import Plan, train
 
@@ -21,6 +21,7 @@ __all__ = [
     "load_recipe",
     "model_names",
     "parse_settings",
+    "read_table",
     "shuffle_labels",
     "train",
 ]

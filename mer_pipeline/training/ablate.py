@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,15 +13,18 @@ from typing import Any
 from mer_pipeline import networks
 from mer_pipeline.device import choose_device, hardware
 from mer_pipeline.errors import MerError
-from mer_pipeline.evaluation.compare import compare
+from mer_pipeline.evaluation.compare import Comparison, compare
 from mer_pipeline.evaluation.controls import MAJORITY, SVM
+from mer_pipeline.evaluation.statistics import holm, verdict
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.recipe import Recipe, load_recipe
 from mer_pipeline.runs.ablation import Ablation, AblationFacts, Row
 from mer_pipeline.runs.provenance import versions
-from mer_pipeline.runs.results import AUS_ONLY, MEASURES, OPTIMISTIC
+from mer_pipeline.runs.results import AUS_ONLY
 from mer_pipeline.runs.run import Run
+from mer_pipeline.training.orientations import learned_angles, orientation_remarks
+from mer_pipeline.training.tables import as_csv, as_latex, as_text, published
 from mer_pipeline.training.train import Plan, train
 
 if sys.version_info >= (3, 11):
@@ -40,19 +42,64 @@ class Variant:
     options: Mapping[str, Any]
 
 
-def variants() -> list[Variant]:
-    """All rows, in the order of the table; the first is what the others are compared with."""
-    table = tomllib.loads(resources.files("mer_pipeline").joinpath("data/ablation.toml").read_text())
-    return [Variant(name, row["label"], row["options"]) for name, row in table.items()]
+@dataclass(frozen=True)
+class Table:
+    """A table of `data/ablation.toml`; the first row is what the others are compared with."""
+
+    name: str
+    rows: tuple[Variant, ...]
+    model: str | None
+    protocol: str | None
 
 
-def chosen_variants(model: str, settings: Mapping[str, Any], names: Sequence[str]) -> tuple[list[Variant], list[str]]:
+def table_names() -> list[str]:
+    """The tables by name."""
+    return list(_file()["tables"])
+
+
+def _file() -> dict[str, Any]:
+    return tomllib.loads(resources.files("mer_pipeline").joinpath("data/ablation.toml").read_text())
+
+
+def read_table(name: str, starts_deg: Sequence[float] = ()) -> Table:
+    """A table with its rows.
+
+    Args:
+        name: See `table_names`.
+        starts_deg: Where learned angles start: the row of a learned angle a layer is made once for each.
+
+    Raises:
+        MerError: An unknown table, or starts for one without such a row.
+    """
+    file = _file()
+    if name not in file["tables"]:
+        raise MerError(f"no table is called {name!r}", fix=f"choose from {', '.join(file['tables'])}")
+    table = file["tables"][name]
+    if starts_deg and "starts" not in table:
+        raise MerError(f"the table {name} has no row with a start", fix="leave --starts out")
+    rows: list[Variant] = []
+    for row in table["rows"]:
+        label, options = file["rows"][row]["label"], file["rows"][row]["options"]
+        if row == table.get("starts") and starts_deg:
+            rows += [
+                Variant(f"{row}-{start:g}", f"{label}, from {start:g}", {**options, "theta_deg": float(start)})
+                for start in starts_deg
+            ]
+        else:
+            rows.append(Variant(row, label, options))
+    return Table(name, tuple(rows), table.get("model"), table.get("protocol"))
+
+
+def chosen_variants(
+    model: str, settings: Mapping[str, Any], names: Sequence[str], table: Table | None = None
+) -> tuple[list[Variant], list[str]]:
     """The rows that a model can have.
 
     Args:
         model: Name in the zoo.
         settings: What all rows change of its recipe.
         names: The rows that are wanted; empty for all.
+        table: Whose rows; None for `parts`.
 
     Returns:
         The rows, each once (rows that come to the same network are one), and what was left out and why.
@@ -60,7 +107,7 @@ def chosen_variants(model: str, settings: Mapping[str, Any], names: Sequence[str
     Raises:
         MerError: An unknown row, or none that fits the model.
     """
-    everything = variants()
+    everything = (table or read_table("parts")).rows
     known = [variant.name for variant in everything]
     if unknown := sorted(set(names) - set(known)):
         raise MerError(f"no row is called {unknown[0]!r}", fix=f"choose from {', '.join(known)}")
@@ -78,7 +125,7 @@ def chosen_variants(model: str, settings: Mapping[str, Any], names: Sequence[str
         else:
             kept.append(Variant(variant.name, variant.label, options))
     if not any(variant.options for variant in kept):
-        raise MerError(f"{model} has none of the parts that rows switch", fix="choose a FaceSleuth model")
+        raise MerError(f"{model} has none of the parts that rows switch", fix="choose another model or table")
     return kept, notes
 
 
@@ -91,6 +138,8 @@ def ablate(
     settings: Mapping[str, Any],
     rows: Sequence[Variant],
     device: str = "auto",
+    table: str = "",
+    pairs: bool = False,
     command: str = "",
     progress: Progress = silent,
 ) -> Ablation:
@@ -104,6 +153,8 @@ def ablate(
         settings: What all rows change of the model's recipe.
         rows: See `chosen_variants`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        table: The name of the table, for the record.
+        pairs: Whether all rows are compared with each other, not with the first alone.
         command: What the user typed, for the record.
         progress: Called after every epoch of a row.
 
@@ -119,25 +170,30 @@ def ablate(
     ablation = Ablation.create(out, facts)
     runs = {}
     for number, row in enumerate(rows, 1):
-        at = f"{row.label} ({number} of {len(rows)})"
-
-        def report(task: str, done: int, total: int, detail: str = "", at: str = at) -> None:
-            progress(f"{task} {at}", done, total, detail)
-
+        report = _named(progress, f"{row.label} ({number} of {len(rows)})")
         runs[row.name] = train(
             clips, recipes[row.name], out / row.name, plan, device=device, command=command, progress=report
         )
-    found = _rows(rows, runs) + _control_rows(runs.values())
+    trained = [_with_cost(row, recipes[row.name], clips) for row in _rows(rows, runs)]
+    found = trained + _control_rows(runs.values())
+    remarks = [*orientation_remarks(trained), *(_pair_remarks(rows, runs) if pairs else ())]
     finished = replace(
         facts,
         classes=clips.classes,
         clips=next(iter(runs.values())).metrics.clips,
         subjects=len(set(clips.groups)),
         command=command,
+        table=table,
+        remarks=tuple(remarks),
         versions=versions(),
         hardware=hardware(choose_device(device)),
     )
     return ablation.finish(found, finished, {"txt": as_text(found), "csv": as_csv(found), "tex": as_latex(found)})
+
+
+def _named(progress: Progress, row: str) -> Progress:
+    """Progress whose tasks name the row."""
+    return lambda task, done, total, detail="": progress(f"{task} {row}", done, total, detail)
 
 
 def _facts(
@@ -169,10 +225,42 @@ def _rows(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[Row]:
             against=first.name,
             difference=one.difference["uf1"],
             p_seeds=one.over_seeds.p if one.over_seeds else None,
+            p_seeds_holm=p_holm,
             verdict=one.conclusion,
         )
-        for row, one in zip(found[1:], compared, strict=True)
+        for row, one, p_holm in zip(found[1:], compared, _holm_over_seeds(compared), strict=True)
     ]
+
+
+def _holm_over_seeds(compared: Sequence[Comparison]) -> list[float | None]:
+    """Probabilities of the t-tests over seeds, corrected for their number (Holm)."""
+    known = [one.over_seeds.p if one.over_seeds else None for one in compared]
+    order = sorted((p, at) for at, p in enumerate(known) if p is not None)
+    corrected, least = list(known), 0.0
+    for rank, (p, at) in enumerate(order):
+        least = max(least, min((len(order) - rank) * p, 1.0))
+        corrected[at] = least
+    return corrected
+
+
+def _pair_remarks(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[str]:
+    """What may be said of every two rows; the tests are corrected for the number of pairs."""
+    pairs = list(itertools.combinations(rows, 2))
+    found = [compare([runs[a.name], runs[b.name]], [a.label, b.label]).comparisons[0] for a, b in pairs]
+    corrected = holm({str(at): one.difference["uf1"] for at, one in enumerate(found)})
+    return [verdict(corrected[str(at)], a.label, b.label) for at, (a, b) in enumerate(pairs)]
+
+
+def _with_cost(row: Row, recipe: Recipe, clips: ClipSet) -> Row:
+    assert row.run is not None
+    outline, labels = recipe.outline(clips.size, len(clips.classes)), clips.label_set
+    return replace(
+        row,
+        parameters=sum(parameter.numel() for parameter in outline.parameters()),
+        multiply_accumulates=networks.multiply_accumulates(outline),
+        angles=learned_angles(row.run),
+        published=published((row.name, recipe.model), clips.datasets, labels),
+    )
 
 
 def _row(row: Variant, run: Run) -> Row:
@@ -193,47 +281,3 @@ def _control_rows(runs: Iterable[Run]) -> list[Row]:
         for name in (AUS_ONLY, SVM, MAJORITY)
         if name in controls
     ]
-
-
-def _table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells: the honest scores, then the sources of AUs, then the optimistic score under its name."""
-    sources = ("annotated", "predicted", "none")
-    header = ["row", *MEASURES.values(), *(f"UF1, AUs {source}" for source in sources), f"UF1 ({OPTIMISTIC})"]
-    cells = []
-    for row in rows:
-        spread = [f" ± {row.deviation[name]:.3f}" if row.deviation else "" for name in MEASURES]
-        honest = [f"{row.honest[name]:.3f}{more}" for name, more in zip(MEASURES, spread, strict=True)]
-        by_aus = row.run.metrics.by_aus if row.run else {}
-        aus = [f"{by_aus[source].uf1:.3f}" if source in by_aus else "" for source in sources]
-        cells.append([row.label, *honest, *aus, f"{row.run.metrics.optimistic[0].uf1:.3f}" if row.run else ""])
-    return header, cells
-
-
-def as_text(rows: Sequence[Row]) -> str:
-    """The table in columns."""
-    header, cells = _table(rows)
-    widths = [max(len(line[at]) for line in [header, *cells]) for at in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [header, *cells]
-    ]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
-
-
-def as_csv(rows: Sequence[Row]) -> str:
-    """The table as CSV."""
-    header, cells = _table(rows)
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([header, *cells])
-    return text.getvalue()
-
-
-def as_latex(rows: Sequence[Row]) -> str:
-    """The table as LaTeX (booktabs)."""
-    header, cells = _table(rows)
-    escaped = [
-        [cell.replace("±", r"$\pm$").replace("_", r"\_").replace("%", r"\%") for cell in line]
-        for line in [header, *cells]
-    ]
-    body = [" & ".join(line) + r" \\" for line in escaped]
-    rules = [rf"\begin{{tabular}}{{l{'c' * (len(header) - 1)}}}", r"\toprule", body[0], r"\midrule", *body[1:]]
-    return "\n".join([*rules, r"\bottomrule", r"\end{tabular}"]) + "\n"

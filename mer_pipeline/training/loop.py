@@ -166,7 +166,7 @@ class _Session:
         substituted = torch.rand(len(rows), generator=generator) < recipe.au_substitution
         known = clips.aus_known[rows] & ~substituted
         output = self._state.network.run(_inputs(clips, images, clips.aus[rows], known))
-        loss = F.cross_entropy(output.logits.float(), clips.labels[rows].to(device), weight=self._weight)
+        loss = self._class_loss(output, clips.labels[rows].to(device), known.to(device))
         if output.au_logits is not None and recipe.au_loss:
             annotated = clips.aus_known[rows].to(device).float()[:, None]
             each = F.binary_cross_entropy_with_logits(
@@ -174,6 +174,16 @@ class _Session:
             )
             loss = loss + recipe.au_loss * (each * annotated).sum() / (annotated.sum() * each.shape[1]).clamp(min=1)
         return loss if output.own_loss is None else loss + output.own_loss.float()
+
+    def _class_loss(self, output: networks.Output, labels: Tensor, known: Tensor) -> Tensor:
+        if output.branches is None:
+            return F.cross_entropy(output.logits.float(), labels, weight=self._weight)
+        seen, heard = (
+            F.cross_entropy(logits.float(), labels, weight=self._weight, reduction="none") for logits in output.branches
+        )
+        # The branch of Action Units answers where they are annotated.
+        share = self._weight[labels]
+        return seen.sum() / share.sum() + (heard * known).sum() / (share * known).sum().clamp(min=1e-6)
 
     def _test_epoch(self) -> None:
         logits = predict(self._state.network, self._clips, self._test, self._recipe.aus, self._device)

@@ -16,7 +16,7 @@ from mer_pipeline.reading import read_json
 from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training import Plan, ablate, chosen_variants, load_recipe, parallel, train
-from mer_pipeline.training.ablate import as_csv, as_latex, as_text
+from mer_pipeline.training.tables import as_csv, as_latex, as_text
 from tests.training.conftest import flow_clips
 
 QUICK = {"epochs": 2, "batch": 8, "lr": 5e-3}

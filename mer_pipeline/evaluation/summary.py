@@ -46,6 +46,7 @@ class Training:
         theta_deg: Learned angles in degrees, mean over folds, one a layer.
         spotted: Of the clips whose key frames were spotted too.
         au_scores: Action Unit -> how well the networks' own estimates find it.
+        measured: What the networks measure of themselves, mean over the test clips.
     """
 
     seed: int
@@ -55,6 +56,7 @@ class Training:
     theta_deg: tuple[float, ...] = ()
     spotted: Sequence[Prediction] = ()
     au_scores: Mapping[int, UnitScores] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Pooled:
         seeds: One entry a training; empty with one.
         deviation: Of the scores, over seeds; None with one.
         au_scores: Action Unit -> how well the networks' own estimates find it.
+        measured: What the networks measure of themselves, means over test clips and trainings.
     """
 
     aus: str
@@ -95,6 +98,7 @@ class Pooled:
     seeds: tuple[Seed, ...]
     deviation: Scores | None
     au_scores: Mapping[int, UnitScores]
+    measured: Mapping[str, float]
 
 
 def pooled(
@@ -154,6 +158,7 @@ def pooled(
         else (),
         deviation=_deviation(judged) if several else None,
         au_scores=_mean_units([one.au_scores for one in trainings]),
+        measured={name: float(np.mean([one.measured[name] for one in trainings])) for name in trainings[0].measured},
     )
 
 

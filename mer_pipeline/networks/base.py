@@ -130,6 +130,10 @@ class Network(nn.Module):
     def _moves(self, batch: Mapping[str, Tensor], seen: Map) -> float:
         return moves(lambda shown: self.run(shown).logits.float(), batch, self.size, seen.cells)
 
+    def measure(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002 - a subclass takes it
+        """What can be scored of clips without a label, by name, (B,) each; call `eval()` first."""
+        return {}
+
     def check(self, **pictures: Tensor) -> None:
         """Check the shapes of the tensors of the view.
 

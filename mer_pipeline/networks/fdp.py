@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from mer_pipeline.networks.base import Network, Output
 from mer_pipeline.networks.explain import Explanation, Ranks, to_array
 from mer_pipeline.networks.fdp_encoder import STRIDE_PX, FrameEncoder
-from mer_pipeline.networks.rank_pooling import dynamic_image, rank_loss, rank_pool, running_means
+from mer_pipeline.networks.rank_pooling import (
+    dynamic_image,
+    kendall_tau,
+    rank_loss,
+    rank_pool,
+    running_means,
+    similarity,
+)
 from mer_pipeline.networks.registry import register
 
 
@@ -160,6 +167,15 @@ class FDP(Network):
     def evidence_layers(self) -> Mapping[str, nn.Module]:
         """The dynamic representation as the classifier is given it."""
         return {"motion": self.classify[0]}
+
+    def measure(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """How near the built dynamic image is to its target, and how well the scores rank the frames."""
+        ranked = self.rank_clips(batch["sequence"])
+        return {
+            "image_error": ((ranked.built - ranked.target) ** 2).mean(dim=(1, 2, 3)),
+            "image_ssim": similarity(ranked.built, ranked.target),
+            "kendall_tau": kendall_tau(ranked.scores),
+        }
 
     @torch.no_grad()
     def rank_clips(self, sequence: Tensor) -> RankedClips:

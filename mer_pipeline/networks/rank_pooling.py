@@ -50,3 +50,27 @@ def rank_loss(scores: Tensor, margin: float = 1.0) -> Tensor:
     frames = scores.shape[1]
     earlier, later = torch.triu_indices(frames, frames, offset=1, device=scores.device)
     return F.relu(margin - (scores[:, later] - scores[:, earlier])).mean()
+
+
+def kendall_tau(scores: Tensor) -> Tensor:
+    """Kendall's tau of scores (B, T) with time: 1 where they grow from frame to frame, -1 where they fall, (B,)."""
+    frames = scores.shape[1]
+    earlier, later = torch.triu_indices(frames, frames, offset=1, device=scores.device)
+    return (scores[:, later] - scores[:, earlier]).sign().mean(dim=1)
+
+
+def similarity(first: Tensor, second: Tensor) -> Tensor:
+    """Structural similarity (SSIM) of pictures (B, 1, S, S) in 0..1, (B,).
+
+    Source: Wang et al., "Image quality assessment", 2004, with its Gaussian window of 11 pixels (sigma 1.5), averaged
+    where the window lies in the picture.
+    """
+    place = torch.arange(-5, 6, device=first.device, dtype=first.dtype)
+    line = torch.exp(-(place**2) / (2 * 1.5**2))
+    window = (line[:, None] * line / line.sum() ** 2).view(1, 1, 11, 11)
+    a, b = F.conv2d(first, window), F.conv2d(second, window)
+    moments = (F.conv2d(x, window) for x in (first**2, second**2, first * second))
+    var_a, var_b, joint = (moment - mean for moment, mean in zip(moments, (a**2, b**2, a * b), strict=True))
+    c1, c2 = 0.01**2, 0.03**2
+    found = (2 * a * b + c1) * (2 * joint + c2) / ((a**2 + b**2 + c1) * (var_a + var_b + c2))
+    return found.mean(dim=(1, 2, 3))

@@ -39,6 +39,11 @@ _SOURCES = {
     "none": "none",
     "unused": "not an input",
 }
+_MEASURED = {
+    "image_error": "mean squared error of the dynamic image to its target",
+    "image_ssim": "structural similarity of the two (1 is equal)",
+    "kendall_tau": "Kendall's tau of the rank scores with time (1 is in order)",
+}
 _INNER = "epoch chosen by subjects inside the training fold"
 _FIXED = {"cva": 90, "horizontal": 0}
 
@@ -68,6 +73,7 @@ def of_run(run: Run) -> dict[str, Any]:
             [cool(p, t.metrics.calibration.temperature) for t in run.trainings for p in t.predictions]
         ),
         "au_names": AU_NAMES,
+        "measured_words": _MEASURED,
         "recipe": recipe_rows(run),
         "facts": fact_rows(run.facts),
     }

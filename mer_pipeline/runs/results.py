@@ -283,6 +283,7 @@ class FoldResult(Checked):
         split: Digest of the clips that it was trained and tested on; empty in runs of older versions.
         spotted: Of the test clips whose key frames were spotted too, by the honest selection and the run's AU source.
         aus: Test clip -> its 21 estimated probabilities of Action Units; empty where the network estimates none.
+        measured: Test clip -> what its network measures of itself, by name; empty where that is nothing.
     """
 
     folder: Path
@@ -292,6 +293,7 @@ class FoldResult(Checked):
     split: str = ""
     spotted: tuple[Prediction, ...] = ()
     aus: Mapping[str, list[Share]] = field(default_factory=dict)
+    measured: Mapping[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -318,10 +320,11 @@ class FoldResult(Checked):
             tuple(Prediction(**picked(Prediction, p)) for p in each)
             for each in (values["predictions"], values.get("spotted", ()))
         )
-        return cls(folder, chosen, predictions, History.of(values["history"]), split, spotted, values.get("aus", {}))
+        kept = {name: values.get(name, {}) for name in ("aus", "measured")}
+        return cls(folder, chosen, predictions, History.of(values["history"]), split, spotted, **kept)
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the folder."""
         known = {name: [asdict(p) for p in getattr(self, name)] for name in ("predictions", "spotted")}
-        rest = {"aus": dict(self.aus), "history": self.history.as_json()}
+        rest = {"aus": dict(self.aus), "measured": dict(self.measured), "history": self.history.as_json()}
         return {"chosen_epoch": self.chosen_epoch, "split": self.split, **known, **rest}

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -44,6 +44,7 @@ class Trained:
         oracle: The same after the epoch that scores best on the test clips, for the recipe's AU source alone; None
             where there were no test clips. Optimistic: epoch chosen on the test fold.
         history: What happened in each epoch.
+        measured: What `Network.measure` finds of the test clips, by name.
         aus: (test clips, 21) probabilities of the Action Units by `network`; None where it estimates none.
     """
 
@@ -54,6 +55,7 @@ class Trained:
     history: History
     spotted: Mapping[int, Tensor]
     aus: Tensor | None = None
+    measured: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def train_network(
@@ -229,7 +231,8 @@ class _Session:
         if self._chosen_state:
             network.load_state_dict(self._chosen_state)
         aus = estimate_aus(network, self._clips, self._test, self._device)
-        return Trained(network, last, self._chosen, self._oracle, self.history, self._predict_spotted(), aus)
+        spotted, measured = self._predict_spotted(), measure(network, self._clips, self._test, self._device)
+        return Trained(network, last, self._chosen, self._oracle, self.history, spotted, aus, measured)
 
     def _predict_spotted(self) -> dict[int, Tensor]:
         clips, known = self._clips, self._clips.spotted_known
@@ -299,6 +302,17 @@ def _outputs(
         values = torch.zeros_like(clips.aus[batch]) if aus == "none" else clips.aus[batch]
         with _autocast(device):
             yield network.run(_inputs(clips, clips.tensor(batch, device), values, known))
+
+
+def measure(network: Network, clips: ClipSet, rows: Sequence[int], device: torch.device) -> dict[str, Tensor]:
+    """What `Network.measure` finds of some clips, by name; (rows,) each on the CPU."""
+    network.eval()
+    found: dict[str, list[Tensor]] = {}
+    for batch in torch.tensor(rows, dtype=torch.int64).split(_EVALUATION_BATCH) if rows else ():
+        shown = named_tensors(clips.view, clips.tensor(batch, device))
+        for name, values in network.measure(shown).items():
+            found.setdefault(name, []).append(values.float().cpu())
+    return {name: torch.cat(parts) for name, parts in found.items()}
 
 
 def start_au_head(network: Network, annotated: Tensor, recipe: Recipe) -> Tensor:

@@ -17,6 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_MEASURED = {"image_error": "image MSE", "image_ssim": "image SSIM", "kendall_tau": "Kendall tau"}
 _SOURCES = ("annotated", "predicted", "none")
 
 
@@ -67,6 +68,8 @@ def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     columns["p against 90"] = [_p(row.angles.p_vertical if row.angles else None) for row in rows]
     for source in _SOURCES:
         columns[f"UF1, AUs {source}"] = [_by_source(row, source) for row in rows]
+    for name in _MEASURED:
+        columns[_MEASURED[name]] = [_measured(row, name) for row in rows]
     columns["parameters"] = ["" if row.parameters is None else f"{row.parameters:,}" for row in rows]
     columns["MACs"] = ["" if row.multiply_accumulates is None else f"{row.multiply_accumulates:,}" for row in rows]
     columns[f"UF1 ({OPTIMISTIC})"] = [f"{row.run.metrics.optimistic[0].uf1:.3f}" if row.run else "" for row in rows]
@@ -108,6 +111,11 @@ def as_latex(rows: Sequence[Row]) -> str:
 def _by_source(row: Row, source: str) -> str:
     by_aus = row.run.metrics.by_aus if row.run else {}
     return f"{by_aus[source].uf1:.3f}" if source in by_aus else ""
+
+
+def _measured(row: Row, name: str) -> str:
+    measured = row.run.metrics.measured if row.run else {}
+    return f"{measured[name]:.4f}" if name in measured else ""
 
 
 def _p(value: float | None) -> str:

@@ -147,7 +147,9 @@ class _Session:
         # Angles that were learned without the held-out clips, averaged over folds per layer.
         theta_deg = mean_axis_deg([result.history.theta_deg[-1] for result in results])
         spotted = [p for result in results for p in result.spotted]
-        training = Training(recipe.seed, str(run.folder), predictions, guesses, theta_deg, spotted, units)
+        training = Training(
+            recipe.seed, str(run.folder), predictions, guesses, theta_deg, spotted, units, _measured(results)
+        )
         metrics = self.metrics(run, recipe, [training], calibration, time.monotonic() - started)
         run.finish(metrics)
         return training, metrics
@@ -193,6 +195,12 @@ def _unit_scores(clips: ClipSet, results: Sequence[FoldResult]) -> dict[int, Uni
         return {}
     found = np.array([estimates[clips.clip_ids[row]] for row in rows], np.float32)
     return unit_scores(found, clips.aus[rows].numpy(), clips.aus_known[rows].numpy())
+
+
+def _measured(results: Sequence[FoldResult]) -> dict[str, float]:
+    """What the networks of all folds measure of themselves, mean over clips."""
+    each = [values for result in results for values in result.measured.values()]
+    return {name: float(np.mean([values[name] for values in each])) for name in (each[0] if each else ())}
 
 
 def _check_once(predictions: Sequence[Prediction], folds: Sequence[Fold], clips: ClipSet) -> None:

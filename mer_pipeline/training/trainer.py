@@ -85,7 +85,16 @@ class Trainer:
         folder, split = self._run.fold_folder(fold.held_out), split_digest([fold], self._clips.clip_ids)
         selection, aus = "inner" if chosen else "last", self._main_source(trained)
         spotted = tuple(self._prediction(fold, row, logits, selection, aus) for row, logits in trained.spotted.items())
-        result = FoldResult(folder, chosen, predictions, trained.history, split, spotted, self._aus(fold, trained))
+        result = FoldResult(
+            folder,
+            chosen,
+            predictions,
+            trained.history,
+            split,
+            spotted,
+            self._aus(fold, trained),
+            self._measured(fold, trained),
+        )
         self._run.write_fold(result, trained.network.state_dict(), self._card(fold.train, fold.held_out))
         return result
 
@@ -200,6 +209,11 @@ class Trainer:
             return {}
         each = zip(fold.test, trained.aus.tolist(), strict=True)
         return {self._clips.clip_ids[row]: [round(p, 4) for p in estimate] for row, estimate in each}
+
+    def _measured(self, fold: Fold, trained: Trained) -> dict[str, dict[str, float]]:
+        each = {name: values.tolist() for name, values in trained.measured.items()}
+        clips = (self._clips.clip_ids[row] for row in fold.test)
+        return {clip: {n: round(v[at], 6) for n, v in each.items()} for at, clip in enumerate(clips) if each}
 
     def _main_source(self, trained: Trained) -> str:
         return self._recipe.aus if "unused" not in au_sources(trained.network) else "unused"

@@ -42,9 +42,8 @@ def test_fdp_measures_itself_over_the_held_out_clips(tmp_path):
     clips = ClipSet([f"{group}/{row}" for row, group in enumerate(groups)], groups, torch.arange(6) % 2, frames,
                     torch.zeros(6, 21), torch.zeros(6, dtype=torch.bool), ("a", "b"), "two", view="sequence")  # fmt: skip
     options = {f"options.{name}": value for name, value in OPTIONS["fdp"].items()}
-    run = train(
-        clips, load_recipe("fdp", {"epochs": 1, "size": 32, **options}), tmp_path / "r", Plan(seeds=2), device="cpu"
-    )
+    recipe = load_recipe("fdp", {"epochs": 1, "size": 32, **options})
+    run = train(clips, recipe, tmp_path / "r", Plan(seeds=2), device="cpu")
     assert set(run.metrics.measured) == set(found)
     each = [values["kendall_tau"] for one in run.trainings for fold in one.folds for values in fold.measured.values()]
     assert len(each) == 12

@@ -17,10 +17,8 @@ map in its place (`mean`), where attention can relate the places that convolutio
 from __future__ import annotations
 
 import argparse
-import cmath
 import datetime
 import json
-import math
 import shlex
 import subprocess
 import sys
@@ -35,9 +33,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mer_pipeline.device import hardware
+from mer_pipeline.evaluation.axial import axial_mean_deg
 from mer_pipeline.inputs.normalise import normalise
 from mer_pipeline.networks import angle_parameters, build, learned_angles_deg
 from mer_pipeline.synth import Options
@@ -87,19 +86,6 @@ class Trained(NamedTuple):
     theta_deg: list[float]
 
 
-class MeanHead(nn.Module):
-    """One linear layer on the mean over the map: what it sees has no place."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.classify = nn.Linear(channels, 2)
-
-    def forward(self, features: Tensor, _: Tensor | None) -> Tensor:
-        """(B, C, h, w) -> logits (B, 2)."""
-        result: Tensor = self.classify(features.mean(dim=(2, 3)))
-        return result
-
-
 def draw(task: str) -> tuple[Clips, Clips]:
     """Clips of a task for training, and of other subjects for testing."""
     camera = make_camera(Options(), 30.0, (0,))
@@ -144,9 +130,7 @@ def train(
     generator = torch.Generator().manual_seed(0)
     options = {"attention": attention, "theta_deg": start_deg, "position": False, "au_input": False}
     widths = {"stem": [8, 12], "channels": [12, 16, 16, 32]}
-    network = build("facesleuth", classes=2, size=SIZE, **options, **widths)
-    if head == "mean":
-        network.head = MeanHead(32)
+    network = build("facesleuth", classes=2, size=SIZE, head=head, **options, **widths)
     angles = angle_parameters(network)
     turned = {id(angle) for angle in angles}
     others = [parameter for parameter in network.parameters() if id(parameter) not in turned]
@@ -169,16 +153,6 @@ def train(
     return Trained(right.float().mean().item(), learned_angles_deg(network))
 
 
-def axial_mean_deg(angles_deg: list[float]) -> float:
-    """Mean of directions that count modulo 180 degrees.
-
-    >>> round(axial_mean_deg([170.0, 10.0]) % 180, 6) % 180
-    0.0
-    """
-    total = sum(cmath.exp(2j * math.radians(angle)) for angle in angles_deg)
-    return math.degrees(cmath.phase(total)) / 2 % 180
-
-
 def distance_deg(angle_deg: float, axes_deg: tuple[float, ...]) -> float:
     """From an angle to the nearest of some axes, 0 to 90.
 
@@ -190,39 +164,40 @@ def distance_deg(angle_deg: float, axes_deg: tuple[float, ...]) -> float:
 
 def measure(steps: int, say: Callable[[str], None]) -> list[str]:
     """The tables of the report."""
-    ways = [("flat", 0.1), ("mean", 0.1), ("mean", 0.005)]
+    ways = [("branch", "soa", 0.1), ("mean", "soa", 0.1), ("mean", "soa", 0.005), ("mean", "soa-shared", 0.1)]
     accuracy = ["| task | head | none | horizontal (0) | cva (90) |", "|---|---|---|---|---|"]
     angles = [
-        "| task | head | rate, rad | start | learned, by layer | mean | from the axis | accuracy |",
-        "|---|---|---|---|---|---|---|---|",
+        "| task | head | attention | rate, rad | start | learned, by layer | mean | from the axis | accuracy |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    summary = ["| task | head | rate, rad | mean from the axis: start | learned | nearest layer |",
-               "|---|---|---|---|---|---|"]  # fmt: skip
+    summary = ["| task | head | attention | rate, rad | mean from the axis: start | learned | nearest layer |",
+               "|---|---|---|---|---|---|---|"]  # fmt: skip
     for task, (axes, _) in TASKS.items():
         data = draw(task)
-        for head in ("flat", "mean"):
+        for head in ("branch", "mean"):
             fixed = [
                 train(data, head=head, attention=mode, start_deg=45.0, angle_lr=0.0, steps=steps).accuracy
                 for mode in ("none", "horizontal", "cva")
             ]
             accuracy.append(f"| {task} | {head} | {' | '.join(f'{value:.2f}' for value in fixed)} |")
             say(accuracy[-1])
-        for head, rate in ways:
+        for head, attention, rate in ways:
             means, nearest = [], []
             for start in STARTS_DEG:
-                found = train(data, head=head, attention="soa", start_deg=start, angle_lr=rate, steps=steps)
+                found = train(data, head=head, attention=attention, start_deg=start, angle_lr=rate, steps=steps)
                 mean = axial_mean_deg(found.theta_deg)
                 means.append(distance_deg(mean, axes))
                 nearest.append(min(distance_deg(angle, axes) for angle in found.theta_deg))
                 layers = ", ".join(f"{angle:.0f}" for angle in found.theta_deg)
                 angles.append(
-                    f"| {task} | {head} | {rate:g} | {start:.0f} | {layers} | {mean:.0f} | "
+                    f"| {task} | {head} | {attention} | {rate:g} | {start:.0f} | {layers} | {mean:.0f} | "
                     f"{means[-1]:.0f} | {found.accuracy:.2f} |"
                 )
                 say(angles[-1])
             before = np.mean([distance_deg(start, axes) for start in STARTS_DEG])
             summary.append(
-                f"| {task} | {head} | {rate:g} | {before:.0f} | {np.mean(means):.0f} | {np.mean(nearest):.0f} |"
+                f"| {task} | {head} | {attention} | {rate:g} | {before:.0f} | {np.mean(means):.0f} | "
+                f"{np.mean(nearest):.0f} |"
             )
     parts = {"Accuracy on held-out subjects with frozen attention": accuracy, "Every run": angles}
     lines = ["## From the planted axis, degrees, mean over four starts", "", *summary, ""]

@@ -67,7 +67,7 @@ class FaceSleuth(Network):
         position: whether the Facial Position Focalizer is added.
         embed_dim: of the focalizer: 128 (release), 64 (compact) or less.
         drop_path: stochastic depth of the focalizer.
-        head: `branch`, `literal` (the paper's) or `release`; see `heads`.
+        head: `branch`, `mean` (without places), `literal` (the paper's) or `release`; see `heads`.
         au_input: whether Action Units enter the head and are estimated.
     """
 
@@ -93,7 +93,7 @@ class FaceSleuth(Network):
         self.motion = MotionStream(stem, channels, attention, theta_deg)
         self.position = PositionFocalizer(size, channels[-1], embed_dim, drop_path) if position else None
         self.action_units = ActionUnitInput(channels[-1], trust=trust(head)) if au_input else None
-        self.head = classifier(head, channels[-1] * (size // STRIDE_PX) ** 2, au_input, classes)
+        self.head = classifier(head, channels[-1], (size // STRIDE_PX) ** 2, au_input, classes)
 
     @property
     def evidence_layers(self) -> Mapping[str, nn.Module]:
@@ -155,7 +155,7 @@ class FaceSleuthFlow(Network):
         side = -(-size // _FLOW_STRIDE_PX)
         self.action_units = ActionUnitInput(channels[-1], min(7, side), trust(head)) if au_input else None
         self.drop = nn.Dropout2d(dropout)
-        self.head = classifier(head, channels[-1] * side**2, au_input, classes)
+        self.head = classifier(head, channels[-1], side**2, au_input, classes)
 
     @property
     def evidence_layers(self) -> Mapping[str, nn.Module]:

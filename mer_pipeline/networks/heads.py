@@ -9,7 +9,7 @@ from torch import Tensor, cat, nn
 
 from mer_pipeline.networks.blocks import AU_COUNT
 
-HEADS = ("branch", "literal", "release")
+HEADS = ("branch", "mean", "literal", "release")
 _EARLIER = {"paper": "literal"}  # its name in cards and recipes of older versions
 # Norm of a clip's standardised features. With 3 small networks learned slowly.
 _FEATURE_NORM = 24.0
@@ -58,6 +58,14 @@ class BranchHead(nn.Module):
         return Answer(seen + heard, (seen, heard) if self.training else None)
 
 
+class MeanHead(BranchHead):
+    """`BranchHead` on the mean over the map: what it is given has no place, so that lines must be told by attention."""
+
+    def forward(self, features: Tensor, aus: Tensor | None) -> Answer:
+        """(B, C, h, w) features, or (B, C), and (B, aus) or None -> see `BranchHead`."""
+        return super().forward(features.flatten(2).mean(dim=2) if features.ndim == 4 else features, aus)
+
+
 class LiteralHead(nn.Module):
     """Flatten, concatenate the AUs, one linear layer (FaceSleuth's paper to the letter; it does not hear them)."""
 
@@ -99,16 +107,19 @@ def present_head(head: str) -> str:
 
 def trust(head: str) -> float:
     """What an estimated Action Unit counts in a head, where an annotated one counts 1."""
-    return _TRUST if present_head(head) == "branch" else 1.0
+    return _TRUST if present_head(head) in ("branch", "mean") else 1.0
 
 
-def classifier(head: str, features: int, au_input: bool, classes: int) -> Head:
-    """The head of a name, one of `HEADS`, for so many features and, with `au_input`, the Action Units."""
+def classifier(head: str, channels: int, cells: int, au_input: bool, classes: int) -> Head:
+    """The head of a name, one of `HEADS`, for a map of so many channels and cells and, with `au_input`, the AUs."""
     head = present_head(head)
     if head not in HEADS:
         raise ValueError(f"head is {head!r}: choose one of {', '.join(HEADS)}")
+    aus = AU_COUNT if au_input else 0
+    if head == "mean":
+        return MeanHead(channels, aus, classes)
     kinds: dict[str, type[Head]] = {"branch": BranchHead, "literal": LiteralHead, "release": ReleaseHead}
-    return kinds[head](features, AU_COUNT if au_input else 0, classes)
+    return kinds[head](channels * cells, aus, classes)
 
 
 def adopt_single_layer(network: nn.Module, name: str) -> None:

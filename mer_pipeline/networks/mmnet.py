@@ -104,7 +104,7 @@ class MMNet(Network):
         grid = size // STRIDE_PX
         self.position = PositionCalibration(grid, channels[-1]) if position else None
         self.action_units = ActionUnitInput(channels[-1], trust=trust(head)) if au_input else None
-        self.classify = classifier(head, channels[-1] * grid**2, au_input, classes)
+        self.classify = classifier(head, channels[-1], grid**2, au_input, classes)
         adopt_single_layer(self, "classify")
 
     @property

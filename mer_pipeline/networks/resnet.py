@@ -54,7 +54,7 @@ class ResNet18(Network):
         self.action_units = (
             ActionUnitInput(width, cells=min(7, -(-size // 32)), trust=trust(head)) if au_input else None
         )
-        self.classify = classifier(head, width, au_input, classes)
+        self.classify = classifier(head, width, 1, au_input, classes)
         adopt_single_layer(self, "classify")
 
     @property

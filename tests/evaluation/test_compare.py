@@ -13,8 +13,8 @@ from mer_pipeline.reading import read_json
 from mer_pipeline.runs.ablation import read_ablation
 from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.run import Run
-from mer_pipeline.training import Plan, ablate, chosen_variants, load_recipe, train
-from mer_pipeline.training.ablate import as_latex, variants
+from mer_pipeline.training import Plan, ablate, chosen_variants, load_recipe, read_table, train
+from mer_pipeline.training.tables import as_latex
 
 QUICK = {"epochs": 2, "batch": 8, "lr": 5e-3}
 SMALL = {"epochs": 2, "batch": 8, "options.channels": [8, 8, 8, 8], "options.stem": [8, 8]}
@@ -116,7 +116,7 @@ def test_an_ablation_is_a_table_that_goes_on_where_it_stopped(one_set, tmp_path)
 
 
 def test_the_whole_network_has_all_rows():
-    assert [row.name for row in chosen_variants("facesleuth-tiny", {}, [])[0]] == [row.name for row in variants()]
+    assert [row.name for row in chosen_variants("facesleuth-tiny", {}, [])[0]] == [row.name for row in read_table("parts").rows]
     with pytest.raises(MerError, match="no row is called 'cvaa'"):
         chosen_variants("facesleuth-tiny", {}, ["cvaa"])
     with pytest.raises(MerError, match="none of the parts"):

@@ -94,7 +94,7 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
         ("vgg", {}, f"choose one of {', '.join(names())}"),
         ("facesleuth", {"atention": "soa"}, "'atention': did you mean attention?"),
         ("facesleuth", {"attention": "sao"}, "choose one of soa"),
-        ("facesleuth", {"head": "big"}, "branch, literal, release"),
+        ("facesleuth", {"head": "big"}, "branch, mean, literal, release"),
         ("facesleuth", {"stem": [8]}, "give 2 and 4 widths"),
         ("facesleuth", {"embed_dim": 33}, "embed_dim is 33"),
         ("facesleuth", {"size": 60}, "multiple of 16"),
@@ -103,7 +103,7 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
         ("facesleuth-flow", {"size": 27}, "at least 28"),
         ("facesleuth-flow", {"atention": "soa"}, "'atention': did you mean attention?"),
         ("facesleuth-flow", {"channels": [8]}, "give 2 and 4 widths"),
-        ("facesleuth-flow", {"head": "big"}, "branch, literal, release"),
+        ("facesleuth-flow", {"head": "big"}, "branch, mean, literal, release"),
         ("resnet3d", {"size": 27}, "at least 28"),
         ("resnet3d", {"frames": 1}, "frames is 1: give at least 2"),
         ("resnet3d", {"depth": 18}, "'depth': did you mean width?"),
@@ -164,7 +164,7 @@ def test_weights_fit_any_number_of_frames(name: str, frames: int) -> None:
 
 
 @pytest.mark.parametrize("attention", ["soa", "soa-shared", "horizontal", "cva", "none"])
-@pytest.mark.parametrize("head", ["branch", "literal", "release"])
+@pytest.mark.parametrize("head", ["branch", "mean", "literal", "release"])
 def test_facesleuth_variants(attention: str, head: str) -> None:
     net = tiny("facesleuth", attention=attention, head=head, position=head != "release", au_input=attention != "none")
     output = net(*frames(2, 64))
@@ -347,7 +347,7 @@ def test_a_card_of_an_older_version_means_the_literal_head(name: str) -> None:
 @pytest.mark.parametrize("features", [64, 100_000])
 def test_an_action_unit_is_as_loud_as_all_features(features: int) -> None:
     """What one step of Adam does to a logit: the rate times the sum of its inputs' sizes."""
-    head = classifier("branch", features, au_input=True, classes=3)
+    head = classifier("branch", features, 1, au_input=True, classes=3)
     aus = torch.zeros(1, 21)
     aus[0, 7] = 1
     logits = head(torch.randn(1, features, generator=torch.Generator().manual_seed(0)).abs(), aus)

@@ -41,6 +41,10 @@ class Angles(Checked):
         lists = {name: listed(values[name]) for name in ("layers_deg", "folds_deg")}
         return cls(**{**picked(cls, values), **lists})
 
+    def as_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**asdict(self), "layers_deg": list(self.layers_deg), "folds_deg": list(self.folds_deg)}
+
 
 @dataclass(frozen=True)
 class Row(Checked):
@@ -130,7 +134,7 @@ class Row(Checked):
             "p_seeds_holm": self.p_seeds_holm,
             "parameters": self.parameters,
             "multiply_accumulates": self.multiply_accumulates,
-            "angles": None if self.angles is None else asdict(self.angles),
+            "angles": None if self.angles is None else self.angles.as_json(),
             "published": self.published,
         }
 

@@ -39,9 +39,9 @@ def test_fdp_measures_itself_over_the_held_out_clips(tmp_path):
     )
     frames = torch.randint(0, 255, (6, 8, 1, 32, 32), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     groups = [f"s/{row % 3}" for row in range(6)]
-    ids = [f"{group}/{row}" for row, group in enumerate(groups)]
-    clips = ClipSet(ids, groups, torch.arange(6) % 2, frames,
-                    torch.zeros(6, 21), torch.zeros(6, dtype=torch.bool), ("a", "b"), "two", view="sequence")  # fmt: skip
+    ids, known = [f"{group}/{row}" for row, group in enumerate(groups)], torch.zeros(6, dtype=torch.bool)
+    labels, aus = torch.arange(6) % 2, torch.zeros(6, 21)
+    clips = ClipSet(ids, groups, labels, frames, aus, known, ("a", "b"), "two", view="sequence")
     options = {f"options.{name}": value for name, value in OPTIONS["fdp"].items()}
     recipe = load_recipe("fdp", {"epochs": 1, "size": 32, **options})
     run = train(clips, recipe, tmp_path / "r", Plan(seeds=2), device="cpu")

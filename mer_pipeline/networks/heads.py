@@ -59,7 +59,7 @@ class BranchHead(nn.Module):
 
 
 class MeanHead(BranchHead):
-    """`BranchHead` on the mean over the map: what it is given has no place, so that lines must be told by attention."""
+    """`BranchHead` on the mean over the map: what it is given has no place, so that attention alone relates places."""
 
     def forward(self, features: Tensor, aus: Tensor | None) -> Answer:
         """(B, C, h, w) features, or (B, C), and (B, aus) or None -> see `BranchHead`."""

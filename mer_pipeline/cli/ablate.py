@@ -22,6 +22,7 @@ from mer_pipeline.cli.common import (
     say_json,
     say_warning,
 )
+from mer_pipeline.evaluation.protocols import protocol_help
 
 if TYPE_CHECKING:
     from mer_pipeline.runs.ablation import Ablation
@@ -49,7 +50,7 @@ def ablate(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings a row, with other seeds.")] = 3,
     protocol: Annotated[
         str | None,
-        typer.Option(help="Who is held out: see mer train; by default loso, or the table's own.", show_default=False),
+        typer.Option(help=f"{protocol_help()} By default loso, or the table's own.", show_default=False),
     ] = None,
     select: Annotated[str, typer.Option(help="Which epoch counts: last, inner or oracle (optimistic).")] = "last",
     settings: Annotated[

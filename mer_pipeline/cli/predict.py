@@ -135,18 +135,6 @@ def predict(
         raise typer.Exit(1)
 
 
-def _say_card(model: Path | None, loaded: Predictor, quiet: bool) -> None:
-    """What answers, and how well it finds Action Units."""
-    if model is None:
-        from mer_pipeline.reader import about
-
-        said = about()
-    else:
-        said = loaded.card.au_words
-    if said and not quiet:
-        say_note(said)
-
-
 def _predict_clips(
     clips: list[Path], predict_clip: Callable[..., ClipResult], finish: Callable[..., None], quiet: bool
 ) -> list[ClipResult]:

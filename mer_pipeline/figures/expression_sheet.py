@@ -27,6 +27,7 @@ _MARGIN, _GAP = 36, 28
 _SIDE = (WIDTH - 2 * _MARGIN - _GAP) // 2
 _LABEL, _BAR = 64, 80  # heights of a picture's label and of a bar with its text
 _TEXT = 38  # height of letters: 12 pixels where a phone shows the page
+_LINE = 54
 _FLOW_PX = 224
 _MOST_AUS = 8
 _MOST_BESIDE = 6  # bars beside a picture
@@ -51,7 +52,7 @@ def draw_sheet(images: ExpressionImages) -> Image:
     beside = len(pictures) % 2 == 1 and len(emotions) <= _MOST_BESIDE
     below = [("Action Units", aus)] if beside else [("emotion", emotions), ("Action Units", aus)]
     below = [(title, bars) for title, bars in below if bars]
-    top = 2 * _MARGIN + 150
+    top = 2 * _MARGIN + 150 + 2 * _LINE
     height = top + rows * (_LABEL + _SIDE + _GAP) + sum(_bars_height(len(bars)) for _, bars in below) + _MARGIN
     page, pen = style.canvas((WIDTH, height), PAPER)
     _heading(pen, images)
@@ -77,8 +78,10 @@ def _heading(pen: ImageDraw.ImageDraw, images: ExpressionImages) -> None:
         _when(found),
         *([f"AUs {found.aus_source}"] if found.aus_source == "given" else []),
     ]
-    line = style.fitted("   ".join(facts), WIDTH - 2 * _MARGIN, font(_TEXT))
-    pen.text((_MARGIN, _MARGIN + 100), line, SOFT_INK, font(_TEXT))
+    lines = ["   ".join(facts), ", ".join([f"{found.kind or '?'}-expression", *found.flags]), images.model]
+    for row, line in enumerate(lines):
+        room = style.fitted(line, WIDTH - 2 * _MARGIN, font(_TEXT))
+        pen.text((_MARGIN, _MARGIN + 100 + row * _LINE), room, SOFT_INK, font(_TEXT))
 
 
 def _when(found: Expression) -> str:

@@ -47,6 +47,7 @@ class ExpressionImages:
         attention: Of the last oriented layer, its `weights` enlarged to the side of the network's pictures; None where
             there is none.
         dynamic: The dynamic image that it built; None where it builds none.
+        model: What classified, in words.
     """
 
     clip: str
@@ -55,6 +56,7 @@ class ExpressionImages:
     apex: Image
     attention: LineMap | None
     dynamic: Ranks | None = None
+    model: str = ""
 
 
 class Predictor(Classifier):
@@ -233,8 +235,9 @@ class _Job:
             large = dict(zip((at.frame for at in found.aligned), crop(images, found.aligned, _SHOWN_PX), strict=True))
             onset, apex = large[keyframes.onset_frame], large[keyframes.apex_frame]
             seen = classifier.model.explain(found.output.pictures)
+            model = classifier.model.name
             saw = _enlarged(seen.attention, classifier.card.size), seen.ranks
-            self.on_expression(ExpressionImages(str(self.footage.path), expression, onset, apex, *saw))
+            self.on_expression(ExpressionImages(str(self.footage.path), expression, onset, apex, *saw, model))
         return expression, found.warnings
 
     def _seconds(self, frame: int) -> float | None:

@@ -52,7 +52,7 @@ class LiveSpotter:
         self.events: list[Event] = []
         self._tracker = Tracker(fps, look)
         self._on_energy, self._on_tracked = on_energy, on_tracked
-        self._hop, self._margin = max(1, round(HOP_S * fps)), round(MARGIN_S * fps)
+        self._hop, self._margin = max(1, round(HOP_S * fps)), max(1, round(MARGIN_S * fps))
         kept = max(1, round(_USUAL_S / HOP_S))
         self._usual, self._usual_rise = NoiseFloor(kept), NoiseFloor(kept)
         self._rows: list[npt.NDArray[np.float32]] = []

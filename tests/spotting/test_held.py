@@ -104,3 +104,8 @@ def test_memory_is_bounded_while_one_is_held():
         assert len(spotter._rows) <= 12 * fps
     found += spotter.finish(len(motion))
     assert [(each.kind, round(each.onset_s), round(each.offset_s)) for each in found] == [("macro", 3, 55)]
+
+
+@pytest.mark.parametrize("fps", [0.05, 0.5, 3.0, 1000.0])
+def test_strange_rates_give_no_expression_and_no_error(fps):
+    assert spotted(tracks(1, 30), fps)[0] == []

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import zipfile
@@ -56,10 +57,34 @@ def encrypted(file):
     return file
 
 
+def pipe(folder):
+    os.mkfifo(folder / "pipe")
+    return folder / "pipe"
+
+
+def bomb(folder, *names):
+    """A small archive that unpacks to more than models may have."""
+    with zipfile.ZipFile(folder / "bomb", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, bytes(33 << 20))
+    return folder / "bomb"
+
+
+def strange_name(file):
+    """One whose name is said to be in UTF-8 and is not."""
+    content = file.read_bytes()
+    at = content.index(b"PK\1\2")
+    file.write_bytes(content[: at + 9] + b"\x08" + content[at + 10 : at + 46] + b"\xff" + content[at + 47 :])
+    return file
+
+
 BAD_TASKS = [
     pytest.param(lambda at, m: encrypted(task(at, b"a", b"b")), "own.task: not a zip archive", id="encrypted"),
     pytest.param(lambda at, m: at / "absent.task", "absent.task: cannot be read", id="absent"),
-    pytest.param(lambda at, m: at, "cannot be read", id="a folder"),
+    pytest.param(lambda at, m: at, "not a file; give a face_landmarker.task", id="a folder"),
+    pytest.param(lambda at, m: pipe(at), "pipe: not a file", id="a pipe"),
+    pytest.param(lambda at, m: bomb(at, DETECTOR, MESH), "larger than 64 MiB when unpacked", id="bomb"),
+    pytest.param(lambda at, m: strange_name(task(at, b"a", b"b")), "own.task: not a zip archive", id="strange name"),
     pytest.param(lambda at, m: at / "no.zip", "no.zip: not a zip archive", id="no zip"),
     pytest.param(lambda at, m: wheel(at, {"x": b""}), f"no item named '{DETECTOR}'", id="a zip of something else"),
     pytest.param(lambda at, m: task(at, m.detector, b"x" * 99), "landmark model is not a model", id="no model"),
@@ -101,6 +126,8 @@ def test_the_identity_names_models_and_programs():
 BAD_WHEELS = [
     pytest.param(lambda at: at / "absent.whl", "absent.whl: cannot be read", id="absent"),
     pytest.param(lambda at: at / "cut.whl", "cut.whl: damaged, or not a wheel", id="damaged"),
+    pytest.param(pipe, "pipe: not a file", id="a pipe"),
+    pytest.param(lambda at: bomb(at, FIRST, SECOND), "larger than 64 MiB when unpacked", id="bomb"),
     pytest.param(lambda at: wheel(at, {"x": b""}), "has no models of Face Mesh", id="another version"),
     pytest.param(lambda at: wheel(at, {FIRST: b"x", SECOND: b"y"}), "its sha256 differs", id="other content"),
 ]
@@ -166,6 +193,17 @@ def test_a_folder_that_cannot_be_written_is_named(models, monkeypatch, tmp_path)
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(MerError, match=r"file.*cannot be written.*name another folder in MER_MODELS"):
         install.install(folder=tmp_path / "file" / "models")
+
+
+@pytest.mark.parametrize("name", [DETECTOR, MESH, RECORD])
+def test_a_pipe_in_the_place_of_a_model_holds_nothing_up(models, tmp_path, monkeypatch, name):
+    installed_package(tmp_path / "site", models, monkeypatch)
+    install.install(folder=tmp_path / "models")
+    (tmp_path / "models" / name).unlink()
+    os.mkfifo(tmp_path / "models" / name)
+    with pytest.raises(MerError, match="run: mer setup"):
+        read_models(tmp_path / "models")
+    assert install.install(folder=tmp_path / "models").made
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from mer_pipeline.faces.face_mesh.models import (
     MESH,
     RECORD,
     models_folder,
+    read_archive,
     read_models,
     read_record,
     sha256,
@@ -116,12 +115,7 @@ def _contents(wheel: Path | None) -> tuple[str, list[bytes]]:
 
 def _from_wheel(wheel: Path) -> list[bytes]:
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            contents = [archive.read(name) for name in _FILES]
-    except OSError as error:
-        raise MerError(f"cannot be read ({error.strerror})", where=wheel, fix=_FROM_FILE) from None
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):
-        raise MerError("damaged, or not a wheel", where=wheel, fix=_FROM_FILE) from None
+        _, contents = read_archive(wheel, _FILES, "damaged, or not a wheel", _FROM_FILE)
     except KeyError:
         raise MerError("has no models of Face Mesh", where=wheel, fix=_FROM_FILE) from None
     return [_checked(name, content, f"{wheel}: {name}") for name, content in zip(_FILES, contents, strict=True)]

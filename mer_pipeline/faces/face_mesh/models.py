@@ -7,10 +7,12 @@ data folder (`install`), or a user names a `.task` file of the same kind.
 from __future__ import annotations
 
 import hashlib
+import io
+import lzma
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ from typing import Any
 import platformdirs
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.reading import listed, parse_json, read_bytes
+from mer_pipeline.reading import MOST_BYTES, listed, parse_json, read_bytes
 
 DETECTOR, MESH, RECORD = "face_detector.tflite", "face_landmarks_detector.tflite", "face_mesh.json"
 _SHOWN = 12  # digits of a sha256 in the identity of a model
 _FIX = "run: mer setup"
+# RuntimeError: encrypted, or packed otherwise.
+_NO_ARCHIVE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,7 @@ def read_models(folder: Path | None = None) -> FaceModels:
     record = read_record(folder)
     contents = []
     for name in (DETECTOR, MESH):
-        try:
-            content = (folder / name).read_bytes()
-        except OSError as error:
-            raise MerError(f"cannot be read ({error.strerror})", where=folder / name, fix=_FIX) from None
+        content = _read(folder / name, _FIX)
         if sha256(content) != record["sha256"][name]:
             raise MerError("is not what mer setup wrote", where=folder / name, fix=_FIX)
         contents.append(content)
@@ -103,16 +104,43 @@ def read_task(file: Path) -> FaceModels:
     """
     fix = "give a face_landmarker.task: a zip archive of " + f"{DETECTOR} and {MESH}"
     try:
-        content = file.read_bytes()
-        with zipfile.ZipFile(file) as archive:
-            detector, mesh = archive.read(DETECTOR), archive.read(MESH)
-    except OSError as error:
-        raise MerError(f"cannot be read ({error.strerror})", where=file, fix=fix) from None
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):  # RuntimeError: encrypted, or packed otherwise
-        raise MerError("not a zip archive, or a damaged one", where=file, fix=fix) from None
+        content, (detector, mesh) = read_archive(file, (DETECTOR, MESH), "not a zip archive, or a damaged one", fix)
     except KeyError as error:
         raise MerError(str(error.args[0]), where=file, fix=fix) from None
     return FaceModels(detector, mesh, short_identity([sha256(content)]), file)
+
+
+def read_archive(file: Path, names: Iterable[str], damaged: str, fix: str) -> tuple[bytes, list[bytes]]:
+    """A zip archive, and what some of its files hold; bounded, since a small archive may unpack to any size.
+
+    Args:
+        file: The archive.
+        names: Of the files in it.
+        damaged: What an archive that cannot be read is called.
+        fix: For errors.
+
+    Raises:
+        KeyError: It has no such file.
+        MerError: It is no archive, damaged or too large.
+    """
+    content = _read(file, fix)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = [archive.getinfo(name) for name in names]
+            if sum(member.file_size for member in members) > MOST_BYTES:
+                raise MerError(f"larger than {MOST_BYTES >> 20} MiB when unpacked", where=file, fix=fix)
+            return content, [archive.read(member) for member in members]
+    except _NO_ARCHIVE:
+        raise MerError(damaged, where=file, fix=fix) from None
+
+
+def _read(file: Path, fix: str) -> bytes:
+    try:
+        return read_bytes(file)
+    except FileNotFoundError as error:
+        raise MerError(f"cannot be read ({error.strerror})", where=file, fix=fix) from None
+    except MerError as error:
+        raise MerError(error.what, where=file, fix=fix) from None
 
 
 def short_identity(digests: list[str]) -> tuple[str, ...]:

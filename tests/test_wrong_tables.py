@@ -1,6 +1,8 @@
-"""Manifests, corrections, splits and recipes with wrong values: one clear line each."""
+"""Manifests, corrections, splits, recipes and ablations with wrong values: one clear line each."""
 
+import copy
 import dataclasses
+import json
 import math
 import shutil
 
@@ -13,6 +15,7 @@ from mer_pipeline.datasets.corrections import load_corrections
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.protocols import parse_protocol
 from mer_pipeline.recipe import load_recipe
+from mer_pipeline.runs import ablation
 
 HUGE = 10**30
 
@@ -140,3 +143,56 @@ def test_a_recipe_that_is_no_text(zoo):
     zoo.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(MerError, match="not a readable recipe"):
         load_recipe("mine")
+
+
+SCORES = {"uf1": 0.5, "uar": 0.5, "accuracy": 0.5}
+ROW_OF_RUN = {"name": "all", "label": "All", "run": "all", **SCORES, "sd": None, "settings": {"cva": True},
+              "difference": {"value": 0.1, "low": 0.0, "high": 0.2, "p": 0.5}, "against": "none", "p_seeds": 0.5,
+              "verdict": "x"}  # fmt: skip
+ABLATION = {"model": "m", "dataset": "a", "fingerprint": "f", "labels": "megc3", "protocol": "loso", "select": "last",
+            "settings": {}, "seeds": 1, "wanted": ["all"], "classes": ["a", "b"], "clips": 3, "subjects": 2,
+            "rows": [ROW_OF_RUN], "command": "mer ablate", "versions": {}, "hardware": {}}  # fmt: skip
+
+
+@pytest.fixture
+def a_run(monkeypatch):
+    """A run that is there: rows are read before runs are used."""
+    monkeypatch.setattr(ablation.Run, "__init__", lambda self, folder: None)
+    monkeypatch.setattr(ablation.Run, "check", lambda self: self)
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    table(
+        ("rows", None, 5, "x", {}, [], [5], [None], [[]], [{}]),
+        ("rows.0.name", None, 5, []),
+        ("rows.0.label", 5, None),
+        ("rows.0.run", 5, [], ""),
+        ("rows.0.uf1", "x", None, []),
+        ("rows.0.sd", 5, "x", [1]),
+        ("rows.0.settings", 5, "x", []),
+        ("rows.0.difference", 5, "x", {"value": 1}),
+        ("rows.0.p_seeds", "x", []),
+        ("rows.0.verdict", 5, []),
+        ("model", 5, []),
+        ("seeds", -1, "x", 1.5, True),
+        ("wanted", 5, [5]),
+        ("classes", 5, [5]),
+        ("clips", -1, "x"),
+        ("versions", [], {"mer": 5}),
+        ("settings", [], 5),
+    ),
+)
+def test_an_ablation(a_run, tmp_path, path, wrong):
+    values = copy.deepcopy(ABLATION)
+    (tmp_path / ablation.FILE).write_text(json.dumps(values))
+    assert ablation.read_ablation(tmp_path).rows[0].name == "all"
+    *before, last = (int(part) if part.isdigit() else part for part in path.split("."))
+    holder = values
+    for part in before:
+        holder = holder[part]
+    holder[last] = wrong
+    (tmp_path / ablation.FILE).write_text(json.dumps(values))
+    with pytest.raises(MerError) as error:
+        ablation.read_ablation(tmp_path)
+    assert "\n" not in str(error.value)

@@ -26,8 +26,9 @@ import torch
 
 from mer_pipeline.device import hardware
 from studies.campaign_cases import Cases
+from studies.campaign_disturbed import DisturbedCases
 from studies.campaign_edge import EdgeCases
-from studies.campaign_set import Undisturbed, prepare
+from studies.campaign_set import Undisturbed, prepare, stand_in_for_wheel
 from studies.children import MOST_BYTES, MOST_S, Case, Tally, finished, run_cases, start
 
 # How many cases each category aims at, how many a process runs, and the seconds that one may take: where it runs
@@ -37,7 +38,8 @@ AIMS = {
     "sheets": (2000, 100, MOST_S),
     "cards": (500, 25, MOST_S),
     "caches": (200, 10, MOST_S),
-    "killings": (120, 1, 10 * MOST_S),
+    "models": (150, 10, MOST_S),
+    "killings": (160, 1, 10 * MOST_S),
     "together": (40, 1, 10 * MOST_S),
     "disks": (60, 1, 10 * MOST_S),
     "names": (100, 10, MOST_S),
@@ -48,25 +50,27 @@ _ROUNDS = 20  # every category has its turn so often, so that a campaign that is
 
 def cases_of(made: Undisturbed) -> dict[str, Case]:
     """The categories by name."""
-    both = (Cases(made), EdgeCases(made))
-    return {name: next(getattr(each, name) for each in both if hasattr(each, name)) for name in AIMS}
+    rooms = (Cases(made), DisturbedCases(made), EdgeCases(made))
+    return {name: next(getattr(each, name) for each in rooms if hasattr(each, name)) for name in AIMS}
 
 
-def prepared(folder: Path) -> Undisturbed:
+def prepared(folder: Path, wheel: Path | None = None) -> Undisturbed:
     """Make the undisturbed set in a process of its own: one that has computed may not be forked safely."""
 
     def work() -> None:
-        made = prepare(folder)
-        (folder / "made.json").write_text(json.dumps([made.cache, made.run, sorted(sys.modules)]))
+        made = prepare(folder, wheel=wheel)
+        (folder / "made.json").write_text(json.dumps([made.digests, sorted(sys.modules)]))
 
     code = finished(start(work), 600)
     if code:
         raise RuntimeError(f"the undisturbed set cannot be made (exit code {code})")
-    cache, run, modules = json.loads((folder / "made.json").read_text())
+    digests, modules = json.loads((folder / "made.json").read_text())
     for name in modules:  # each child would import them anew, which takes longer than most cases
         with contextlib.suppress(Exception):
             importlib.import_module(name)
-    return Undisturbed(folder, cache, run)
+    if wheel is None:
+        stand_in_for_wheel()
+    return Undisturbed(folder, digests)
 
 
 def _turns(only: list[str], cases: range | None) -> Iterator[tuple[str, range]]:
@@ -135,6 +139,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(AIMS), default=list(AIMS))
     parser.add_argument("--cases", help="FIRST-LAST of each category")
     parser.add_argument("--report", type=Path)
+    parser.add_argument("--wheel", type=Path, help="that of mediapipe 0.10.21; else installed models stand in for it")
     chosen = parser.parse_args()
     first, _, last = (chosen.cases or "").partition("-")
     cases = range(int(first), int(last or first) + 1) if first else None
@@ -149,7 +154,7 @@ def main() -> None:
             chosen.report.write_text(text)
 
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
-        run(prepared(Path(folder)), chosen.seed, chosen.minutes, chosen.only, cases, tell)
+        run(prepared(Path(folder), chosen.wheel), chosen.seed, chosen.minutes, chosen.only, cases, tell)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import shutil
 from pathlib import Path
@@ -30,10 +29,8 @@ from mer_pipeline.inputs.clip_set import load_clips
 from mer_pipeline.labels import label_set_from_file
 from mer_pipeline.runs.weights import load_network, save_network
 from mer_pipeline.spotting.video import spot_video
-from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.video import open_footage
-from studies.campaign_set import Undisturbed, digest_of_cache, digest_of_run, make_cache, make_run, place
-from studies.children import MOST_S, finished, killed, start
+from studies.campaign_set import Undisturbed, digest_of_cache, digest_of_run, make_cache, place
 from studies.damage import damage, mutated, with_wrong_part, with_wrong_value
 
 
@@ -94,7 +91,7 @@ class Cases:
 
     def cards(self, _number: int, rng: random.Random) -> str:
         """A damaged network or run gives its own results or is refused; a wrong value is refused or in range."""
-        kind = rng.choice(("bytes", "bytes", "value", "card", "onnx", "weights"))
+        kind = rng.choice(("bytes", "bytes", "value", "card", "onnx", "weights", "file"))
         with place() as folder:
             run = folder / "run"
             if kind == "onnx" and (self.made.folder / "network.onnx").is_file():
@@ -108,12 +105,16 @@ class Cases:
             elif kind == "value":
                 files = [path for path in files if path.suffix == ".json"]
             path = rng.choice(files)
+            if kind == "file":
+                damage(path, [each for each in files if each != path], rng)
+                assert digest_of_run(run) == self.made.digests["run"], f"{path.name} was read with other values"
+                return "same"
             if kind == "value":
                 path.write_text(with_wrong_value(path.read_text(), rng))
                 digest_of_run(run)
                 return "read"
             path.write_bytes(mutated(path.read_bytes(), rng))
-            assert digest_of_run(run) == self.made.run, f"{path.name} was read with other values"
+            assert digest_of_run(run) == self.made.digests["run"], f"{path.name} was read with other values"
         return "same"
 
     def _onnx(self, path: Path, rng: random.Random) -> str:
@@ -136,85 +137,8 @@ class Cases:
                 if path.is_dir():  # a folder in the place of a manifest is for its owner to remove
                     shutil.rmtree(path)
             make_cache(self.made.folder / "raw", cache)
-            assert digest_of_cache(cache) == self.made.cache, "another cache"
+            assert digest_of_cache(cache) == self.made.digests["cache"], "another cache"
         return "same"
-
-    def together(self, number: int, rng: random.Random) -> str:
-        """Two or four processes on one cache, some of whose entries are damaged."""
-        with place() as folder:
-            cache = folder / "cache"
-            if number % 2:
-                shutil.copytree(self.made.folder / "cache", cache)
-                objects = sorted(path for path in (cache / "objects").rglob("*") if path.is_file())
-                for path in rng.sample(objects, 5):
-                    path.write_bytes(mutated(path.read_bytes(), rng))
-            children = [start(lambda: make_cache(self.made.folder / "raw", cache)) for _ in range(rng.choice((2, 4)))]
-            codes = [finished(child, 3 * MOST_S) for child in children]
-            assert not any(codes), f"exit codes {codes}"
-            assert digest_of_cache(cache) == self.made.cache, "another cache"
-        return "same"
-
-    def killings(self, number: int, rng: random.Random) -> str:
-        """What is killed three times goes on to the result of what was never killed."""
-        what = ("cache", "run", "raw")[number % 3]
-        with place() as folder:
-            target = folder / what
-            work = {
-                "cache": lambda: make_cache(self.made.folder / "raw", target),
-                "run": lambda: make_run(self.made.folder / "cache", target),
-                "raw": lambda: synthesise(target, subjects=1, clips=2, seed=number, options=Options(), layout="casme2"),
-            }[what]
-            longest = {"cache": 0.8, "run": 6.0, "raw": 1.5}[what]
-            kills = 0
-            for _ in range(3):
-                kills += killed(start(work), rng.uniform(0, longest))
-                if what == "raw":  # is written whole or not at all
-                    assert not target.exists() or list(target.rglob("*.xlsx")), "half a set"
-                    if target.exists():
-                        break
-            code = finished(start(work), 3 * MOST_S) if what != "raw" or not target.exists() else 0
-            assert code == 0, f"{what}: exit code {code}"
-            if what == "cache":
-                assert digest_of_cache(target) == self.made.cache, "another cache"
-            elif what == "run":
-                assert digest_of_run(target) == self.made.run, "another run"
-            else:
-                assert len(read_dataset(target).clips) == 2
-        return f"same after {kills} kills"
-
-    def disks(self, number: int, rng: random.Random) -> str:
-        """A disk that fills up, or may not be written: one clear line, and the same result once there is space."""
-        import resource
-
-        what = ("cache", "run")[number % 2]
-        with place() as folder:
-            target = folder / "there" / what
-            target.parent.mkdir()
-
-            def work() -> None:
-                if number % 3 == 0:
-                    os.chmod(target.parent, 0o500)  # noqa: PTH101
-                    os.chmod(folder, 0o755)  # noqa: PTH101
-                    if os.getuid() == 0:
-                        os.chown(target.parent, 65534, 65534)
-                        os.setuid(65534)
-                else:
-                    resource.setrlimit(resource.RLIMIT_FSIZE, (rng.choice((0, 100, 3000, 20_000)),) * 2)
-                if what == "cache":
-                    make_cache(self.made.folder / "raw", target)
-                else:
-                    make_run(self.made.folder / "cache", target)
-
-            code = finished(start(work), 3 * MOST_S)
-            assert code in (0, 1), f"exit code {code}"
-            os.chmod(target.parent, 0o700)  # noqa: PTH101
-            if what == "cache":
-                make_cache(self.made.folder / "raw", target)
-                assert digest_of_cache(target) == self.made.cache, "another cache"
-            else:
-                make_run(self.made.folder / "cache", target)
-                assert digest_of_run(target) == self.made.run, "another run"
-        return "same" if code == 0 else "same after a clear line"
 
 
 def _answers(path: Path) -> npt.NDArray[np.float32]:

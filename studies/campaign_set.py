@@ -1,4 +1,4 @@
-"""What the campaign damages copies of: a small synthetic set, its cache, a run, videos, sheets; and digests of them."""
+"""What the campaign damages copies of: a small synthetic set, its cache, a run, models, videos, sheets; digests."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from mer_pipeline.cache import Store
 from mer_pipeline.cache.manifest import read_manifests, rows_of
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.faces.detectors import Detector
+from mer_pipeline.faces.face_mesh import install, rewrite
+from mer_pipeline.faces.face_mesh.models import DETECTOR, MESH, read_models, sha256
 from mer_pipeline.inputs.clip_set import load_clips
 from mer_pipeline.recipe import load_recipe
 from mer_pipeline.runs.run import Run
 from mer_pipeline.runs.weights import load_network
 from mer_pipeline.stages.preprocess import Parameters, preprocess
-from mer_pipeline.synth import synthesise
+from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.training import train
 
 PARAMETERS = Parameters(size=32, detector=Detector("none"))
@@ -43,22 +46,53 @@ class Undisturbed:
     """What damaged copies are made of, and compared with.
 
     Attributes:
-        folder: Holds `raw`, `cache`, `run`, `network.onnx`, `videos` and `sheets`.
-        cache, run: Digests of a cache and a run that nothing has disturbed.
+        folder: Holds `raw`, `cache`, `run`, `network.onnx`, `models`, `mediapipe.whl`, `own.task`, `videos`, `sheets`.
+        digests: Of what nothing has disturbed, by the names of `works`.
     """
 
     folder: Path
-    cache: str
-    run: str
+    digests: Mapping[str, str]
 
     @property
     def videos(self) -> list[Path]:
         """One video of every container that could be written."""
         return sorted((self.folder / "videos").iterdir())
 
+    @property
+    def works(self) -> dict[str, Work]:
+        """What `mer preprocess`, `train`, `setup` and `synth` do, by what they make."""
+        sources = {name: self.folder / name for name in ("raw", "cache", "mediapipe.whl")}
+        return {
+            "cache": Work(lambda at: make_cache(sources["raw"], at), digest_of_cache, 0.8),
+            "run": Work(lambda at: make_run(sources["cache"], at), digest_of_run, 6.0),
+            "models": Work(lambda at: install.install(sources["mediapipe.whl"], at), digest_of_models, 0.3),
+            "few": Work(_make_few, digest_of_set, 1.5),
+        }
 
-def prepare(folder: Path, onnx: bool = True) -> Undisturbed:
-    """Make what the cases need: a synthetic set, its cache, a run, an ONNX file, videos and sheets."""
+
+@dataclass(frozen=True)
+class Work:
+    """Something that may be disturbed.
+
+    Attributes:
+        do: Makes it, or goes on with it, in a folder.
+        digest: Of the finished folder.
+        longest_s: About how long it takes.
+    """
+
+    do: Callable[[Path], object]
+    digest: Callable[[Path], str]
+    longest_s: float
+
+
+def prepare(folder: Path, onnx: bool = True, wheel: Path | None = None) -> Undisturbed:
+    """Make what the cases need: a synthetic set, its cache, a run, an ONNX file, models, videos and sheets.
+
+    Args:
+        folder: Where.
+        onnx: Whether the network is exported too, which takes seconds.
+        wheel: That of mediapipe 0.10.21; without it, the models that are installed stand in for what it holds.
+    """
     raw = synthesise(folder / "raw", subjects=2, clips=3, seed=1)
     make_cache(raw, folder / "cache")
     make_run(folder / "cache", folder / "run")
@@ -68,7 +102,40 @@ def prepare(folder: Path, onnx: bool = True) -> Undisturbed:
         export(folder / "run", folder / "network.onnx")
     _write_videos(folder / "videos")
     _write_sheets(folder / "sheets")
-    return Undisturbed(folder, digest_of_cache(folder / "cache"), digest_of_run(folder / "run"))
+    _write_wheel(folder / "mediapipe.whl", wheel)
+    made = Undisturbed(folder, {})
+    for name in ("models", "few"):
+        made.works[name].do(folder / name)
+    with zipfile.ZipFile(folder / "own.task", "w") as task:
+        for name in (DETECTOR, MESH):
+            task.write(folder / "models" / name, name)
+    return Undisturbed(folder, {name: work.digest(folder / name) for name, work in made.works.items()})
+
+
+def _make_few(folder: Path) -> None:
+    synthesise(folder, subjects=1, clips=2, seed=3, options=Options(), layout="casme2")
+
+
+def _write_wheel(path: Path, wheel: Path | None) -> None:
+    """A wheel with the two models and nothing else."""
+    if wheel is None:
+        stand_in_for_wheel()
+        models = read_models()
+        contents = dict(zip(install._FILES, (models.detector, models.mesh), strict=True))
+    else:
+        with zipfile.ZipFile(wheel) as archive:
+            contents = {name: archive.read(name) for name in install._FILES}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+
+
+def stand_in_for_wheel() -> None:
+    """Make `mer setup` take the models that are installed, which are rewritten already, from a wheel of them."""
+    models = read_models()
+    digests = (sha256(models.detector), sha256(models.mesh))
+    install._FILES.update(zip(install._FILES, digests, strict=True))
+    rewrite.rewrite = lambda model: model
 
 
 def make_cache(raw: Path, cache: Path) -> None:
@@ -108,6 +175,22 @@ def digest_of_run(run: Path) -> str:
     return digest.hexdigest()
 
 
+def digest_of_models(folder: Path) -> str:
+    """Of both models, and of what the record says of them."""
+    found = read_models(folder)
+    return sha256(repr((found.identity, sha256(found.detector), sha256(found.mesh))).encode())
+
+
+def digest_of_set(folder: Path) -> str:
+    """All frames of a synthetic set, and what its sheet says."""
+    clips = read_dataset(folder).clips
+    assert len(clips) == 2, "not all clips"
+    digest = hashlib.sha256(repr([replace(clip, source=clip.source.relative_to(folder)) for clip in clips]).encode())
+    for path in sorted(folder.rglob("*.jpg")):
+        digest.update(f"{path.relative_to(folder)}".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def _digest_of_network(path: Path) -> str:
     state, card = load_network(path)
     digest = hashlib.sha256(json.dumps(card.as_json(), sort_keys=True).encode())
@@ -125,16 +208,19 @@ def _write_videos(folder: Path) -> None:
         if path.is_file() and not path.stat().st_size:
             path.unlink()
     assert len(list(folder.iterdir())) >= 10
+    for width, height in ((1, 1), (2, 700), (4000, 2), (16, 16)):
+        _write_video(folder / f"{width}x{height}.apng", "apng", None, width, height)
 
 
-def _write_video(path: Path, codec: str, kind: str | None) -> None:
+def _write_video(path: Path, codec: str, kind: str | None, width: int = 96, height: int = 64) -> None:
     formats = {"mjpeg": "yuvj420p", "gif": "rgb8", "apng": "rgb24", "png": "rgb24"}
     with av.open(str(path), "w", format=kind) as container:
         stream: Any = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, formats.get(codec, "yuv420p")
-        for index in range(1 if codec == "png" else 16):
+        stream.width, stream.height, stream.pix_fmt = width, height, formats.get(codec, "yuv420p")
+        for index in range(1 if path.suffix == ".png" else 16):
             image = np.full((64, 96, 3), 12 * index, np.uint8)
             image[10:40, index : index + 30] = np.random.default_rng(0).integers(0, 255, (30, 30, 3))
+            image = np.resize(image, (height, width, 3))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
 

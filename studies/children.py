@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import random
 import resource
@@ -12,12 +13,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mer_pipeline.errors import MerError
 
 MOST_BYTES = 3 << 30
 MOST_S = 60.0
 Case = Callable[[int, random.Random], str]
+_CLONE_NEWNS, _MS_RDONLY, _MS_REMOUNT, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 0x20000, 1, 32, 0x4000, 1 << 18, 2
 
 
 @dataclass
@@ -164,3 +167,34 @@ def finished(child: int, most_s: float = MOST_S) -> int:
         time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@contextlib.contextmanager
+def scarce_disk(folder: Path, kind: str, size: int) -> Iterator[Callable[[], None]]:
+    """A disk in the place of a folder, for this process alone; what is given is called once it shall have space.
+
+    Args:
+        folder: An empty one.
+        kind: `full` after so many bytes, `read-only`, or `short files` of so many bytes at most. The first two need
+            Linux and an administrator; else it is the third.
+        size: Bytes.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if kind == "short files" or not hasattr(libc, "unshare") or libc.unshare(_CLONE_NEWNS):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, -1))
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+        return
+
+    def mount(source: bytes | None, target: bytes, flags: int, options: str | None = None) -> None:
+        data = None if options is None else options.encode()
+        if libc.mount(source, target, b"tmpfs", flags, data):
+            raise OSError(ctypes.get_errno(), "cannot mount")
+
+    at = os.fsencode(folder)
+    mount(None, b"/", _MS_REC | _MS_PRIVATE)  # nothing of what follows is seen by others
+    mount(b"none", at, _MS_RDONLY if kind == "read-only" else 0, f"size={max(size, 1)}")
+    try:
+        yield lambda: mount(b"none", at, _MS_REMOUNT, "size=1g")
+    finally:
+        libc.umount2(at, _MNT_DETACH)

@@ -48,6 +48,17 @@ def model_of(sizes, models):
     return graph.packed()
 
 
+def failing_model(models):
+    """A detector that takes values from beyond its picture."""
+    graph = _Graph(models.detector)
+    (picture,) = (graph.value(tensor) for tensor in graph.part.inputs)
+    flat = picture.reshaped(128 * 128 * 3)
+    boxes, logits = (flat.taken(np.full(size, 10**6, np.int32)).reshaped(1, size) for size in (896 * 16, 896))
+    graph.part.operators, graph.model.signatureDefs = graph.added, []
+    graph.part.outputs = np.array([boxes.at, logits.at], np.int32)
+    return graph.packed()
+
+
 def encrypted(file):
     content = bytearray(file.read_bytes())
     for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
@@ -114,6 +125,19 @@ def test_a_task_of_the_users_own_takes_the_place_of_the_models(models, tmp_path)
         assert np.array_equal(faces(frame)[0].points_xy, expected(frame)[0].points_xy)
     assert chosen.identity == ("face-mesh", sha256(own.read_bytes())[:12], *usual.identity[-2:])
     assert read_task(own).detector == models.detector
+
+
+def test_a_task_that_fails_at_work_is_one_line(models, tmp_path):
+    chosen = choose_detector(face_model=task(tmp_path, failing_model(models), models.mesh))
+    with chosen.open() as faces, pytest.raises(MerError, match=r"own\.task: its face detector fails at work; use the"):
+        faces(make_frames()["one face"])
+
+
+def test_a_model_of_numbers_that_are_none_is_one_line(models, monkeypatch):
+    with FaceMesh(models=models) as mesh:
+        monkeypatch.setattr(mesh._networks._detector._run, "get_tensor", lambda at: np.array([np.nan], np.float32))
+        with pytest.raises(MerError, match="face detector gives values that are no numbers"):
+            mesh(make_frames()["one face"])
 
 
 def test_the_identity_names_models_and_programs():

@@ -92,8 +92,14 @@ class _Network:
 
     def __call__(self, picture: FloatImage) -> list[npt.NDArray[np.float32]]:
         self._run.set_tensor(self._input, picture[None])
-        self._run.invoke()
-        return [self._run.get_tensor(output) for output in self._outputs]
+        try:
+            self._run.invoke()
+        except RuntimeError:  # a model whose graph is sound, and whose numbers are not
+            raise self.error("fails at work") from None
+        outputs = [self._run.get_tensor(output) for output in self._outputs]
+        if not all(np.isfinite(each).all() for each in outputs):
+            raise self.error("gives values that are no numbers")
+        return outputs
 
     def error(self, what: str) -> MerError:
         """That this model will not do."""

@@ -39,7 +39,7 @@ AIMS = {
     "cards": (500, 25, MOST_S),
     "caches": (200, 10, MOST_S),
     "models": (150, 10, MOST_S),
-    "killings": (160, 1, 10 * MOST_S),
+    "killings": (60, 1, 10 * MOST_S),
     "together": (40, 1, 10 * MOST_S),
     "disks": (60, 1, 10 * MOST_S),
     "names": (100, 10, MOST_S),

@@ -66,16 +66,28 @@ def _hints(kind: Hashable) -> dict[str, Any]:
     return {each.name: found[each.name] for each in fields(kind)}  # type: ignore[arg-type]
 
 
+@functools.cache
+def _split(wanted: Hashable) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(wanted), get_args(wanted)
+
+
 def _problem(value: Any, wanted: Any) -> str | None:
     """Why a value is not what an annotation asks for; None where it is."""
-    origin, parts = get_origin(wanted), get_args(wanted)
+    origin, parts = _split(wanted)
     if wanted is Any:
         return None
     if origin is Annotated:
         return _problem(value, parts[0]) or _outside(value, parts[1:])
     if origin in (Union, types.UnionType):
-        problems = [_problem(value, part) for part in parts]
-        return None if None in problems else problems[0]
+        if value is None and type(None) in parts:
+            return None
+        first = None
+        for part in parts:
+            problem = _problem(value, part)
+            if problem is None:
+                return None
+            first = first or problem
+        return first
     if origin is not None:
         return _problem_inside(value, origin, parts)
     kinds: Any = (int, float) if wanted is float else wanted

@@ -39,6 +39,6 @@ else
     [ -x "$venv/bin/python" ] || "$uv" venv --quiet --seed --python 3.12 "$venv" || fail "uv could not get Python 3.12; install Python 3.10 to 3.14"
 fi
 
-echo "installing into $venv (about 7 GB with PyTorch's CUDA libraries; a minute or two)"
+echo "installing into $venv (about 7 GB with PyTorch's CUDA libraries; one to five minutes)"
 # Compiled once, not by the first process, nor by every one where Python may write no bytecode.
 "$uv" pip install --quiet --python "$venv/bin/python" --constraints constraints.txt --compile-bytecode --editable ".[dev]"

@@ -113,7 +113,7 @@ def report(tallies: list[Tally], seed: int, seconds: float) -> str:
     lines = [
         f"# A campaign of faults, {datetime.date.today().isoformat()}",
         "",
-        f"`python -m studies.campaign --seed {seed}`, {seconds / 60:.1f} minutes, on {hardware(torch.device('cpu'))}.",
+        f"`python -m studies.campaign --seed {seed}`, {seconds / 60:.1f} minutes, on {json.dumps(hardware(torch.device('cpu')))}.",
         f"Every case ran in a process with at most {MOST_BYTES >> 30} GiB of its own and {MOST_S:.0f} s. A fault is a",
         "traceback, a crash, a hang, a result that differs from the undisturbed one, or an error of several lines.",
         "",

@@ -10,8 +10,29 @@ import pytest
 
 import mer_pipeline as mer
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+
+
+def test_the_image_holds_what_is_installed_and_nothing_else():
+    """Runs and caches lie in a checkout, and show faces."""
+    everything, *exceptions = (line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] != "#")
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, wheel = config["project"], config["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {
+        "pyproject.toml",
+        project["readme"],
+        *project["license-files"],
+        *wheel["packages"],
+        *wheel["force-include"],
+    }
+    assert everything == "*"
+    assert {line[1:] for line in exceptions if line[0] == "!"} == needed
 
 
 @pytest.fixture(scope="module")

@@ -109,11 +109,12 @@ def report(tallies: list[Tally], seed: int, seconds: float) -> str:
     kills = sum(
         count * int(kind.split(" ")[2]) for each in tallies for kind, count in each.counts.items() if " kills" in kind
     )
+    machine = json.dumps(hardware(torch.device("cpu")))
     cases, faults = (sum(counts) for counts in zip(*((each.cases, len(each.faults)) for each in tallies), strict=True))
     lines = [
         f"# A campaign of faults, {datetime.date.today().isoformat()}",
         "",
-        f"`python -m studies.campaign --seed {seed}`, {seconds / 60:.1f} minutes, on {json.dumps(hardware(torch.device('cpu')))}.",
+        f"`python -m studies.campaign --seed {seed}`, {seconds / 60:.1f} minutes, on {machine}.",
         f"Every case ran in a process with at most {MOST_BYTES >> 30} GiB of its own and {MOST_S:.0f} s. A fault is a",
         "traceback, a crash, a hang, a result that differs from the undisturbed one, or an error of several lines.",
         "",

@@ -6,6 +6,7 @@ phone's, and no wider than a window on a desk.
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ _MARGIN, _GAP = 36, 28
 _SIDE = (WIDTH - 2 * _MARGIN - _GAP) // 2
 _LABEL, _BAR = 64, 80  # heights of a picture's label and of a bar with its text
 _TEXT = 38  # height of letters: 12 pixels where a phone shows the page
-_LINE = 54
+_LINE, _LETTERS = 54, 58
 _FLOW_PX = 224
 _MOST_AUS = 8
 _MOST_BESIDE = 6  # bars beside a picture
@@ -52,7 +53,7 @@ def draw_sheet(images: ExpressionImages) -> Image:
     beside = len(pictures) % 2 == 1 and len(emotions) <= _MOST_BESIDE
     below = [("Action Units", aus)] if beside else [("emotion", emotions), ("Action Units", aus)]
     below = [(title, bars) for title, bars in below if bars]
-    top = 2 * _MARGIN + 150 + 2 * _LINE
+    top = 2 * _MARGIN + 150 + len(_remarks(images)) * _LINE
     height = top + rows * (_LABEL + _SIDE + _GAP) + sum(_bars_height(len(bars)) for _, bars in below) + _MARGIN
     page, pen = style.canvas((WIDTH, height), PAPER)
     _heading(pen, images)
@@ -78,10 +79,16 @@ def _heading(pen: ImageDraw.ImageDraw, images: ExpressionImages) -> None:
         _when(found),
         *([f"AUs {found.aus_source}"] if found.aus_source == "given" else []),
     ]
-    lines = ["   ".join(facts), ", ".join([f"{found.kind or '?'}-expression", *found.flags]), images.model]
-    for row, line in enumerate(lines):
+    for row, line in enumerate(["   ".join(facts), *_remarks(images)]):
         room = style.fitted(line, WIDTH - 2 * _MARGIN, font(_TEXT))
         pen.text((_MARGIN, _MARGIN + 100 + row * _LINE), room, SOFT_INK, font(_TEXT))
+
+
+def _remarks(images: ExpressionImages) -> list[str]:
+    """Kind, flags and the model's words, in lines that fit."""
+    found = images.expression
+    said = ", ".join([f"{found.kind}-expression" if found.kind else "an expression of unknown length", *found.flags])
+    return [line for text in (said, images.model) for line in textwrap.wrap(text, _LETTERS)]
 
 
 def _when(found: Expression) -> str:

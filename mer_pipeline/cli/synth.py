@@ -34,6 +34,8 @@ def synth(
         tuple[float, float], typer.Option(help="Least and greatest motion at the apex, in pixels of the frame.")
     ] = (0.8, 3.0),
     blinks: Annotated[float, typer.Option(min=0, max=1, help="Share of clips with a blink.")] = 0.0,
+    speech: Annotated[float, typer.Option(min=0, max=1, help="Share of rests with speech (long).")] = 0.0,
+    hands: Annotated[float, typer.Option(min=0, max=1, help="Share of rests with a hand at the mouth (long).")] = 0.0,
     turns: Annotated[float, typer.Option(min=0, max=15, help="Turns of the head up to so many degrees (long).")] = 0.0,
     fps: Annotated[float | None, typer.Option(min=10, max=1000, help="Frames a second (long; 200).")] = None,
     seconds: Annotated[float | None, typer.Option(min=2, help="Length of a video (long; 60).")] = None,
@@ -54,6 +56,8 @@ def synth(
             blink_share=blinks,
             video=video,
             turn_deg=turns,
+            speech_share=speech,
+            hand_share=hands,
             fps=fps,
             seconds=seconds,
         )

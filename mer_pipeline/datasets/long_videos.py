@@ -17,7 +17,7 @@ from mer_pipeline.errors import MerError
 
 Span = tuple[int, int]
 KINDS = ("micro", "macro")
-_NO_EXPRESSION = ("", "blink", "turn", "none")
+_NO_EXPRESSION = ("", "blink", "turn", "speech", "hand", "none")
 _COLUMNS = ("video", "kind", "onset_frame", "offset_frame")
 
 

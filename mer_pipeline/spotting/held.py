@@ -16,7 +16,16 @@ import numpy.typing as npt
 from mer_pipeline.arrays import Matrix
 from mer_pipeline.spotting.course import flank
 from mer_pipeline.spotting.intervals import MOST_PX, NoiseFloor
-from mer_pipeline.spotting.patterns import coherence, is_smooth, low_pass, matched, region_px, stands_out, without_eyes
+from mer_pipeline.spotting.patterns import (
+    coherence,
+    is_smooth,
+    low_pass,
+    matched,
+    of_mouth,
+    region_px,
+    stands_out,
+    without_eyes,
+)
 from mer_pipeline.spotting.signs import Cause, Signs
 
 # Rises of these lengths are distinguished; the skin is averaged over this time before and after.
@@ -138,6 +147,8 @@ def find_rises(
                 found.append(Rise(at, lag, pattern, usable, float(height[at]), "hidden"))
             elif salience >= _STANDS_OUT and px >= _LEAST_PX and salience * coherence(pattern, used) >= _COHERENT:
                 what: Cause | None = "turn" if is_smooth(pattern, trust) else None
+                spoken = any(cause == "speech" for cause, _ in signs.within(at - lag, at + lag))
+                what = "speech" if spoken and of_mouth(pattern, trust) else what
                 found.append(Rise(at, lag, pattern, usable, salience, what))
     return _apart(found, fps)
 

@@ -31,8 +31,8 @@ _GLANCE, _GLANCE_S = 0.06, 0.12
 _AROUND_S = 0.04
 # Lips part and close this often in this time, each time by this many pixels of a 224 pixel crop; between two of these
 # movements no more time passes than this. Syllables come at 2 to 8 Hz.
-_TURNS, _TURNS_S, _PARTED_PX, _PAUSE_S = 6, 1.5, 1.0, 0.4
-_LIPS_SMOOTH_S = 0.02
+_TURNS, _TURNS_S, _PARTED_PX, _PAUSE_S = 5, 1.5, 1.0, 0.4
+_LIPS_SMOOTH_S, _SYLLABLE_S = 0.02, 0.25
 # The mouth's corner cells in the canonical face: (rows, columns) of upper lip, and of lower lip and chin.
 _UPPER, _LOWER = (slice(9, 11), slice(6, 10)), (slice(12, 15), slice(6, 10))
 # Below this score of the detector a good part of the face is not seen. A bare face scores 33 to 35, a laughing one 20
@@ -163,7 +163,8 @@ def speech(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float) -> lis
     for run in _split(turns, _PAUSE_S * fps):
         dense = [at for at in range(len(run) - _TURNS + 1) if run[at + _TURNS - 1] - run[at] <= _TURNS_S * fps]
         if dense:
-            found.append((run[dense[0]], run[dense[-1] + _TURNS - 1]))
+            around = round(_SYLLABLE_S * fps)  # the first and the last movement have one turn alone
+            found.append((max(0, run[dense[0]] - around), min(len(parted) - 1, run[dense[-1] + _TURNS - 1] + around)))
     return found
 
 

@@ -37,7 +37,8 @@ def write_long(
 
     Args:
         out: Exists and is empty.
-        truth: Name of the table: a row an event, with its video, kind (micro, macro, blink, turn), frames and seconds.
+        truth: Name of the table: a row an event, with its video, kind (micro, macro, blink, turn, speech, hand), frames
+            and seconds.
         portraits: What faces are drawn from.
         subjects: One video each.
         expressions: In each video.

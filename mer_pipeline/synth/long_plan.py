@@ -15,7 +15,7 @@ from mer_pipeline.synth.emotions import CASME_SQ
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.plan import Drift, contraction
 
-Kind = Literal["micro", "macro", "blink", "turn"]
+Kind = Literal["micro", "macro", "blink", "turn", "speech", "hand"]
 Span = tuple[float, float]
 
 # All in seconds; least and greatest. A micro-expression lasts at most half a second.
@@ -24,6 +24,8 @@ _MACRO_RISE_S, _MACRO_HOLD_S, _MACRO_FALL_S = (0.3, 0.7), (0.1, 1.0), (0.4, 1.0)
 _BLINK_S: Span = (0.1, 0.3)
 _BLINK_EVERY_S: Span = (2.5, 5.5)
 _TURN_S, _TURN_HOLD_S = (0.4, 0.9), (0.1, 0.8)
+_SPEECH_S, _SYLLABLES_HZ = (0.9, 1.6), (2.5, 5.0)
+_HAND_S: Span = (0.8, 1.4)
 _REST_S = 0.8  # at least, between two expressions and at either end of the video
 _AROUND_TURN_S = 0.3
 _MACRO_EVERY = 3  # the third, sixth, ... expression of a video
@@ -39,7 +41,8 @@ class Event:
     Attributes:
         start, top, leave, end: Where it begins, is first fully there, begins to fade, and is over.
         emotion, aus, strengths: Of an expression; blank for others.
-        amount: An expression's displacement at the apex in pixels of the frame; a turn's angle in degrees.
+        amount: An expression's displacement at the apex in pixels of the frame; a turn's angle in degrees; how many
+            syllables a second.
         pitch: Whether a turn is a nod.
     """
 
@@ -71,7 +74,7 @@ class LongPlan:
     """Everything that is true of a long video.
 
     Attributes:
-        events: By start; expressions and turns do not overlap each other, blinks come whenever they come.
+        events: By start; expressions, turns, speech and hands do not overlap, blinks come whenever they come.
         sway: (4, 3, 2) periods (s) and phases (rad) of three waves for shift x, shift y, turn and growth of the head.
         limits: Greatest shift x, shift y (pixels), turn (degrees) and growth.
     """
@@ -94,6 +97,10 @@ class LongPlan:
         """Whether the head moves as a whole."""
         return any(self.limits) or any(event.kind == "turn" for event in self.events)
 
+    def parted(self, event: Event, frame: int) -> float:
+        """How far speech parts the lips in a frame, 0 to 1."""
+        return event.part(frame) * abs(float(np.sin(np.pi * event.amount * (frame - event.start) / self.fps)))
+
 
 def draw_long(options: Options, fps: float, seconds: float, expressions: int, seed: tuple[int, ...]) -> LongPlan:
     """Draw a long video; the same seed gives the same plan.
@@ -114,11 +121,11 @@ def draw_long(options: Options, fps: float, seconds: float, expressions: int, se
     events: list[Event] = []
     at = 0.0
     for index, ((rise, hold, fall), gap) in enumerate(zip(spans, gaps, strict=False)):
-        events += _turns(options, at, gap, fps, rng)
+        events += _others(options, at, gap, fps, rng)
         at += gap
         events.append(_expression(_at(fps, at, rise, hold, fall), index, options, rng))
         at += rise + hold + fall
-    events += _turns(options, at, gaps[-1], fps, rng)
+    events += _others(options, at, gaps[-1], fps, rng)
     events += _blinks(options, seconds, fps, rng)
     sway = np.stack([rng.uniform(*_SWAY_S, (4, 3)), rng.uniform(0, 2 * np.pi, (4, 3))], -1)
     limits = (options.drift_px, options.drift_px, options.drift_deg, options.drift_scale)
@@ -172,6 +179,20 @@ def _expression(frames: tuple[int, int, int, int], index: int, options: Options,
     amount = float(rng.uniform(*options.amplitude_px)) * (_MACRO_STRENGTH if _is_macro(index) else 1.0)
     kind: Kind = "macro" if _is_macro(index) else "micro"
     return Event(kind, *frames, emotion, aus, strengths, min(_MOST_PX, amount))
+
+
+def _others(options: Options, at: float, gap: float, fps: float, rng: np.random.Generator) -> list[Event]:
+    """What happens in the rest between two expressions: speech, a hand, or perhaps a turn of the head."""
+    if not (options.speech_share or options.hand_share):
+        return list(_turns(options, at, gap, fps, rng))
+    for kind, share, span in (("speech", options.speech_share, _SPEECH_S), ("hand", options.hand_share, _HAND_S)):
+        length, place, wanted = rng.uniform(*span), rng.random(), rng.random() < share
+        room = gap - length - 2 * _AROUND_TURN_S
+        if wanted and room > 0:
+            frames = _at(fps, at + _AROUND_TURN_S + place * room, 0.2, length - 0.4, 0.2)
+            amount = float(rng.uniform(*_SYLLABLES_HZ)) if kind == "speech" else 0.0
+            return [Event("speech" if kind == "speech" else "hand", *frames, amount=amount)]
+    return list(_turns(options, at, gap, fps, rng))
 
 
 def _turns(options: Options, at: float, gap: float, fps: float, rng: np.random.Generator) -> Iterator[Event]:

@@ -20,6 +20,8 @@ class Options:
         drift_scale: Greatest relative change of the head's size within a clip.
         blink_share: Share of clips in which the eyes blink once; in long videos 1 is a blink every four seconds.
         video: Write one AVI a clip instead of a folder of frames.
+        speech_share, hand_share: Share of the rests between expressions in which the mouth speaks, and in which a hand
+            passes before it; for long videos.
         turn_deg: Greatest turn of the head to a side, up or down, in degrees; for long videos.
         fps, seconds: Rate and length of long videos; None for 200 frames a second and a minute.
 
@@ -41,6 +43,8 @@ class Options:
     blink_share: float = 0.0
     video: bool = False
     turn_deg: float = 0.0
+    speech_share: float = 0.0
+    hand_share: float = 0.0
     fps: float | None = None
     seconds: float | None = None
 
@@ -69,5 +73,7 @@ _GREATEST = {
     "drift_scale": 0.1,
     "blink_share": 1.0,
     "turn_deg": 15.0,
+    "speech_share": 1.0,
+    "hand_share": 1.0,
 }
 _SPANS = {"fps": (10.0, 1000.0), "seconds": (2.0, 36000.0)}

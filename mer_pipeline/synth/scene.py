@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ Window = tuple[slice, slice]  # rows and columns
 WHOLE: Window = (slice(0, FRAME_SIZE_WH[1]), slice(0, FRAME_SIZE_WH[0]))
 AT_REST = Drift((0.0, 0.0), 0.0, 1.0)
 _MARGIN_PX = 25  # how far the face can be from where it is at rest in a long video, beside its drift
+_SPEAKS, _SPEAKS_PX = "25+26", 4.0  # lips part and the jaw drops, in pixels of the frame
 _REACH_PX = 70  # the greatest drift, turn and growth together move no point of the face further
 
 
@@ -181,8 +182,14 @@ class LongScene(Scene):
         turns = [(event, part) for event, part in now if event.kind == "turn"]
         closures = [part for event, part in now if event.kind == "blink"]
         pulls = [(self._skin(event), part) for event, part in now if event.kind in ("micro", "macro")]
+        spoken = [(event, self._plan.parted(event, frame)) for event, _ in now if event.kind == "speech"]
+        pulls += [(self._skin(replace(event, aus=_SPEAKS, amount=_SPEAKS_PX)), part) for event, part in spoken]
         back_xy = self._head_shift(frame, turns) if self._plan.sways else None
-        return self._picture(back_xy, self._face_shift(pulls, closures) if pulls or closures else None)
+        picture = self._picture(back_xy, self._face_shift(pulls, closures) if pulls or closures else None)
+        for event, part in now:
+            if event.kind == "hand":
+                _lay_hand(picture, self._subject, part)
+        return picture
 
     def _head_shift(self, frame: int, turns: list[tuple[Event, float]]) -> FloatImage:
         """Way back from where the head is to where it was at rest, for the moving window."""
@@ -198,10 +205,24 @@ class LongScene(Scene):
 
     def _skin(self, event: Event) -> FloatImage:
         """Displacement at the apex of an expression within the face's window; only that of the last one is kept."""
-        if self._field is None or self._field[0] is not event:
+        if self._field is None or self._field[0] != event:
             field = displacement_field(event.aus, self._subject.points_xy, FRAME_SIZE_WH, event.strengths)
             self._field = event, np.ascontiguousarray(field[self._face]) * np.float32(event.amount)
         return self._field[1]
+
+
+def _lay_hand(picture: Image, subject: Subject, part: float) -> None:
+    """Lay a hand over the mouth, as far as it has come from below: an oval of the cheek's colour with fingers."""
+    (left, top), (right, bottom) = subject.points_xy.min(0), subject.points_xy.max(0)
+    width, mouth = float(right - left), subject.points_xy[13]
+    skin = subject.points_xy[205].round().astype(int)
+    colour = picture[skin[1] - 4 : skin[1] + 5, skin[0] - 4 : skin[0] + 5].reshape(-1, 3).mean(0) * 0.93
+    y = float(mouth[1]) + (1 - part) * (float(bottom - top) * 0.9)
+    for finger in range(4):
+        middle = (round(float(mouth[0]) - 0.3 * width + 0.2 * finger * width), round(y))
+        axes = (round(0.115 * width), round(0.34 * width))
+        cv2.ellipse(picture, middle, axes, 8.0, 0.0, 360.0, tuple(colour.tolist()), -1, cv2.LINE_AA)
+        cv2.ellipse(picture, middle, axes, 8.0, 0.0, 360.0, tuple((0.8 * colour).tolist()), 2, cv2.LINE_AA)
 
 
 def _inside(window: Window, whole: Window) -> Window:

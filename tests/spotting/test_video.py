@@ -143,6 +143,19 @@ def test_a_video_without_a_face_is_an_error(shared, mesh):
         spot_video(shared / "clips" / "no_face.mp4", find_faces=mesh)
 
 
+def test_speech_and_hands_are_events_and_no_expressions(tmp_path, mesh):
+    """Rests with a hand or with speech between two expressions."""
+    options = Options(fps=25, seconds=12, noise=1.0, speech_share=0.5, hand_share=1.0)
+    synthesise(tmp_path / "set", layout="long", subjects=1, clips=2, seed=71, options=options)
+    truth = pd.read_parquet(tmp_path / "set" / "truth.parquet")
+    assert {"speech", "hand"} <= set(truth["kind"])
+    (known,) = read_long(tmp_path / "set").videos
+    found = spot_video(known.video, find_faces=mesh)
+    for row in truth[truth["kind"].isin(["speech", "hand"])].itertuples():
+        assert any(each.meets(row.onset_frame, row.offset_frame) for each in found.events), (row, found.events)
+    assert pooled([(spans(found.intervals), known.spans)])["all"].false_alarms == 0
+
+
 def test_a_video_that_is_cut_short_is_spotted_as_far_as_it_goes(long_set, mesh, tmp_path):
     with VideoWriter(tmp_path / "whole.mp4", 30, FOR_MEASURING) as writer:
         for _, image in open_footage(long_set / "s01.mp4").read(range(120)):

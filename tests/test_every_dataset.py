@@ -48,7 +48,9 @@ def test_all_sets_in_one_cache_train_together(mer, caches, tmp_path):
     assert called.code == 0, called.err
     summary = json.loads(called.out)
     assert summary["labels"] == "megc3"
-    assert set(json.loads((tmp_path / "run" / "run.json").read_text())["data"]["datasets"]) == set(LAYOUTS)
+    assert set(json.loads((tmp_path / "run" / "run.json").read_text())["data"]["datasets"]) == {
+        f"{name} (synthetic)" for name in LAYOUTS
+    }
     assert summary["folds"] == 2 * len(LAYOUTS)
     assert "not the published clips" in called.err
 

@@ -110,10 +110,7 @@ def predict(
         raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
     pictures, chosen = PredictionFiles(overlay, image, len(clips or ())), card_detector(detector, predictor, face_model)
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
-        if not quiet:
-            say_note(loaded.model.name)
-            if model is not None and loaded.card.au_words:
-                say_note(loaded.card.au_words)
+        _say_model(loaded, quiet)
         if camera is not None:
             results = [_watch(loaded, camera, fps, macro, quiet)]
         else:
@@ -133,6 +130,13 @@ def predict(
         say_error(MerError(result.error or ""))
     if failed:
         raise typer.Exit(1)
+
+
+def _say_model(loaded: Predictor, quiet: bool) -> None:
+    """Which model answers, and how well it finds Action Units."""
+    for said in (loaded.model.name, loaded.card.au_words):
+        if said and not quiet:
+            say_note(said)
 
 
 def _predict_clips(

@@ -132,8 +132,8 @@ def glances(gaze: Matrix, fps: float) -> list[Frames]:
         gaze: (frames,) where they are in widths of the eye; NaN where that is not known.
         fps: Frames a second.
 
-    >>> glances(np.array([0.0] * 10 + [0.05, 0.1] + [0.1] * 10), 100.0)
-    [(2, 19)]
+    >>> glances(np.array([0.0] * 30 + [0.05, 0.1] + [0.1] * 30), 100.0)
+    [(16, 44)]
     """
     lag = max(1, round(_GLANCE_S * fps))
     if len(gaze) <= lag:

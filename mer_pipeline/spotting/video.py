@@ -163,6 +163,8 @@ def spot_footage(
     Raises:
         MerError: The video is unreadable, or has one frame or no face.
     """
+    if len(footage) < 2:
+        raise MerError("a clip of one frame has no motion", where=footage.path, fix="give a video of the expression")
     counts = DetectionCounts() if counts is None else counts
     shown_s = footage.times_s if own_times else None
     times_s = np.arange(len(footage)) / fps if shown_s is None else shown_s
@@ -175,8 +177,6 @@ def spot_footage(
     intervals, done, broken = _spot_frames(footage, spotter, progress)
     if not counts.with_face:
         raise faceless(counts.frames, footage.path)
-    if len(footage) < 2:
-        raise MerError("one frame has no motion", where=footage.path, fix="give a video of the expression")
     forced = kept.strongest(fps) if kept is not None and not intervals else None
     return Spotting(
         str(footage.path),

@@ -35,7 +35,7 @@ def test_the_shipped_model_is_tested_on_a_cache_with_action_units(drawn):
 def test_a_run_is_tested_and_what_it_was_trained_on_is_said(cache, run):
     found = evaluate(cache, run)
     assert found.classes == tuple(json.loads((run / "final" / "card.json").read_text())["classes"])
-    assert "the model was trained on clips of casme2: this is no external test" in found.notes
+    assert "the model was trained on clips of casme2 (synthetic): this is no external test" in found.notes
 
 
 def test_a_run_of_other_pictures_cannot_be_tested(drawn, run):

@@ -350,7 +350,7 @@ def test_an_action_unit_is_as_loud_as_all_features(features: int) -> None:
     head = classifier("branch", features, 1, au_input=True, classes=3)
     aus = torch.zeros(1, 21)
     aus[0, 7] = 1
-    logits = head(torch.randn(1, features, generator=torch.Generator().manual_seed(0)).abs(), aus)
+    logits = head(torch.randn(1, features, generator=torch.Generator().manual_seed(0)).abs(), aus).logits
     logits[0, 0].backward()
     voice, heard = (layer.weight.grad[0].abs().sum().item() for layer in (head.face, head.units))
     assert 1 < heard / voice < 1.6

@@ -167,7 +167,8 @@ def test_gets_an_answer(told, name):
     (found,) = result["expressions"]
     assert 0 <= found["onset_frame"] <= found["apex_frame"] <= found["offset_frame"] < result["frames"]
     assert found["onset_s"] <= found["apex_s"] <= found["offset_s"]
-    assert any(warning in line for line in result["warnings"]) if warning else not result["warnings"]
+    warnings = [line for line in result["warnings"] if not line.startswith("a demonstration model")]
+    assert any(warning in line for line in warnings) if warning else not warnings
 
 
 @pytest.mark.parametrize("name", LINES)

@@ -130,11 +130,11 @@ def live(video: Path, run: Path) -> dict[str, Any]:
     states = []
     with Predictor(run, "cpu") as predictor:
         predictor.find_faces(open_footage(video).frame(0))
-        result = watch(PlayedFile(video), predictor, lambda state: states.append((state.frame_ms, state.told_s)))
+        result = watch(PlayedFile(video), predictor, lambda state: states.append((state.frame_ms, state.reported_s)))
     median_ms, slow_ms = states[-1][0]
-    told_s = sorted({waited for _, waited in states if waited is not None})
+    reported_s = sorted({waited for _, waited in states if waited is not None})
     dropped = LIVE_S * LIVE_FPS - result.frames
-    return {"median_ms": median_ms, "slow_ms": slow_ms, "told_s": told_s, "dropped": dropped}
+    return {"median_ms": median_ms, "slow_ms": slow_ms, "reported_s": reported_s, "dropped": dropped}
 
 
 def first_result_s(video: Path, run: Path) -> float:
@@ -213,7 +213,7 @@ def report(rows: dict[tuple[str, str], dict[str, Any]], played: dict[str, Any], 
             f"| {size} | {name} | {row['frames']} | {rate:.0f} | {rate / other:.2f} | {cost:.1f} | "
             f"{usual_cost / cost:.2f} | {row['peak_mib']:.0f} MiB |"
         )
-    waits = played["told_s"]
+    waits = played["reported_s"]
     wait = f"{waits[0]:.1f} to {waits[-1]:.1f} s" if waits else "none was found"
     lines += [
         "",

@@ -30,4 +30,6 @@ VIEW_WORDS = {
 NONE = "none"  # the class of what is no expression, where a model knows it
 # Below a cache: the same clips with spotted onset and apex, as `mer preprocess --spotted` makes them.
 SPOTTED = "spotted"
+# Frames a second: no camera of this field is faster; a file that states more has a damaged header.
+GREATEST_FPS = 10_000.0
 DEFAULT_SIZE = 224  # side of a crop in pixels

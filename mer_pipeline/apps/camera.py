@@ -29,12 +29,13 @@ from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.spotting.intervals import LONGEST_S, MARGIN_S
 from mer_pipeline.spotting.live import HOP_S, LiveSpotter
 from mer_pipeline.spotting.result import Interval, merged
+from mer_pipeline.spotting.video import rate_of
 from mer_pipeline.video import open_footage
 
 _WAITING_S = 0.5
 _KEPT_S = LONGEST_S + MARGIN_S + 2 * HOP_S
 _JPEG_QUALITY = 95
-_TOLD_EVERY_S = 0.25
+_REPORT_EVERY_S = 0.25
 _USUAL_FPS = 30.0  # of a camera that does not say
 
 
@@ -88,15 +89,17 @@ class PlayedFile:
 
     Args:
         path: The file or folder.
-        fps: Overrides what it says.
+        fps: The rate of frames that do not say theirs.
+        force_fps: Let `fps` override what it says.
 
     Raises:
-        MerError: It cannot be read.
+        MerError: It cannot be read, or states another rate.
     """
 
-    def __init__(self, path: Path, fps: float | None = None) -> None:
+    def __init__(self, path: Path, fps: float | None = None, *, force_fps: bool = False) -> None:
         self._footage = open_footage(path)
-        self.name, self.fps = str(path), fps or self._footage.fps or _USUAL_FPS
+        self.name = str(path)
+        self.fps = rate_of(self._footage, fps, force=force_fps)[0] or _USUAL_FPS
 
     def frames(self) -> Iterator[Image]:
         """Each frame when its time has come."""
@@ -107,13 +110,17 @@ class PlayedFile:
             yield image
 
 
-def open_camera(source: str, fps: float | None = None) -> Camera:
+def open_camera(source: str, fps: float | None = None, *, force_fps: bool = False) -> Camera:
     """A camera by its number, or a file by its path.
 
     Raises:
-        MerError: There is none.
+        MerError: There is none, it has a rate of its own, or the file states another.
     """
-    return Webcam(int(source)) if source.isdigit() else PlayedFile(Path(source), fps)
+    if source.isdigit():
+        if fps is not None:
+            raise MerError("a camera has its own rate", where=f"camera {source}", fix="leave --fps out")
+        return Webcam(int(source))
+    return PlayedFile(Path(source), fps, force_fps=force_fps)
 
 
 @dataclass
@@ -125,7 +132,7 @@ class Live:
         frames, dropped: How many were looked at, and how many came too fast.
         has_face: Whether the last one shows a face.
         frame_ms: From taking a frame to being done with it, lately: (median, 95th percentile).
-        told_s: From the end of the last expression to its result.
+        reported_s: From the end of the last expression to its result.
         result: What was found.
     """
 
@@ -134,7 +141,7 @@ class Live:
     dropped: int = 0
     has_face: bool = False
     frame_ms: tuple[float, float] = (0.0, 0.0)
-    told_s: float | None = None
+    reported_s: float | None = None
     result: ClipResult = field(default_factory=lambda: ClipResult(""))
 
 
@@ -185,12 +192,12 @@ class _Watch:
     def run(self, stop: threading.Event) -> ClipResult:
         thread = threading.Thread(target=self._take, args=(stop,), daemon=True)
         thread.start()
-        told_s = 0.0
+        reported_s = 0.0
         try:
             while (taken := self._waiting.get()) is not None:
                 self._look(taken)
-                if taken.at_s - told_s >= _TOLD_EVERY_S:
-                    told_s = taken.at_s
+                if taken.at_s - reported_s >= _REPORT_EVERY_S:
+                    reported_s = taken.at_s
                     self._tell()
             self._judge(self._spotter.finish())
         finally:
@@ -255,7 +262,7 @@ class _Watch:
                 self._rest.append(to_unclassified(interval))
             else:
                 self._expressions.append(judged)
-            self.live.told_s = time.monotonic() - self._began_s - interval.offset_s
+            self.live.reported_s = time.monotonic() - self._began_s - interval.offset_s
 
     def _judged(self, interval: Interval) -> Expression | None:
         """None where the frames are gone, or the face is lost."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mer_pipeline import progress as reports
+from mer_pipeline.choices import GREATEST_FPS
 from mer_pipeline.errors import MerError, printable
 from mer_pipeline.evaluation.protocols import protocol_help
 from mer_pipeline.faces.detectors import DEFAULT, DETECTORS, FORMER, Detector, choose_detector
@@ -21,7 +22,22 @@ if TYPE_CHECKING:  # rich is imported when something is printed
     from rich.progress import TaskID
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
-ForceFps = Annotated[bool, typer.Option("--force-fps", help="Let --fps override the rate that a file states.")]
+
+
+def _with_fps(context: typer.Context, force: bool) -> bool:
+    if force and context.params.get("fps") is None:
+        raise typer.BadParameter("it says that --fps is right: give --fps")
+    return force
+
+
+Fps = Annotated[
+    float | None,
+    typer.Option(is_eager=True, min=1, max=GREATEST_FPS, help="Frames a second, for folders of frames."),
+]
+ForceFps = Annotated[
+    bool,
+    typer.Option("--force-fps", callback=_with_fps, help="Let --fps override the rate that a file states."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores where not given.")]

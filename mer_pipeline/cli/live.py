@@ -20,12 +20,12 @@ _SHOWN = 8  # expressions
 
 
 def run_camera(
-    predictor: Predictor, source: str, fps: float | None, macro: bool, quiet: bool
+    predictor: Predictor, source: str, fps: float | None, force_fps: bool, macro: bool, quiet: bool
 ) -> tuple[ClipResult, Live]:
     """Watch a camera, or a file that is played, until it ends or Ctrl-C is pressed; drawn on standard error."""
     from mer_pipeline.apps.camera import Live, open_camera, watch
 
-    camera, stop, last = open_camera(source, fps), threading.Event(), Live()
+    camera, stop, last = open_camera(source, fps, force_fps=force_fps), threading.Event(), Live()
     with Screen(console=Console(stderr=True), auto_refresh=False, transient=True) as screen:
 
         def show(state: Live) -> None:
@@ -45,7 +45,8 @@ def run_camera(
 def speed_line(state: Live) -> str:
     """How fast it was, in one line."""
     median, slow = state.frame_ms
-    said = "" if state.told_s is None else f"; the last expression was reported {state.told_s:.1f} s after its end"
+    late = state.reported_s
+    said = "" if late is None else f"; the last expression was reported {late:.1f} s after its end"
     rate = state.frames / state.seconds if state.seconds else 0.0
     return (
         f"{state.frames} frames in {state.seconds:.1f} s ({rate:.0f} a second, {state.dropped} left out); "

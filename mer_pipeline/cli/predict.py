@@ -14,6 +14,7 @@ from mer_pipeline.cli.common import (
     Device,
     FaceModelFile,
     ForceFps,
+    Fps,
     Json,
     PredictorFile,
     Quiet,
@@ -55,7 +56,6 @@ Confidence = Annotated[
 
 Onset = Annotated[int | None, typer.Option(min=0, help="Onset frame, counted from 0; spotted where not given.")]
 Apex = Annotated[int | None, typer.Option(min=0, help="Apex frame, counted from 0; spotted where not given.")]
-Fps = Annotated[float | None, typer.Option(min=1, help="Frames a second, for folders of frames.")]
 Every = Annotated[
     bool | None,
     typer.Option("--all/--strongest", help="Every expression or one; by default one in clips of up to 3 s."),
@@ -112,7 +112,7 @@ def predict(
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         _say_model(loaded, quiet)
         if camera is not None:
-            results = [_watch(loaded, camera, fps, macro, quiet)]
+            results = [_watch(loaded, camera, fps, force_fps, macro, quiet)]
         else:
             wanted = functools.partial(
                 loaded, onset_frame=onset, apex_frame=apex, fps=fps, force_fps=force_fps, every=every, macro=macro,
@@ -160,10 +160,12 @@ def _predict_clips(
     return results
 
 
-def _watch(predictor: Predictor, camera: str, fps: float | None, macro: bool, quiet: bool) -> ClipResult:
+def _watch(
+    predictor: Predictor, camera: str, fps: float | None, force_fps: bool, macro: bool, quiet: bool
+) -> ClipResult:
     from mer_pipeline.cli.live import run_camera, speed_line
 
-    result, state = run_camera(predictor, camera, fps, macro, quiet)
+    result, state = run_camera(predictor, camera, fps, force_fps, macro, quiet)
     say_note(speed_line(state))
     return result
 

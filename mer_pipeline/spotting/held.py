@@ -8,14 +8,14 @@ face is lost, or something hides it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.arrays import Matrix
 from mer_pipeline.spotting.course import flank
-from mer_pipeline.spotting.intervals import MOST_PX, NoiseFloor
+from mer_pipeline.spotting.intervals import COHERENT, FOLLOWED_PX, MOST_PX, SMOOTH_S, NoiseFloor
 from mer_pipeline.spotting.patterns import (
     coherence,
     is_smooth,
@@ -30,11 +30,8 @@ from mer_pipeline.spotting.signs import Cause, Signs
 
 # Rises of these lengths are distinguished; the skin is averaged over this time before and after.
 _RISES_S, _AVERAGED_S = (0.1, 0.3, 0.6), 0.2
-_SMOOTH_S = 0.012
 # As for movements that come and go; standing out is asked more of, since nothing comes back to confirm it.
-_STANDS_OUT, _COHERENT, _LEAST_PX = 3.2, 0.65, 0.8
-# Cells that seem to move farther have changed instead: teeth appear.
-_FOLLOWED_PX = 14.0
+_STANDS_OUT, _LEAST_PX = 3.2, 0.8
 # It is over where the course falls below this part of its height.
 _OVER = 0.45
 _WAY_BACK = 0.3
@@ -89,7 +86,7 @@ class Held:
     salience: float
     seen: int
     offset: int | None = None
-    cut: bool = field(default=False)
+    cut: bool = False
 
     def follow(self, motion_px: npt.NDArray[np.float32], first: int, until: int) -> bool:
         """Follow it through rows of motion; whether it is over.
@@ -140,12 +137,12 @@ def find_rises(
         height = np.where(blinks, stands_out(moved, eyeless, least), stands_out(moved, trust, least))
         for at in _peaks(height, max(2, lag)):
             pattern = moved[at]
-            used = np.where(np.hypot(*pattern.T) <= _FOLLOWED_PX, eyeless if blinks[at] else trust, 0.0)
+            used = np.where(np.hypot(*pattern.T) <= FOLLOWED_PX, eyeless if blinks[at] else trust, 0.0)
             salience, px = float(stands_out(pattern[None], used, least)[0]), region_px(pattern, trust)
             usable = np.where(used > 0, least, np.inf)
             if px > MOST_PX or signs.is_hidden(at - lag, at + lag):
                 found.append(Rise(at, lag, pattern, usable, float(height[at]), "hidden"))
-            elif salience >= _STANDS_OUT and px >= _LEAST_PX and salience * coherence(pattern, used) >= _COHERENT:
+            elif salience >= _STANDS_OUT and px >= _LEAST_PX and salience * coherence(pattern, used) >= COHERENT:
                 what: Cause | None = "turn" if is_smooth(pattern, trust) else None
                 spoken = any(cause == "speech" for cause, _ in signs.within(at - lag, at + lag))
                 what = "speech" if spoken and of_mouth(pattern, trust) else what
@@ -155,7 +152,7 @@ def find_rises(
 
 def _steps(motion_px: npt.NDArray[np.float32], fps: float) -> list[tuple[int, Matrix]]:
     """For each length of a rise, in frames: (frames, CELLS * CELLS, 2) the skin after minus the skin before."""
-    moves = low_pass(motion_px.astype(np.float64), _SMOOTH_S * fps)
+    moves = low_pass(motion_px.astype(np.float64), SMOOTH_S * fps)
     n, width = len(moves), max(2, round(_AVERAGED_S * fps))
     sums = np.concatenate([np.zeros((1, *moves.shape[1:])), np.cumsum(moves, 0)])
     at = np.arange(n)
@@ -186,7 +183,7 @@ def begin(rise: Rise, motion_px: npt.NDArray[np.float32], first: int, fps: float
     rest = before.mean(0).astype(np.float64)
     used = np.isfinite(rise.usual_px)
     trust, usual = used.astype(np.float64), np.where(used, rise.usual_px, 1.0)
-    weights = matched(rise.pattern, trust, usual, _FOLLOWED_PX)
+    weights = matched(rise.pattern, trust, usual, FOLLOWED_PX)
     start = max(0, rise.at - round(_BEFORE_S * fps))
     course = ((motion_px[start : rise.at + around + round(_AFTER_S * fps) + 1] - rest) * weights).sum((1, 2))
     top = rise.at - start + int(np.argmax(course[rise.at - start :]))

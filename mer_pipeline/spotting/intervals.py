@@ -41,7 +41,7 @@ from mer_pipeline.spotting.signs import Cause, Signs
 SCALES_S = (0.1, 0.16, 0.25, 0.4, 0.63, 1.0, 1.6)
 # The longest expression that is spotted, and the frames that must be known on both sides of an apex to judge it.
 LONGEST_MICRO_S, LONGEST_S, MARGIN_S = 0.5, 4.0, 4.5
-_SMOOTH_S = 0.012
+SMOOTH_S = 0.012
 # A scale is looked at this many times in its own length; rests and tops are averaged over this share of it to both
 # sides.
 _STEPS, _REST_SHARE, _TOP_SHARE = 6, 0.15, 0.08
@@ -53,7 +53,7 @@ _LEAST_USUAL_PX = 0.04
 # Skin hangs together and noise does not, above all that of compression, whose key frames change the picture once a
 # second. At least this much of standing out times the correlation of neighbouring cells: on synthetic faces expressions
 # reach 0.8 and more, false alarms by compression 0.5 and less.
-_COHERENT = 0.65
+COHERENT = 0.65
 # After the peak the course must fall by this share of its height on the side where it falls less.
 _COMES_BACK = 0.55
 _SHORTEST_S, _FEW_FRAMES = 0.05, 2
@@ -63,8 +63,9 @@ _BLOCK_S = 1.0
 _RESTLESS = 0.35
 # Faces relax no faster than this part of the time in which they tensed; what ends suddenly is a hand, or a cut.
 _SUDDEN = 0.25
-# Skin that moves farther is no micro-expression; farther than a cell (14 pixels), it was not followed.
-_MOST_MICRO_PX, _FOLLOWED_PX = 8.0, 14.0
+# Skin that moves farther is no micro-expression; farther than a cell (14 pixels), it was not followed, it has changed
+# (teeth appear).
+_MOST_MICRO_PX, FOLLOWED_PX = 8.0, 14.0
 # A region of the face moves no farther than this. Wide smiles reach 10 pixels, a hand that covers the mouth 12 to 29.
 MOST_PX = 11.0
 # Skin around the eyes comes to rest this much later than lids.
@@ -151,7 +152,7 @@ def find_intervals(
     if len(motion_px) < 2 * _FEW_FRAMES + 1:
         return []
     signs = Signs.none(len(motion_px)) if signs is None else signs
-    moves = low_pass(motion_px.astype(np.float64), _SMOOTH_S * fps)
+    moves = low_pass(motion_px.astype(np.float64), SMOOTH_S * fps)
     # Means over some frames are read from running sums.
     sums = np.concatenate([np.zeros((1, *moves.shape[1:])), np.cumsum(moves, 0)])
     scales = [_bend(sums, lag) for lag in _lags(fps)]
@@ -233,7 +234,7 @@ class _Stretch:
             if left is None:
                 return replace(found, cause="gaze")
             found = left
-        most = _MOST_MICRO_PX if is_micro(found.offset - found.onset, self.fps) else _FOLLOWED_PX
+        most = _MOST_MICRO_PX if is_micro(found.offset - found.onset, self.fps) else FOLLOWED_PX
         return replace(found, cause=self._cause(found, pattern), too_strong=found.strength > most)
 
     def _cause(self, found: Candidate, pattern: Matrix) -> Cause | None:
@@ -249,7 +250,7 @@ class _Stretch:
         pattern, at = scale.bend_px[peak], int(scale.at[peak])
         salience = float(stands_out(pattern[None], trust, usual_px)[0])
         strength = float((np.hypot(*pattern.T) * (trust > 0)).max())
-        if salience < _STANDS_OUT or strength < _LEAST_PX or salience * coherence(pattern, trust) < _COHERENT:
+        if salience < _STANDS_OUT or strength < _LEAST_PX or salience * coherence(pattern, trust) < COHERENT:
             return None
         reach = round(max(3 * scale.lag, 1.2 * self.fps))
         first, last = max(0, at - reach), min(len(self.moves), at + reach + 1)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.arrays import Matrix
+from mer_pipeline.choices import GREATEST_FPS
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.faces.follow import DetectionCounts
@@ -126,8 +127,15 @@ def rate_of(footage: Footage, fps: float | None, *, force: bool = False) -> tupl
         force: Whether the user is right where both differ.
 
     Raises:
-        MerError: Both differ: a wrong rate makes long expressions short ones.
+        MerError: Both differ: a wrong rate makes long expressions short ones. Or the medium states none that can be.
     """
+    stated = footage.fps
+    if stated is not None and stated > GREATEST_FPS and not (force and fps):
+        raise MerError(
+            f"it states {stated:.4g} frames a second, more than {GREATEST_FPS:g}",
+            where=footage.path,
+            fix="give the rate of its camera by --fps with --force-fps",
+        )
     if fps is None or footage.fps is None or abs(fps / footage.fps - 1) <= _SAME_RATE:
         return footage.fps or fps, footage.fps is not None, []
     if not force:

@@ -128,7 +128,7 @@ def _check(layout: LayoutWriter | None, subjects: int, clips: int, seed: int, op
             raise MerError(f"{name} must be {least} to {greatest}, got {value}")
     if layout is None:
         return
-    for name in ("fps", "seconds", "turn_deg"):
+    for name in ("fps", "seconds", "turn_deg", "speech_share", "hand_share"):
         if getattr(options, name):
             raise MerError(f"{name} is for long videos, not for {layout.dataset}", fix="add --layout long")
     if options.video and not layout.videos:

@@ -100,6 +100,14 @@ def test_what_cannot_be_watched_is_one_line(predictor, tmp_path):
         open_camera(str(tmp_path / "absent.mp4"))
     with pytest.raises(MerError, match="camera 77: cannot be opened; check that it is connected"):
         open_camera("77")
+    with pytest.raises(MerError, match="camera 0: a camera has its own rate; leave --fps out"):
+        open_camera("0", 30.0)
+
+
+def test_a_played_file_keeps_its_rate_unless_another_is_insisted_on(film):
+    with pytest.raises(MerError, match=r"12 frames a second were asked for, and it states .* --force-fps"):
+        open_camera(str(film[0]), 12.0)
+    assert open_camera(str(film[0]), 12.0, force_fps=True).fps == 12.0
 
 
 def test_the_command(mer, run, film):

@@ -2,12 +2,14 @@
 
 import json
 import signal
+from unittest.mock import Mock
 
 import av
 import numpy as np
 import pytest
 
-from mer_pipeline.spotting.video import spot_video
+from mer_pipeline.errors import MerError
+from mer_pipeline.spotting.video import rate_of, spot_video
 
 
 def only_error(called):
@@ -143,3 +145,25 @@ def test_a_wrong_rate_is_refused_and_recorded_where_it_is_insisted_on(mer, long_
     assert "taken for 200 frames a second by --force-fps; it states 30" in forced["warnings"]
     assert forced["fps"] == 200
     assert mer("spot", video, "--fps", 30, "-q").code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "said"),
+    [
+        ("spot", ("--fps", 99_999_999, "--force-fps"), "less than or equal to 10000"),
+        ("predict", ("--fps", 99_999_999, "--force-fps"), "less than or equal to 10000"),
+        ("spot", ("--force-fps",), "give --fps"),
+        ("predict", ("--force-fps",), "give --fps"),
+    ],
+)
+def test_a_rate_that_no_camera_has_or_that_is_left_out_is_wrong_usage(mer, long_set, command, options, said):
+    called = mer(command, long_set / "s01.mp4", *options, "-q")
+    assert called.code == 2
+    assert said in " ".join(called.err.replace("│", " ").split())
+
+
+def test_a_file_that_states_a_rate_that_no_camera_has_is_one_line():
+    footage = Mock(path="film.mp4", fps=99_999_999.0)
+    with pytest.raises(MerError, match=r"film.mp4: it states 1e\+08 frames a second, more than 10000; give the rate"):
+        rate_of(footage, None)
+    assert rate_of(footage, 200.0, force=True)[0] == 200.0

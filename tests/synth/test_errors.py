@@ -57,6 +57,12 @@ def make_absent(folder: Path) -> dict[str, Any]:
             "samm is not published as videos; leave --video out, or choose one of: casme2",
             id="no videos",
         ),
+        pytest.param(
+            make_empty,
+            {"options": Options(hand_share=0.5)},
+            "hand_share is for long videos, not for casme2",
+            id="hands",
+        ),
         pytest.param(make_empty, {"subjects": 0}, "subjects must be 1 to 99, got 0", id="no subjects"),
         pytest.param(make_empty, {"clips": 201}, "clips must be 1 to 200, got 201", id="too many clips"),
         pytest.param(make_empty, {"seed": -1}, "seed must be 0 to", id="seed"),

@@ -96,7 +96,7 @@ def test_corrections(tmp_path, content):
         b"split,subject\ntrain,a/1", b"split,subject\ntest,a/1", b"split,subject\ntrain,a/1\ntest,a/1",
         b"split,subject\ntrain,a/1,a,b,c\ntest,a/2", b"\xff\xfe\x00\x00", b"\x00" * 64, b"split;subject\ntrain;a/1",
         "split,subject\ntrain,a/1\ntest,a/2".encode("utf-16"), b'split,subject\n"train,a/1\ntest,a/2', b"PK\x03\x04",
-        b"split,subject\ntrain,\ntest,a/2",
+        b"split,subject\ntrain,\ntest,a/2", b"split,subject\ntrain,a/1\ntest,",
     ],
     ids=lambda content: repr(content[-24:]),
 )  # fmt: skip

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from mer_pipeline.arrays import Matrix
 from mer_pipeline.spotting.course import interval
 from mer_pipeline.spotting.patterns import (
+    blind_to_turns,
     coherence,
     is_smooth,
     lids_lead,
@@ -254,7 +255,8 @@ class _Stretch:
             return None
         reach = round(max(3 * scale.lag, 1.2 * self.fps))
         first, last = max(0, at - reach), min(len(self.moves), at + reach + 1)
-        course = (self.moves[first:last] * matched(pattern, trust, usual_px)).sum((1, 2))
+        weights = blind_to_turns(matched(pattern, trust, usual_px), pattern, trust)
+        course = (self.moves[first:last] * weights).sum((1, 2))
         found = _measured(course, at - first, scale.lag, self.fps, strength, salience)
         if found is None:
             return None

@@ -88,6 +88,25 @@ def matched(pattern: Matrix, trust: Matrix, usual_px: Matrix, most_px: float = n
     return np.asarray(weighted / max(float((weighted * pattern).sum()), 1e-9))
 
 
+def blind_to_turns(weights: Matrix, pattern: Matrix, trust: Matrix) -> Matrix:
+    """What motion is multiplied with, without its part that is a smooth field over the face; (CELLS * CELLS, 2).
+
+    The head turns slowly, and its turn is such a field: read without it, the course of an expression comes back to
+    rest while the head does not.
+
+    Args:
+        weights: As `matched` gives them.
+        pattern: (CELLS * CELLS, 2) whose height stays 1.
+        trust: (CELLS * CELLS,) as in `Tracks`.
+    """
+    used = trust > 0
+    basis = np.linalg.qr(_smooth_fields()[used])[0]
+    left = np.zeros_like(weights)
+    left[used] = weights[used] - basis @ (basis.T @ weights[used])
+    height = float((left * pattern).sum())
+    return left / height if height > 0 else weights
+
+
 def low_pass(moves: Matrix, sigma: float) -> Matrix:
     """Along the first axis; sigma in frames."""
     rows = 2 * round(3 * sigma) + 1

@@ -104,6 +104,14 @@ def test_an_expression_shows_beside_a_blink_and_a_drift():
     assert abs(found.apex / fps - 4.275) < 0.05
 
 
+@pytest.mark.parametrize(("from_s", "px"), [(5.2, 2.0), (5.6, 2.0), (5.7, 1.0), (5.7, 2.0)])
+def test_an_expression_is_read_apart_from_the_turn_that_it_falls_into(from_s, px):
+    """By a course that is blind to the turn: read with it, the expression does not come back to rest, or late."""
+    turned = px * np.clip((np.arange(12 * 30) / 30 - from_s) / 1.5, 0, 1)
+    (found,) = found_in(tracks(12, 30, (bump(12, 30, 5.5, 5.9), CORNER), (turned, TURN)), 30)
+    assert (found.onset, found.offset) == pytest.approx((5.5 * 30, 5.9 * 30), abs=2)
+
+
 def test_the_rest_between_two_expressions_is_none():
     fps = 60
     motion = tracks(10, fps, (bump(10, fps, 2.0, 3.2), 2 * BROWS), (bump(10, fps, 4.4, 5.6), 2 * BROWS), noise=0.01)

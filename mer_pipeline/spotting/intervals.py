@@ -58,6 +58,9 @@ COHERENT = 0.65
 # After the peak the course must fall by this share of its height on the side where it falls less.
 _COMES_BACK = 0.55
 _SHORTEST_S, _FEW_FRAMES = 0.05, 2
+# A course is read twice: by the pattern's own cells, which what happens elsewhere (a hand) does not reach; and blind to
+# turns of the head. Both disturbances only lengthen or hide it, so the second counts where it is so much shorter.
+_MUCH_SHORTER = 0.7
 _OVERLAP = 0.3
 _REST_S = 0.6
 _BLOCK_S = 1.0
@@ -95,6 +98,11 @@ class Candidate:
     too_strong: bool = False
 
     @property
+    def frames(self) -> int:
+        """Its length."""
+        return self.offset - self.onset
+
+    @property
     def is_expression(self) -> bool:
         """Whether nothing speaks against it."""
         return self.cause is None and not self.too_strong
@@ -102,7 +110,7 @@ class Candidate:
     def overlaps(self, other: Candidate) -> bool:
         """Whether one covers a good part of the other."""
         shared = min(self.offset, other.offset) - max(self.onset, other.onset)
-        return shared > _OVERLAP * min(self.offset - self.onset, other.offset - other.onset)
+        return shared > _OVERLAP * min(self.frames, other.frames)
 
 
 @dataclass(frozen=True)
@@ -235,7 +243,7 @@ class _Stretch:
             if left is None:
                 return replace(found, cause="gaze")
             found = left
-        most = _MOST_MICRO_PX if is_micro(found.offset - found.onset, self.fps) else FOLLOWED_PX
+        most = _MOST_MICRO_PX if is_micro(found.frames, self.fps) else FOLLOWED_PX
         return replace(found, cause=self._cause(found, pattern), too_strong=found.strength > most)
 
     def _cause(self, found: Candidate, pattern: Matrix) -> Cause | None:
@@ -255,9 +263,13 @@ class _Stretch:
             return None
         reach = round(max(3 * scale.lag, 1.2 * self.fps))
         first, last = max(0, at - reach), min(len(self.moves), at + reach + 1)
-        weights = blind_to_turns(matched(pattern, trust, usual_px), pattern, trust)
-        course = (self.moves[first:last] * weights).sum((1, 2))
-        found = _measured(course, at - first, scale.lag, self.fps, strength, salience)
+        weights = matched(pattern, trust, usual_px)
+        found = None
+        for read in (weights, blind_to_turns(weights, pattern, trust)):
+            course = (self.moves[first:last] * read).sum((1, 2))
+            other = _measured(course, at - first, scale.lag, self.fps, strength, salience)
+            if found is None or (other is not None and other.frames < _MUCH_SHORTER * found.frames):
+                found = other
         if found is None:
             return None
         return replace(found, onset=first + found.onset, apex=first + found.apex, offset=first + found.offset)

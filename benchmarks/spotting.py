@@ -1,6 +1,6 @@
 """How well and how fast long videos are spotted: planted truth, false alarms on filmed faces, memory over an hour.
 
-python -m benchmarks.spotting --shared ../shared/data --minutes 5 20 60 --out benchmarks/reports
+python -m benchmarks.spotting --seeds 40 41 --shared ../shared/data --minutes 5 20 60 --out benchmarks/reports
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import datetime
 import json
 import multiprocessing
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mer_pipeline.choices import TRUTH
 from mer_pipeline.datasets.long_videos import LongVideo, read_long
 from mer_pipeline.device import hardware
 from mer_pipeline.faces.face_mesh import FaceMesh
@@ -35,47 +37,79 @@ from mer_pipeline.spotting.video import spot_video
 from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.video import FOR_MEASURING, VideoWriter, open_footage
 
-RATES = (200, 100, 30)
 # What disturbs: noise, a blink every four seconds, sway and growth of the head, turns to a side or up and down.
 DISTURBED: dict[str, Any] = {
     "noise": 2.0, "blink_share": 1.0, "drift_px": 6.0, "drift_deg": 3.0, "drift_scale": 0.02, "turn_deg": 8.0,
 }  # fmt: skip
-WAYS: dict[str, dict[str, Any]] = {"clean": {"noise": 0.0}, "disturbed": DISTURBED}
+WAYS: dict[str, dict[str, Any]] = {
+    "clean": {"noise": 0.0},
+    "disturbed": DISTURBED,
+    "noisy": DISTURBED | {"noise": 4.0},
+    "speech and hands": DISTURBED | {"speech_share": 0.5, "hand_share": 0.5},
+}
+RATES: dict[str, tuple[int, ...]] = {
+    "clean": (200, 100, 30), "disturbed": (200, 100, 60, 30), "noisy": (100, 30), "speech and hands": (60, 30),
+}  # fmt: skip
 _SECONDS_AN_EXPRESSION = 4.0
 _SMALL_WH = (320, 240)
 _INTERRUPTED_AFTER_S = 20.0
+_RESAMPLES = 2000
+
+
+Film = tuple[dict[str, list[tuple[int, int]]], Mapping[str, Sequence[tuple[int, int]]]]
 
 
 @dataclass
 class Judged:
-    """One set of videos.
+    """Videos of one rate and one way.
 
     Attributes:
+        films: The spans found and planted in each, by kind.
         errors_ms: (hits, 3) predicted minus planted onset, apex and offset of the micro-expressions that were hit.
     """
 
     name: str
     minutes: float
-    scores: dict[str, SpotScore]
+    films: list[Film]
     frames_a_second: float
-    errors_ms: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
+    errors_ms: npt.NDArray[np.float64]
+
+    @property
+    def scores(self) -> dict[str, SpotScore]:
+        """Of all films together."""
+        return pooled(self.films)
 
 
-def planted(root: Path, fps: int, way: str, videos: int, seconds: float, mesh: FaceMesh, seed: int = 40) -> Judged:
-    """Spot synthetic videos and judge them."""
+def planted(root: Path, fps: int, way: str, arguments: argparse.Namespace, mesh: FaceMesh) -> Judged:
+    """Spot synthetic videos and judge them; sets that lie there from a run before are used again."""
+    seconds = arguments.seconds
     expressions = round(seconds / _SECONDS_AN_EXPRESSION)
-    options = Options(fps=fps, seconds=seconds, **WAYS[way])
-    synthesise(root, layout="long", subjects=videos, clips=expressions, seed=seed, options=options)
-    results, frames, started = [], 0, time.perf_counter()
-    for known in read_long(root).videos:
-        found = spot_video(known.video, find_faces=mesh)
-        frames += found.frames
-        results.append((known, found.intervals))
-    took = time.perf_counter() - started
-    scores = pooled((_by_kind(found), known.spans) for known, found in results)
-    errors = [error for known, found in results for error in _errors(root, known, found)]
-    name = f"{fps} fps, {way}"
-    return Judged(name, videos * seconds / 60, scores, frames / took, np.array(errors).reshape(-1, 3) * 1000 / fps)
+    films: list[Film] = []
+    errors: list[list[int]] = []
+    frames, took = 0, 0.0
+    for seed in arguments.seeds:
+        folder = root / f"{fps}-{way.replace(' ', '-')}-{seed}-{arguments.videos}-{seconds:g}"
+        if not (folder / TRUTH).exists():
+            options = Options(fps=fps, seconds=seconds, **WAYS[way])
+            synthesise(folder, layout="long", subjects=arguments.videos, clips=expressions, seed=seed, options=options)
+        for known in read_long(folder).videos:
+            started = time.perf_counter()
+            found = spot_video(known.video, find_faces=mesh)
+            took += time.perf_counter() - started
+            frames += found.frames
+            films.append((_by_kind(found.intervals), known.spans))
+            errors += _errors(folder, known, found.intervals)
+    minutes = len(films) * seconds / 60
+    return Judged(f"{fps} fps, {way}", minutes, films, frames / took, np.array(errors).reshape(-1, 3) * 1000 / fps)
+
+
+def f1_interval(groups: list[list[Film]], kind: str) -> tuple[float, float]:
+    """2.5 and 97.5 % of F1 where the groups of films are drawn again with replacement."""
+    scores = [pooled(group)[kind] for group in groups]
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(_RESAMPLES):
+        drawn.append(sum((scores[at] for at in rng.integers(0, len(scores), len(scores))), SpotScore()).f1)
+    return float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
 
 
 def _by_kind(intervals: list[Any]) -> dict[str, list[tuple[int, int]]]:
@@ -165,8 +199,11 @@ def interrupted(video: Path) -> str:
 def main() -> None:
     """Measure and print; with --out also write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--videos", type=int, default=3, help="synthetic videos at each rate, of a minute each")
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of each")
+    parser.add_argument("--videos", type=int, default=2, help="synthetic videos of each rate, way and seed")
+    parser.add_argument("--seconds", type=float, default=40.0, help="length of each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[40], help="of what is planted; 40 as in every report")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--sets", type=Path, help="where the synthetic videos are kept for the next run")
     parser.add_argument("--shared", type=Path, help="the folder with the filmed clips")
     parser.add_argument("--minutes", type=float, nargs="*", default=[], help="lengths to measure memory at")
     parser.add_argument("--out", type=Path, help="the folder where the report goes")
@@ -176,9 +213,9 @@ def main() -> None:
         root = Path(folder)
         with FaceMesh() as mesh:
             sets = [
-                planted(root / f"{fps}-{way}", fps, way, arguments.videos, arguments.seconds, mesh)
-                for fps in RATES
-                for way in WAYS
+                planted(arguments.sets or root, fps, way, arguments, mesh)
+                for way in arguments.ways
+                for fps in RATES[way]
             ]
             sections.append(score_lines(sets))
             if arguments.shared:
@@ -215,16 +252,18 @@ def score_lines(sets: list[Judged]) -> list[str]:
     lines = [
         "## Planted truth",
         "",
-        "| videos | minutes | kind | TP | FP | FN | precision | recall | F1 |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| videos | minutes | kind | TP | FP | FN | precision | recall | F1 | 95 % over films |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in sets:
         for kind in ("micro", "macro"):
-            s = each.scores[kind]
-            lines.append(
-                f"| {each.name} | {each.minutes:.2f} | {kind} | {s.hits} | {s.false_alarms} | {s.misses} | "
-                f"{s.precision:.3f} | {s.recall:.3f} | **{s.f1:.3f}** |"
-            )
+            lines.append(score_line(each.name, each.minutes, kind, [[film] for film in each.films]))
+    for way in WAYS:
+        of_way = [each for each in sets if each.name.endswith(f", {way}")]
+        # Films of one number are planted alike at every rate, so they are drawn together.
+        alike = [list(films) for films in zip(*(each.films for each in of_way), strict=True)]
+        minutes = sum(each.minutes for each in of_way)
+        lines += [score_line(f"all, {way}", minutes, kind, alike) for kind in ("micro", "macro") if of_way]
     lines += [
         "",
         "Micro-expressions that were hit, how far from the planted frames in ms: median (90th percentile).",
@@ -237,6 +276,16 @@ def score_lines(sets: list[Judged]) -> list[str]:
         cells = " | ".join(f"{np.median(one):.0f} ({np.quantile(one, 0.9):.0f})" for one in away.T)
         lines.append(f"| {each.name} | {cells} | {each.frames_a_second:.0f} |")
     return lines
+
+
+def score_line(name: str, minutes: float, kind: str, groups: list[list[Film]]) -> str:
+    """A row of the first table."""
+    s = pooled(film for group in groups for film in group)[kind]
+    low, high = f1_interval(groups, kind)
+    return (
+        f"| {name} | {minutes:.2f} | {kind} | {s.hits} | {s.false_alarms} | {s.misses} | "
+        f"{s.precision:.3f} | {s.recall:.3f} | **{s.f1:.3f}** | {low:.3f} to {high:.3f} |"
+    )
 
 
 def real_lines(clips: Path, mesh: FaceMesh) -> list[str]:
@@ -277,6 +326,8 @@ def report(arguments: argparse.Namespace, sections: list[list[str]]) -> str:
     """The measurements as a page of Markdown."""
     lengths = "".join(f" {length:g}" for length in arguments.minutes)
     command = f"python -m benchmarks.spotting --videos {arguments.videos} --seconds {arguments.seconds:g}"
+    command += " --seeds " + " ".join(map(str, arguments.seeds))
+    command += "" if arguments.ways == list(WAYS) else f" --ways {shlex.join(arguments.ways)}"
     command += f" --shared {arguments.shared.name}" if arguments.shared else ""
     command += f" --minutes{lengths}" if lengths else ""
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]

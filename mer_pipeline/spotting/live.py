@@ -176,7 +176,8 @@ class LiveSpotter:
                 continue
             explained = any(a <= rise.at <= b for a, b in known) or at < self._over + 2 * part
             if rise.cause is not None:
-                events += [] if explained else [Event(rise.cause, at - rise.length, at + rise.length)]
+                around = max(first, at - rise.length), min(first + len(motion) - 1, at + rise.length)
+                events += [] if explained else [Event(rise.cause, *around)]
                 if rise.cause == "hidden" and self._held is not None:
                     self._held.end(at - rise.length)
                     found += self._closed(events)

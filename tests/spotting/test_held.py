@@ -109,3 +109,12 @@ def test_memory_is_bounded_while_one_is_held():
 @pytest.mark.parametrize("fps", [0.05, 0.5, 3.0, 1000.0])
 def test_strange_rates_give_no_expression_and_no_error(fps):
     assert spotted(tracks(1, 30), fps)[0] == []
+
+
+def test_an_event_ends_with_the_film():
+    """A hand that comes in the last frames: what it hides does not reach beyond them."""
+    fps, frames = 30, 70
+    course = np.clip(np.arange(frames) - 60, 0, 4) / 4
+    _, events = spotted(tracks(frames / fps, fps, (course, 24 * MOUTH)), fps)
+    assert events
+    assert max(event.last_frame for event in events) == frames - 1

@@ -99,6 +99,7 @@ def read_fold(values, path):
         ("classes", ["a"], ["a", "a"], [1, 2], "ab", [], [None, "a"]),
         ("temperature", 0, -1, "1", 1e9, None),
         ("least_probability", 2, -1, "x"),
+        ("au_trained", "4", [-1], ["x"], {"4": 1}),
         ("epochs", -1, "x"),
         ("versions", [], {"mer": 1}),
         ("chain", [], "x", {}),

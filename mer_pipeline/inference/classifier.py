@@ -145,7 +145,7 @@ class Classifier:
         kind: Kind | None = None
         if fps is not None and offset is not None:
             kind = "micro" if is_micro(offset - onset, fps) else "macro"
-        estimate = {} if answer.aus is None else dict(zip(AU_NUMBERS, answer.aus.tolist(), strict=True))
+        estimate = self._named_aus(answer)
         named = zip(self.card.classes, answer.probabilities.tolist(), strict=True)
         return Expression(
             onset_frame=onset, apex_frame=apex, offset_frame=offset,
@@ -155,9 +155,16 @@ class Classifier:
             verdict=verdict,
             probabilities={name: round(p, 4) for name, p in named},
             aus={str(number): round(p, 4) for number, p in estimate.items()},
-            aus_source=self._aus_source,
+            aus_source="none" if self._aus_source == "predicted" and not estimate else self._aus_source,
             likely=likely, flags=list(keyframes.flags),
         )  # fmt: skip
+
+    def _named_aus(self, answer: NetworkOutput) -> dict[int, float]:
+        """The estimate of each Action Unit that the network was trained on; the others' are no estimates."""
+        if answer.aus is None:
+            return {}
+        trained = AU_NUMBERS if self.card.au_trained is None else self.card.au_trained
+        return {number: p for number, p in zip(AU_NUMBERS, answer.aus.tolist(), strict=True) if number in trained}
 
     def _likely(self, answer: NetworkOutput) -> list[str]:
         """The classes of the card's set, the most probable first: at least one, if the card says."""

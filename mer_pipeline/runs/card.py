@@ -49,6 +49,8 @@ class Card(Checked):
         temperature: What logits are divided by before they become probabilities; 1 where it was not fitted.
         least_probability: Classes from this probability on make the set that holds the truth of a new subject's clip in
             nine cases of ten (conformal prediction); None where there were too few subjects to say.
+        au_trained: The Action Units that at least one training clip shows; empty where none was annotated, None on the
+            cards of older versions, which do not say.
         au_f1, au_constant_f1: Number of an Action Unit -> F1 of the estimates on held-out subjects, and of naming it in
             every clip; empty where that was not measured.
         format: Version of this card.
@@ -72,6 +74,7 @@ class Card(Checked):
     chain: Chain | None = None
     temperature: Temperature = 1.0
     least_probability: Share | None = None
+    au_trained: list[Count] | None = None
     au_f1: dict[str, Share] = field(default_factory=dict)
     au_constant_f1: dict[str, Share] = field(default_factory=dict)
     format: int = FORMAT
@@ -96,6 +99,8 @@ class Card(Checked):
     @property
     def au_words(self) -> str:
         """How far the estimate of Action Units may be believed; empty where that was not measured."""
+        if self.au_trained == []:
+            return "trained without Action Units: none are named"
         if not self.au_f1:
             return ""
         mean, constant = (sum(each.values()) / len(each) for each in (self.au_f1, self.au_constant_f1))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mer_pipeline.evaluation.protocols import Fold, inner_splits, split_digest
+from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.inputs.normalise import MEAN, STD
 from mer_pipeline.progress import Progress
@@ -190,7 +191,13 @@ class Trainer:
             datasets=clips.dataset_names,
             versions=versions(),
             chain=clips.chain,
+            au_trained=[number for number, shown in zip(AU_NUMBERS, self._shown_aus(rows), strict=True) if shown],
         )
+
+    def _shown_aus(self, rows: Sequence[int]) -> list[bool]:
+        """Of each Action Unit, whether a clip of these rows is annotated with it."""
+        at = torch.tensor(rows)
+        return (self._clips.aus[at][self._clips.aus_known[at]] > 0).any(0).tolist()
 
     def _predictions(self, fold: Fold, trained: Trained) -> list[Prediction]:
         main = self._main_source(trained)

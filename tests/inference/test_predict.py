@@ -10,7 +10,7 @@ import safetensors.torch
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.follow import DetectionCounts
-from mer_pipeline.facs import AU_NUMBERS
+from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inference import Predictor
 from mer_pipeline.inference.load import load_model, newest_run
 from mer_pipeline.runs.weights import load_network, save_network
@@ -119,6 +119,24 @@ def test_a_temperature_softens_probabilities(run, clip, row, tmp_path):
     assert sharp.emotion == soft.emotion
     assert sharp.probability > soft.probability
     assert soft.probability == pytest.approx(0.2, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("trained", "source", "said"),
+    [([], "none", "trained without Action Units: none are named"), ([4, 12], "predicted", ""), (None, "predicted", "")],
+)
+def test_action_units_that_were_not_trained_are_not_named(run, clip, row, tmp_path, trained, source, said):
+    with Predictor(changed(run, tmp_path / "run", au_trained=trained, au_f1={}), "cpu") as predictor:
+        found = predictor(clip, onset_frame=row["onset_frame"], apex_frame=row["apex_frame"]).expressions[0]
+    assert list(found.aus) == [str(number) for number in (AU_NUMBERS if trained is None else trained)]
+    assert (found.aus_source, predictor.card.au_words) == (source, said)
+
+
+def test_a_card_says_which_action_units_were_trained(raw, run):
+    planted = [parse_aus(text).vector() for text in pd.read_parquet(raw / "truth.parquet")["aus"]]
+    assert load_model(run, "cpu").card.au_trained == [
+        number for number, shown in zip(AU_NUMBERS, np.any(planted, 0), strict=True) if shown
+    ]
 
 
 DEMONSTRATION = "a demonstration model, trained on synthetic clips alone: its emotions mean nothing"

@@ -202,7 +202,9 @@ def _rows(result: ClipResult) -> list[tuple[object, ...]]:
             rows.append((found, f"no expression: {why}", ""))
             continue
         doubt = "uncertain: " if found.verdict == "uncertain" else ""
-        likely = ", ".join(f"{number} ({p:.2f})" for number, p in found.likely_aus()) or "none above 0.5"
+        likely = ", ".join(f"{number} ({p:.2f})" for number, p in found.likely_aus())
+        likely = likely or ("none above 0.5" if found.aus else "not estimated")
+        likely += f"; given {found.aus_given}" if found.aus_given else ""
         others = f" or {', '.join(found.likely[1:])}" if found.verdict == "uncertain" and found.likely[1:] else ""
         rows.append((found, f"{doubt}{found.emotion} {found.probability:.2f}{others}", likely))
     rows += [(rest, f"{rest.kind}-expression, not judged", "") for rest in result.unclassified]

@@ -77,7 +77,7 @@ def _heading(pen: ImageDraw.ImageDraw, images: ExpressionImages) -> None:
     facts = [
         Path(images.clip).name,
         _when(found),
-        *([f"AUs {found.aus_source}"] if found.aus_source == "given" else []),
+        *([f"AUs given: {found.aus_given}"] if found.aus_given else []),
     ]
     for row, line in enumerate(["   ".join(facts), *_remarks(images)]):
         room = style.fitted(line, WIDTH - 2 * _MARGIN, font(_TEXT))

@@ -88,6 +88,7 @@ class Classifier:
         self.model = load_model(None if model is None else Path(model), device, detector)
         self.card = self.model.card
         self._aus_source, self._aus = _read_aus(aus, self.model)
+        self._aus_given = aus if self._aus_source == "given" else ""
         self._confidence = confidence
         self._stack = ExitStack()
 
@@ -156,7 +157,7 @@ class Classifier:
             probabilities={name: round(p, 4) for name, p in named},
             aus={str(number): round(p, 4) for number, p in estimate.items()},
             aus_source="none" if self._aus_source == "predicted" and not estimate else self._aus_source,
-            likely=likely, flags=list(keyframes.flags),
+            likely=likely, flags=list(keyframes.flags), aus_given=self._aus_given,
         )  # fmt: skip
 
     def _named_aus(self, answer: NetworkOutput) -> dict[int, float]:

@@ -38,6 +38,7 @@ class Expression:
         likely: The classes of which one is right in nine of ten clips of new people, the most probable first; empty
             where the network's card does not say from which probability on.
         flags: What else happened meanwhile, or makes the frames doubtful; see `mer_pipeline.spotting.result.Interval`.
+        aus_given: The Action Units that it was classified with, as the user wrote them; empty where none were given.
     """
 
     onset_frame: int
@@ -54,6 +55,7 @@ class Expression:
     aus_source: AuSource
     likely: list[str] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
+    aus_given: str = ""
 
     @property
     def probability(self) -> float:
@@ -130,14 +132,22 @@ def write_csv(path: str | Path, results: Sequence[ClipResult]) -> None:
     """One row an expression; a clip without any, or that failed, has one row that says so.
 
     Columns: the clip, the expression, `probability` of the emotion, `p_<class>`, `au_<number>`, `aus_source`,
-    `flags` (joined by "; "), `model`, `warnings` (joined by "; ") and `error`.
+    `aus_given`, `flags` (joined by "; "), `model`, `warnings` (joined by "; ") and `error`.
 
     Raises:
         WriteError: The file cannot be written.
     """
     classes = sorted({name for result in results for found in result.expressions for name in found.probabilities})
     columns = [*_CLIP, *_EXPRESSION, "probability", *(f"p_{name}" for name in classes)]
-    columns += [*(f"au_{number}" for number in AU_NUMBERS), "aus_source", "flags", "model", "warnings", "error"]
+    columns += [
+        *(f"au_{number}" for number in AU_NUMBERS),
+        "aus_source",
+        "aus_given",
+        "flags",
+        "model",
+        "warnings",
+        "error",
+    ]
     buffer = io.StringIO(newline="")
     table = csv.DictWriter(buffer, columns, lineterminator="\n")
     table.writeheader()
@@ -155,6 +165,7 @@ def write_csv(path: str | Path, results: Sequence[ClipResult]) -> None:
 
 def _row(found: Expression) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(found, name) for name in _EXPRESSION}
-    row |= {"probability": found.probability, "aus_source": found.aus_source, "flags": "; ".join(found.flags)}
+    row |= {"probability": found.probability, "aus_source": found.aus_source, "aus_given": found.aus_given}
+    row |= {"flags": "; ".join(found.flags)}
     row |= {f"p_{name}": p for name, p in found.probabilities.items()}
     return row | {f"au_{number}": p for number, p in found.aus.items()}

@@ -43,7 +43,9 @@ def test_the_printed_table_says_what_the_json_says(mer, run, clip):
 
 def test_action_units_are_given_as_annotators_write_them(mer, run, clip):
     called = mer("predict", clip, "--model", run, "--aus", "4+R14", "--json", "-q")
-    assert json.loads(called.out)[0]["expressions"][0]["aus_source"] == "given"
+    (found,) = json.loads(called.out)[0]["expressions"]
+    assert (found["aus_source"], found["aus_given"]) == ("given", "4+R14")
+    assert "4+R14" in mer("predict", clip, "--model", run, "--aus", "4+R14", "-q", "--confidence", 0).out
     assert_one_error_line(mer("predict", clip, "--model", run, "--aus", "4+smile"), "'smile' at character 3")
 
 

@@ -46,9 +46,12 @@ WAYS: dict[str, dict[str, Any]] = {
     "disturbed": DISTURBED,
     "noisy": DISTURBED | {"noise": 4.0},
     "speech and hands": DISTURBED | {"speech_share": 0.5, "hand_share": 0.5},
+    "tones and ages": DISTURBED | {"tones": 1.0, "ages": 1.0},
+    "a call": DISTURBED | {"compression": 32, "lost": 0.03},
 }
 RATES: dict[str, tuple[int, ...]] = {
     "clean": (200, 100, 30), "disturbed": (200, 100, 60, 30), "noisy": (100, 30), "speech and hands": (60, 30),
+    "tones and ages": (30,), "a call": (30,),
 }  # fmt: skip
 _SECONDS_AN_EXPRESSION = 4.0
 _SMALL_WH = (320, 240)

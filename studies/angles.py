@@ -94,7 +94,7 @@ def draw(task: str) -> tuple[Clips, Clips]:
     labels = []
     for index in range(SUBJECTS):
         rng = np.random.default_rng((7, index))
-        subject = make_subject(portraits, draw_traits(rng), rng)
+        subject = make_subject(portraits, draw_traits(rng, Options()), rng)
         for clip in range(CLIPS):
             label = clip % 2
             vocabulary = {"planted": [each for pair in TASKS[task].pairs[label] for each in _planted(pair)]}

@@ -37,6 +37,12 @@ def synth(
     speech: Annotated[float, typer.Option(min=0, max=1, help="Share of rests with speech (long).")] = 0.0,
     hands: Annotated[float, typer.Option(min=0, max=1, help="Share of rests with a hand at the mouth (long).")] = 0.0,
     turns: Annotated[float, typer.Option(min=0, max=15, help="Turns of the head up to so many degrees (long).")] = 0.0,
+    tones: Annotated[float, typer.Option(min=0, max=1, help="How much darker skin may be.")] = 0.0,
+    ages: Annotated[float, typer.Option(min=0, max=1, help="How much older faces may be.")] = 0.0,
+    compression: Annotated[
+        int | None, typer.Option(min=0, max=51, help="Constant rate factor of x264 (long; 18).")
+    ] = None,
+    lost: Annotated[float, typer.Option(min=0, max=0.5, help="Share of frames that show the one before (long).")] = 0.0,
     fps: Annotated[float | None, typer.Option(min=10, max=1000, help="Frames a second (long; 200).")] = None,
     seconds: Annotated[float | None, typer.Option(min=2, help="Length of a video (long; 60).")] = None,
     video: Annotated[bool, typer.Option("--video", help="One .avi a clip instead of frame folders (casme2).")] = False,
@@ -58,6 +64,10 @@ def synth(
             turn_deg=turns,
             speech_share=speech,
             hand_share=hands,
+            tones=tones,
+            ages=ages,
+            compression=compression,
+            lost=lost,
             fps=fps,
             seconds=seconds,
         )

@@ -109,7 +109,7 @@ def _write_clips(
     emotions = balanced_emotions(sorted(layout.vocabulary), subjects, clips, shuffle)
     for index in range(subjects):
         rng = np.random.default_rng((seed, index, 0, _FOR_SUBJECT))
-        subject = make_subject(portraits, draw_traits(rng), rng)
+        subject = make_subject(portraits, draw_traits(rng, options), rng)
         for clip in _plan_subject(layout, index, subject, emotions[index], options, seed):
             frames = render(subject, clip.plan, camera, (*clip.plan.seed, 1))
             layout.write_clip(out, clip, _cropped(frames, subject, layout.crop_wh), options.video)
@@ -128,7 +128,7 @@ def _check(layout: LayoutWriter | None, subjects: int, clips: int, seed: int, op
             raise MerError(f"{name} must be {least} to {greatest}, got {value}")
     if layout is None:
         return
-    for name in ("fps", "seconds", "turn_deg", "speech_share", "hand_share"):
+    for name in ("fps", "seconds", "turn_deg", "speech_share", "hand_share", "compression", "lost"):
         if getattr(options, name):
             raise MerError(f"{name} is for long videos, not for {layout.dataset}", fix="add --layout long")
     if options.video and not layout.videos:

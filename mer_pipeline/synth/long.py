@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from mer_pipeline.arrays import Image
 from mer_pipeline.progress import Progress
 from mer_pipeline.synth.imaging import Frames
 from mer_pipeline.synth.long_plan import Event, LongPlan, draw_long
@@ -19,7 +21,7 @@ from mer_pipeline.video import FOR_MEASURING, VideoWriter
 
 NAME = "long"
 DEFAULT_FPS, DEFAULT_SECONDS = 200.0, 60.0
-_FOR_SUBJECT, _FOR_EVENTS, _FOR_FILM, _FOR_NOISE = 11, 12, 13, 14
+_FOR_SUBJECT, _FOR_EVENTS, _FOR_FILM, _FOR_NOISE, _FOR_LOST = 11, 12, 13, 14, 15
 
 
 def write_long(
@@ -53,17 +55,28 @@ def write_long(
     fps, seconds = options.fps or DEFAULT_FPS, options.seconds or DEFAULT_SECONDS
     plans = [draw_long(options, fps, seconds, expressions, (seed, index, _FOR_EVENTS)) for index in range(subjects)]
     camera = make_camera(options, fps, (seed, 0, _FOR_NOISE))
+    quality = FOR_MEASURING.crf if options.compression is None else options.compression
+    encoding = replace(FOR_MEASURING, crf=quality)
     rows: list[dict[str, object]] = []
     for index, plan in enumerate(plans):
         rng = np.random.default_rng((seed, index, _FOR_SUBJECT))
-        subject = make_subject(portraits, draw_traits(rng), rng)
+        subject = make_subject(portraits, draw_traits(rng, options), rng)
         video = f"s{index + 1:02d}.mp4"
         frames = render(subject, plan, camera, (seed, index, _FOR_FILM))
-        with VideoWriter(out / video, fps, FOR_MEASURING) as writer:
-            for frame in _reported(frames, plan, index, subjects, progress):
+        received = _lost(frames, options.lost, np.random.default_rng((seed, index, _FOR_LOST)))
+        with VideoWriter(out / video, fps, encoding) as writer:
+            for frame in _reported(received, plan, index, subjects, progress):
                 writer.write(frame)
         rows += [_row(video, plan, event, seed) for event in plan.events]
     write_truth(out / truth, pd.DataFrame(rows))
+
+
+def _lost(frames: Frames, share: float, rng: np.random.Generator) -> Frames:
+    """The same frames; some show the one before."""
+    shown: Image | None = None
+    for frame in frames:
+        shown = frame if shown is None or rng.random() >= share else shown
+        yield shown
 
 
 def _reported(frames: Frames, plan: LongPlan, index: int, videos: int, progress: Progress) -> Frames:

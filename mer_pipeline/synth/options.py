@@ -23,6 +23,10 @@ class Options:
         speech_share, hand_share: Share of the rests between expressions in which the mouth speaks, and in which a hand
             passes before it; for long videos.
         turn_deg: Greatest turn of the head to a side, up or down, in degrees; for long videos.
+        tones, ages: How much darker than the portrait skin may be, and how much older, 0 to 1; every subject draws one
+            value from 0 on.
+        compression: Constant rate factor of x264 of long videos, 18 where not given; calls have 28 to 36.
+        lost: Share of the frames of long videos that are lost on the way: each shows the one before.
         fps, seconds: Rate and length of long videos; None for 200 frames a second and a minute.
 
     Raises:
@@ -45,6 +49,10 @@ class Options:
     turn_deg: float = 0.0
     speech_share: float = 0.0
     hand_share: float = 0.0
+    tones: float = 0.0
+    ages: float = 0.0
+    compression: int | None = None
+    lost: float = 0.0
     fps: float | None = None
     seconds: float | None = None
 
@@ -75,5 +83,8 @@ _GREATEST = {
     "turn_deg": 15.0,
     "speech_share": 1.0,
     "hand_share": 1.0,
+    "tones": 1.0,
+    "ages": 1.0,
+    "lost": 0.5,
 }
-_SPANS = {"fps": (10.0, 1000.0), "seconds": (2.0, 36000.0)}
+_SPANS = {"compression": (0.0, 51.0), "fps": (10.0, 1000.0), "seconds": (2.0, 36000.0)}

@@ -10,12 +10,18 @@ import numpy as np
 from mer_pipeline.arrays import FloatImage, Image, Mask, Matrix
 from mer_pipeline.synth import imaging as pictures
 from mer_pipeline.synth.action_units import FaceAxes
+from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.portrait import CENTER_XY, FACE_HEIGHT_PX, SIZE_WH, Portrait
 
 FRAME_SIZE_WH = (640, 480)
 # Frames are sampled from a picture of twice their size: cv2.remap works in steps of 1/32 px, so 1/64 px of a frame.
 OVERSAMPLING = 2
 BASE_SIZE_WH = (FRAME_SIZE_WH[0] * OVERSAMPLING, FRAME_SIZE_WH[1] * OVERSAMPLING)
+# Darkest skin against that of the portrait: minus the logarithm of red, green and blue in grey values. The share of red
+# around a pixel from which on it is skin, or as red as skin, and how far around, in pixels of the base picture.
+_MELANIN_RGB, _SKIN_RED, _GLOSS_PX = (0.9, 1.25, 1.5), (0.345, 0.375), 14.0
+# Wrinkles: contrast of what is finer than this many pixels of the base picture, and grain in grey levels.
+_FOLD_PX, _FOLDS, _SPOTS = 5.0, 1.2, 3.0
 _STRIDE = 8  # the shape warp is smooth: it is computed on every eighth pixel
 
 
@@ -42,6 +48,8 @@ class Traits:
     light_deg: float
     backdrop: float
     grain: float
+    tone: float = 0.0
+    age: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,8 @@ class Subject:
         return float(x), float(y)
 
 
-def draw_traits(rng: np.random.Generator) -> Traits:
-    """Draw one person's traits."""
+def draw_traits(rng: np.random.Generator, options: Options) -> Traits:
+    """Draw one person's traits; tone and age last, so that the others are those of a set without."""
 
     def about(spread: float, middle: float = 0.0) -> float:
         return float(middle + rng.uniform(-spread, spread))
@@ -89,6 +97,9 @@ def draw_traits(rng: np.random.Generator) -> Traits:
         light_deg=about(180),
         backdrop=about(0.22, 0.8),
         grain=about(0.6, 2.4),
+        **{
+            name: float(rng.uniform(0, most)) for name, most in (("tone", options.tones), ("age", options.ages)) if most
+        },
     )
 
 
@@ -220,11 +231,25 @@ def _tone(
     face_uv = face_uv.astype(np.float32)
     face = np.exp(-(((face_uv[..., 0] / 1.1) ** 2 + ((face_uv[..., 1] - 0.5) / 1.5) ** 2) ** 2))[..., None]
     scene *= 1 + face * traits.skin_redness * np.array([0.4, -0.6, -1.0], np.float32)
+    if traits.tone:
+        scene *= _darker_skin(scene, person, traits.tone)
+    if traits.age:
+        folds = scene - pictures.blur(scene, _FOLD_PX)
+        scene += face * traits.age * (_FOLDS * folds + _SPOTS * _grain(rng)[..., None])
     from_side = np.array([np.cos(np.deg2rad(traits.light_deg)), np.sin(np.deg2rad(traits.light_deg))], np.float32)
     scene *= (1 + traits.light * np.tanh(face_uv @ from_side / 1.2))[..., None]
     scene *= np.array(traits.gains_rgb, np.float32)
     scene += face * traits.grain * _grain(rng)[..., None]
     return np.asarray(255 * (np.clip(scene, 0, 255) / 255) ** traits.gamma, np.float32)
+
+
+def _darker_skin(scene: FloatImage, person: FloatImage, tone: float) -> FloatImage:
+    """What skin sends back where it holds more melanin, which absorbs blue most: (H, W, 3) factors."""
+    around = pictures.blur(scene, _GLOSS_PX)  # what shines has the colour of the light
+    red = around[..., :1] / np.maximum(around.sum(-1, keepdims=True), 1)
+    skin = person * np.clip((red - _SKIN_RED[0]) / (_SKIN_RED[1] - _SKIN_RED[0]), 0, 1)
+    absorbed = np.exp(-tone * np.array(_MELANIN_RGB, np.float32))
+    return np.asarray(1 - skin * (1 - absorbed), np.float32)
 
 
 def _backdrop(scene: FloatImage, person: FloatImage) -> FloatImage:

@@ -26,7 +26,7 @@ def portraits() -> tuple[Portrait, Portrait]:
 @pytest.fixture(scope="session")
 def subject(portraits: tuple[Portrait, Portrait]) -> Subject:
     rng = np.random.default_rng(5)
-    return make_subject(portraits, draw_traits(rng), rng)
+    return make_subject(portraits, draw_traits(rng, Options()), rng)
 
 
 @pytest.fixture

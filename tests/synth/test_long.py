@@ -11,6 +11,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.synth.long_plan import Event, draw_long
 from mer_pipeline.synth.scene import LongScene, make_camera, render
+from mer_pipeline.synth.subjects import draw_traits, make_subject
 from mer_pipeline.video import open_footage
 
 
@@ -142,3 +143,35 @@ def test_impossible_arguments_leave_nothing_behind(tmp_path, arguments, message)
 def test_options_out_of_range(name, value):
     with pytest.raises(ValueError, match=f"{name} must be a number from"):
         Options(**{name: value})
+
+
+def test_lost_frames_show_the_one_before_and_compression_makes_a_film_small(tmp_path, portraits_at_hand):
+    sizes, same = {}, {}
+    for name, harm in {"good": {}, "lost": {"lost": 0.3}, "small": {"compression": 35}}.items():
+        options = Options(fps=15, seconds=2.5, noise=4.0, **harm)
+        synthesise(tmp_path / name, layout="long", subjects=1, clips=1, seed=2, options=options)
+        film = tmp_path / name / "s01.mp4"
+        footage = open_footage(film)
+        images = [image.astype(int) for _, image in footage.read(range(len(footage)))]
+        sizes[name] = film.stat().st_size
+        same[name] = np.mean([np.abs(a - b).mean() < 0.5 for a, b in itertools.pairwise(images)])
+    assert sizes["small"] < sizes["good"] / 4
+    assert same["good"] == 0
+    assert 0.1 < same["lost"] < 0.6
+
+
+def test_darker_and_older_faces_keep_their_place(subject, portraits):
+    def shown(options):
+        rng = np.random.default_rng(5)
+        return make_subject(portraits, draw_traits(rng, options), rng)
+
+    dark, old = shown(Options(tones=1.0)), shown(Options(ages=1.0))
+    x, y = np.rint(2 * subject.points_xy[[50, 280, 10]]).astype(int).T  # both cheeks and the forehead
+    assert (dark.base_rgb[y, x].mean(0) < 0.9 * subject.base_rgb[y, x].mean(0)).all()
+    face = np.s_[2 * 180 : 2 * 330, 2 * 250 : 2 * 390]
+    assert (
+        np.abs(np.diff(old.base_rgb[face].astype(int), axis=0)).mean()
+        > 1.1 * np.abs(np.diff(subject.base_rgb[face].astype(int), axis=0)).mean()
+    )
+    assert np.array_equal(dark.points_xy, subject.points_xy)
+    assert np.array_equal(old.points_xy, subject.points_xy)

@@ -1,4 +1,4 @@
-"""Tables as files: .xlsx, .xls and .csv in any of the encodings and separators in which sheets are handed round."""
+"""Tables as files: .xlsx, .xls, .csv and .tsv in any encoding, with any separator that sheets have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from mer_pipeline.errors import MerError
 from mer_pipeline.reading import read_bytes
 
-SUFFIXES = (".xlsx", ".xls", ".csv")
+SUFFIXES = (".xlsx", ".xls", ".csv", ".tsv")
 _OLE_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")  # of old .xls files, and of .xlsx files with a password
 _SEPARATORS = (",", ";", "\t", "，")
 _FORMULA = re.compile(rb"<(?:[a-z]+:)?f(?=[ />])")
@@ -69,7 +69,7 @@ def read_sheets(path: Path) -> Iterator[RawSheet]:
     Raises:
         MerError: The file cannot be read, or is larger than any coding sheet.
     """
-    readers = {".xlsx": _xlsx, ".xls": _xls, ".csv": _csv}
+    readers = {".xlsx": _xlsx, ".xls": _xls, ".csv": _csv, ".tsv": _csv}
     kind = path.suffix.lower()
     try:
         yield from readers[kind](path, read_bytes(path))
@@ -167,6 +167,9 @@ def _with_formulas(
 def _xls(path: Path, content: bytes) -> Iterator[RawSheet]:
     import xlrd
 
+    if content.startswith(b"PK"):
+        yield from _xlsx(path, content)  # an .xlsx file with the wrong ending
+        return
     try:
         book = xlrd.open_workbook(file_contents=content, formatting_info=True, logfile=io.StringIO())
     except Exception as error:

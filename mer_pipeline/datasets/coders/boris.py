@@ -1,0 +1,130 @@
+"""BORIS's table of aggregated events: a row an event, its seconds, and its frames in the two comments."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mer_pipeline.datasets.coders.coding import BLINK, NAMES, OTHER, Coding, Moment, kind_named, to_ms
+from mer_pipeline.datasets.rows import Row, read_rows
+from mer_pipeline.errors import MerError
+from mer_pipeline.facs import parse_aus
+
+COLUMNS = (
+    "Observation id", "Observation date", "Description", "Media file", "Total length", "FPS", "Subject", "Behavior",
+    "Behavioral category", "Modifiers", "Behavior type", "Start (s)", "Stop (s)", "Duration (s)", "Comment start",
+    "Comment stop",
+)  # fmt: skip
+_WANTED = {
+    "film": ("Media file",), "length": ("Total length", "Media duration (s)"), "fps": ("FPS", "FPS (frame/s)"),
+    "subject": ("Subject",), "behavior": ("Behavior",), "modifiers": ("Modifiers", "Modifier"),
+    "start": ("Start (s)",), "stop": ("Stop (s)",), "first": ("Comment start",), "last": ("Comment stop",),
+}  # fmt: skip
+_REQUIRED = ("film", "behavior", "start", "stop")
+_NOBODY = ("", "no focal subject", "no subject")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file has the columns of BORIS."""
+    try:
+        read_rows(path, _WANTED, _REQUIRED)
+    except MerError:
+        return False
+    return True
+
+
+def read(path: Path) -> list[tuple[Coding, list[Moment]]]:
+    """For each film of the table what is said of it, and its events; frames are not known yet.
+
+    Raises:
+        MerError: It cannot be read, has other columns, or no time in a row.
+    """
+    by_film: dict[str, list[Row]] = {}
+    for row in read_rows(path, _WANTED, _REQUIRED).rows:
+        by_film.setdefault(_film(row["film"]), []).append(row)
+    return [_coding(path, film, rows) for film, rows in by_film.items()]
+
+
+def _film(cell: str) -> str:
+    """`player #1:C:/films/a.mp4` -> `a.mp4`."""
+    return re.split(r"[/\\:;]", cell.strip().rstrip(";"))[-1]
+
+
+def _coding(path: Path, film: str, rows: Sequence[Row]) -> tuple[Coding, list[Moment]]:
+    moments, unknown = [], set()
+    for row in rows:
+        kind = kind_named(row["behavior"])
+        if kind is None:
+            unknown.add(row["behavior"])
+            continue
+        start, stop = (_ms(row, column) for column in ("start", "stop"))
+        # The two comments note the frames of the two ends; together they are what one text notes elsewhere.
+        frames = [re.search(r"\bframe (\d{1,9})", row[column]) for column in ("first", "last")]
+        noted = "frames " + "/".join(found[1] for found in frames if found) if all(frames) else row["first"]
+        text = f"{row['first']}; {noted}" if kind == OTHER else noted
+        moments.append(Moment(kind, start, max(start, stop), text))
+        if kind in ("micro", "macro"):
+            for modifier in re.split(r"[|]", row["modifiers"]):
+                of = "aus" if _is_aus(modifier) else "emotion"
+                moments += (
+                    [Moment(of, start, max(start, stop), modifier)] if modifier.strip() not in ("", "None") else []
+                )
+    subjects = {row["subject"] for row in rows} - {
+        row["subject"] for row in rows if row["subject"].casefold() in _NOBODY
+    }
+    warnings = [f"{film}: several subjects: {', '.join(sorted(subjects))}"] if len(subjects) > 1 else []
+    if unknown:
+        warnings.append(f"{film}: behaviours that are no expression were left out: {', '.join(sorted(unknown))}")
+    fps, length_s = _positive(rows[0]["fps"]), _positive(rows[0]["length"])
+    frames_known = None if fps is None or length_s is None else round(fps * length_s)
+    subject = min(subjects) if subjects else ""
+    return Coding(path.with_name(film), fps, (), frames_known, subject, tuple(warnings)), moments
+
+
+def _ms(row: Row, column: str) -> float:
+    try:
+        return float(row[column].replace(",", ".")) * 1000
+    except ValueError:
+        raise MerError(f"no time in {column!r}", where=f"{row.sheet}, row {row.number}") from None
+
+
+def _positive(text: str) -> float | None:
+    try:
+        number = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return number if 0 < number < 1e9 else None
+
+
+def _is_aus(text: str) -> bool:
+    try:
+        return bool(parse_aus(text).terms)
+    except MerError:
+        return False
+
+
+def to_bytes(codings: Iterable[Coding]) -> bytes:
+    """Codings as one table of aggregated events."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for coding in codings:
+        fps = coding.fps or 0.0
+        of_film = [coding.film.stem, "", "", coding.film.name, f"{coding.length / fps:.6f}", repr(fps)]
+        of_film.append(coding.subject or "No focal subject")
+        for mark in coding.marks:
+            onset_s, apex_s, offset_s = (to_ms(each) / 1000 for each in mark.at_s(fps))
+            name = NAMES.get(mark.kind, BLINK if mark.kind == BLINK else OTHER)
+            first = f"{mark.kind}; frame {mark.onset_frame}" if name == OTHER else f"frame {mark.onset_frame}"
+            table.writerow(
+                [*of_film, name, "", "|".join(filter(None, (mark.aus, mark.emotion))), "STATE",
+                 f"{onset_s:.3f}", f"{offset_s:.3f}", f"{offset_s - onset_s:.3f}",
+                 first, "; ".join(filter(None, (f"frame {mark.offset_frame}", mark.note)))]
+            )  # fmt: skip
+            if mark.apex_frame is not None:
+                at = [f"{apex_s:.3f}", f"{apex_s:.3f}", "0", *[f"frame {mark.apex_frame}"] * 2]
+                table.writerow([*of_film, NAMES["apex"], "", "", "POINT", *at])
+    return out.getvalue().encode()

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mer_pipeline.cache.manifest import read_manifests
+from mer_pipeline.datasets.coders import Coding, Mark, write_codings
 
 LAYOUTS = ("casme2", "samm", "mmew", "smic", "casme-sq", "casme3")
 
@@ -88,6 +89,28 @@ def test_own_clips_with_own_labels(mer, raw, tmp_path):
     (tmp_path / "swapped.toml").write_text('[classes]\nshown = ["open"]\nhidden = ["concealed"]\n')
     facts = json.loads(mer(*train, "--out", tmp_path / "r2", "--protocol-labels", tmp_path / "swapped.toml").out)
     assert (facts["labels"], facts["classes"]) == ("swapped", ["shown", "hidden"])
+
+
+def test_films_with_what_coders_marked(mer, long_set, tmp_path):
+    """A film and an .eaf or a BORIS table beside it is a dataset, without a sheet; each coder has half of the film."""
+    truth = pd.read_parquet(long_set / "truth.parquet").query("kind in ['micro', 'macro']")
+    for at, (who, ending) in enumerate((("anna", ".eaf"), ("ben", ".csv"))):
+        film = tmp_path / "lab" / who / "s01.mp4"
+        film.parent.mkdir(parents=True)
+        film.symlink_to(long_set / "s01.mp4")
+        marks = [
+            Mark("micro", row.onset_frame, row.offset_frame, row.apex_frame, row.emotion, row.aus)
+            for row in truth[at::2].itertuples()
+        ]
+        write_codings(film.with_suffix(ending), [Coding(film, 30.0, tuple(marks), 480)])
+    facts = json.loads(mer("inspect", tmp_path / "lab", "--json").out)
+    assert (facts["dataset"], facts["clips"], facts["usable"], facts["subjects"]) == ("lab", 4, 4, 2)
+    summary = json.loads(mer("preprocess", tmp_path / "lab", "--out", tmp_path / "c", "--size", 32, "--json", "-q").out)
+    assert summary["ok"] == 4
+    called = mer("train", "--seeds", 1, "--dataset", tmp_path / "c", "--model", "facesleuth-tiny", "--epochs", 1,
+                 "--out", tmp_path / "run", "--json", "-q")  # fmt: skip
+    assert called.code == 0, called.err
+    assert json.loads(called.out)["folds"] == 2
 
 
 def test_one_video_a_clip_gives_the_planted_frames(mer, tmp_path):

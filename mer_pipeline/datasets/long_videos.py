@@ -1,22 +1,23 @@
-"""The true intervals of long videos, for judging a spotter: CAS(ME)^2, SAMM Long Videos, or a synthetic set."""
+"""The true intervals of long videos, for judging a spotter: a long set, a synthetic one, or what coders marked."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mer_pipeline.choices import TRUTH
-from mer_pipeline.datasets import casme_sq, samm_long
-from mer_pipeline.datasets.clip import Annotations, Clip
-from mer_pipeline.datasets.corrections import Corrections
+from mer_pipeline.datasets import casme_sq, films, samm_long
+from mer_pipeline.datasets.clip import Annotations
+from mer_pipeline.datasets.coders import CODED, KINDS, Coding, Mark, read_codings
+from mer_pipeline.datasets.coders.boris import is_table
 from mer_pipeline.datasets.layout import Layout
 from mer_pipeline.datasets.registry import read_dataset
 from mer_pipeline.errors import MerError
 
 Span = tuple[int, int]
-KINDS = ("micro", "macro")
+LONG = (casme_sq.READER, samm_long.READER)  # sets of recordings with several expressions
 _NO_EXPRESSION = ("", "blink", "turn", "speech", "hand", "none")
 _COLUMNS = ("video", "kind", "onset_frame", "offset_frame")
 
@@ -28,12 +29,19 @@ class LongVideo:
     Attributes:
         video: The file or frame folder.
         fps: Frames a second; None where the file says it.
-        spans: Onset and offset, 0-based frames, by kind.
+        marks: The micro- and macro-expressions, by onset.
+        subject: Who is seen; blank where that is not said.
     """
 
     video: Path
     fps: float | None
-    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
+    subject: str = ""
+
+    @property
+    def spans(self) -> dict[str, tuple[Span, ...]]:
+        """Onset and offset, 0-based frames, by kind."""
+        return {kind: tuple(mark.span for mark in self.marks if mark.kind == kind) for kind in KINDS}
 
 
 @dataclass(frozen=True)
@@ -51,44 +59,78 @@ class LongTruth:
     warnings: tuple[str, ...] = ()
 
 
-def read_long(truth: Path) -> LongTruth:
+def read_long(truth: Path, film: Path | None = None) -> LongTruth:
     """Read the true intervals of a set of long videos; no frame is decoded.
 
     Args:
-        truth: A synthetic set or its table (`truth.parquet`; also .csv with its columns), or the raw folder of
-            CAS(ME)^2 or SAMM Long Videos.
+        truth: A synthetic set or its table (`truth.parquet`; also .csv with its columns), the raw folder of a set of
+            `LONG`, a folder of films with coders' files beside them, or one such file (.eaf, BORIS).
+        film: The film of a coder's file, which may lie elsewhere.
 
     Raises:
         MerError: It is none of these, cannot be read, or has no usable interval.
     """
     table = truth / TRUTH if truth.is_dir() and (truth / TRUTH).is_file() else truth
-    if table.is_file():
-        found = _from_table(table)
-    elif truth.is_dir() and samm_long.LAYOUT.recognise(truth):
-        found = _from_annotations(samm_long.READER.read(truth, Corrections()), samm_long.LAYOUT)
+    long = next((each for each in LONG if truth.is_dir() and each.recognise(truth)), None)
+    if long is not None:
+        found = _from_annotations(read_dataset(truth, long.name), long.layout)
+    elif table.is_file():
+        found = _from_codings(truth.stem, read_codings(table, film)) if is_coded(table) else _from_table(table)
     else:
         annotations = read_dataset(truth)
-        if annotations.dataset != "casme-sq":
-            fix = "give CAS(ME)^2, SAMM Long Videos or a synthetic set"
+        codings = [coding for path in films.coded_files(truth) for coding in read_codings(path)]
+        if annotations.recognised_by != films.READER.recognise(truth):
+            fix = f"give {', '.join(each.title for each in LONG)}, a synthetic set, or films with .eaf files"
             raise MerError(f"{annotations.dataset} has no long videos", where=truth, fix=fix)
-        found = _from_annotations(annotations, casme_sq.LAYOUT)
+        found = _from_codings(annotations.dataset, codings)
     if not found.videos:
         raise MerError("no usable interval", where=truth, fix="; ".join(found.warnings) or "check the annotation")
     return found
 
 
+def is_coded(path: Path) -> bool:
+    """Whether it is a file of a coder."""
+    return path.suffix.lower() == ".eaf" or (path.suffix.lower() in CODED and is_table(path))
+
+
+def _from_codings(name: str, codings: Iterable[Coding]) -> LongTruth:
+    """What coders marked; a film in which they marked nothing has no expression."""
+    found = list(codings)
+    videos = [LongVideo(each.film, each.fps, each.expressions, each.subject) for each in found]
+    return LongTruth(name, tuple(videos), tuple(text for each in found for text in each.warnings))
+
+
+class _Videos:
+    """Gathers the marks of videos."""
+
+    def __init__(self) -> None:
+        self.marks: dict[Path, list[Mark]] = {}
+        self._of: dict[Path, tuple[float | None, str]] = {}
+
+    def add(self, video: Path, fps: float | None, subject: str, *marks: Mark) -> None:
+        """Take in a video, with or without marks."""
+        self._of[video] = fps, subject
+        self.marks.setdefault(video, []).extend(marks)
+
+    def truth(self, dataset: str, warnings: Iterable[str]) -> LongTruth:
+        """All of them, by path."""
+        videos = (
+            LongVideo(video, self._of[video][0], tuple(sorted(marks, key=lambda m: m.span)), self._of[video][1])
+            for video, marks in sorted(self.marks.items())
+        )
+        return LongTruth(dataset, tuple(videos), tuple(warnings))
+
+
 def _from_annotations(annotations: Annotations, layout: Layout) -> LongTruth:
-    spans: dict[Path, dict[str, list[Span]]] = {}
-    rates: dict[Path, float | None] = {}
-    left_out = dict.fromkeys(KINDS, 0)
+    videos, left_out = _Videos(), dict.fromkeys(KINDS, 0)
     for kind, clips in (("micro", annotations.clips), ("macro", annotations.macro)):
         for clip in clips:
-            span = _span(clip)
-            if span is None:
+            if clip.fault is not None or clip.onset_frame is None or clip.offset_frame is None:
                 left_out[kind] += 1
                 continue
-            rates[clip.source] = clip.fps
-            spans.setdefault(clip.source, {each: [] for each in KINDS})[kind].append(span)
+            aus = "" if clip.aus is None else str(clip.aus)
+            mark = Mark(kind, clip.onset_frame, clip.offset_frame, clip.apex_frame, clip.emotion or "", aus)
+            videos.add(clip.source, clip.fps, clip.subject, mark)
     warnings = [
         f"{count} {kind}-expressions without onset, offset or frames were left out"
         for kind, count in left_out.items()
@@ -96,10 +138,10 @@ def _from_annotations(annotations: Annotations, layout: Layout) -> LongTruth:
     ]
     silent = _without_expressions({clip.source for clip in (*annotations.clips, *annotations.macro)}, layout)
     for video in silent:
-        rates[video], spans[video] = layout.fps, {each: [] for each in KINDS}
+        videos.add(video, layout.fps, "")
     if silent:
         warnings.append(f"{len(silent)} recordings without any expression are judged too: all that is found is false")
-    return _truth(annotations.dataset, spans, rates, warnings)
+    return videos.truth(annotations.dataset, warnings)
 
 
 def _without_expressions(coded: Collection[Path], layout: Layout) -> list[Path]:
@@ -108,12 +150,6 @@ def _without_expressions(coded: Collection[Path], layout: Layout) -> list[Path]:
     roots = {source.parents[depth] for source in coded}
     recordings = {path for root in roots for pattern in layout.clips for path in root.glob(pattern)}
     return sorted(recordings - set(coded))
-
-
-def _span(clip: Clip) -> Span | None:
-    if clip.fault is not None or clip.onset_frame is None or clip.offset_frame is None:
-        return None
-    return clip.onset_frame, clip.offset_frame
 
 
 def _from_table(table: Path) -> LongTruth:
@@ -129,23 +165,31 @@ def _from_table(table: Path) -> LongTruth:
     missing = [column for column in _COLUMNS if column not in frame.columns]
     if missing:
         raise MerError(f"no column {missing[0]}", where=table, fix=f"expected {', '.join(_COLUMNS)}")
-    spans: dict[Path, dict[str, list[Span]]] = {}
-    rates: dict[Path, float | None] = {}
+    videos = _Videos()
     for row in frame.to_dict("records"):
-        video = table.parent / str(row["video"])
-        rates[video] = _rate(row.get("fps"))
-        kinds = spans.setdefault(video, {each: [] for each in KINDS})
-        kind = _kind(row["kind"], table)
-        if kind is not None:
-            kinds[kind].append(_frames(row, table))
-    beside = {path for video in spans for path in video.parent.glob(f"*{video.suffix}") if video.suffix}
+        video, kind = table.parent / str(row["video"]), _kind(row["kind"], table)
+        mark = () if kind is None else (_mark(kind, row, table),)
+        videos.add(video, _rate(row.get("fps")), _text(row.get("subject")), *mark)
+    beside = {path for video in videos.marks for path in video.parent.glob(f"*{video.suffix}") if video.suffix}
     warnings = [
         f"{len(unnamed)} videos beside the table have no row, such as {min(unnamed).name}, and are not judged: where "
         f"one holds no expression, give it a row with an empty kind, so that false alarms in it count"
-        for unnamed in [beside - set(spans)]
+        for unnamed in [beside - set(videos.marks)]
         if unnamed
     ]
-    return _truth("long", spans, rates, warnings)
+    return videos.truth("long", warnings)
+
+
+def _mark(kind: str, row: Mapping[Any, Any], table: Path) -> Mark:
+    onset, offset = _frames(row, table)
+    apex = row.get("apex_frame")
+    inside = isinstance(apex, (int, float)) and onset <= apex <= offset
+    emotion, aus = (_text(row.get(column)) for column in ("emotion", "aus"))
+    return Mark(kind, onset, offset, int(apex) if inside and apex is not None else None, emotion, aus)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or value != value else str(value)  # NaN where a cell is empty
 
 
 def _kind(value: Any, table: Path) -> str | None:
@@ -175,16 +219,3 @@ def _frames(row: Mapping[Any, Any], table: Path) -> Span:
         what = f"onset {row['onset_frame']} and offset {row['offset_frame']} are no interval"
         raise MerError(what, where=f"{table}, {row['video']}", fix="frames count from 0; correct the table")
     return onset, offset
-
-
-def _truth(
-    dataset: str,
-    spans: Mapping[Path, Mapping[str, list[Span]]],
-    rates: Mapping[Path, float | None],
-    warnings: Iterable[str],
-) -> LongTruth:
-    videos = (
-        LongVideo(video, rates[video], {kind: tuple(sorted(own)) for kind, own in kinds.items()})
-        for video, kinds in sorted(spans.items())
-    )
-    return LongTruth(dataset, tuple(videos), tuple(warnings))

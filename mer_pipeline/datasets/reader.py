@@ -58,7 +58,7 @@ class Reader:
             location = self.locate(row, table)
             if location is not None:
                 table.add(row, location)
-        return table.finish(self.layout.recognise(raw) or "")
+        return table.finish(self.recognise(raw) or "")
 
     def rows(self, table: AnnotationsBuilder) -> Rows:
         """The rows of the coding sheet.

@@ -10,10 +10,12 @@ from mer_pipeline.datasets import (
     casme2,
     casme3,
     casme_sq,
+    films,
     flow,
     mmew,
     own_clips,
     samm,
+    samm_long,
     smic,
 )
 from mer_pipeline.datasets.clip import Annotations
@@ -28,9 +30,12 @@ _PUBLISHED: tuple[Reader, ...] = (
     smic.READER,
     casme_sq.READER,
     casme3.READER,
+    samm_long.READER,
     flow.READER,
 )
-READERS = (*_PUBLISHED, own_clips.OwnReader(taken=frozenset(reader.name for reader in _PUBLISHED)))
+_TAKEN = frozenset(reader.name for reader in _PUBLISHED)
+_FILMS = replace(films.READER, taken=_TAKEN)
+READERS = (*_PUBLISHED, _FILMS, own_clips.OwnReader(taken=_TAKEN))
 
 
 @os_errors()
@@ -71,7 +76,12 @@ def _named(dataset: str) -> Reader:
 
 
 def _recognised(raw: Path) -> Reader:
-    signs = [(reader, sign) for reader in READERS if (sign := reader.recognise(raw))]
+    sheets = [reader for reader in READERS if reader.name != films.LAYOUT.name]
+    signs = [(reader, sign) for reader in sheets if (sign := reader.recognise(raw))]
+    if not signs and _FILMS.recognise(raw):  # a coder's file beside a sheet is none of the set's
+        return _FILMS
+    if len(signs) > 1:  # the sheet of one set may lie beside the frames of another, to be joined with its own
+        signs = [(reader, sign) for reader, sign in signs if reader.layout.find_root(raw)] or signs
     if len(signs) == 1:
         return signs[0][0]
     if signs:

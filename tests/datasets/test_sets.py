@@ -33,8 +33,7 @@ def test_every_set_has_a_reader() -> None:
     readers = [getattr(importlib.import_module(name), "READER", None) for name in names]
     published = {reader.name for reader in readers if reader}
     assert {"casme2", "samm", "mmew", "smic", "casme-sq", "casme3", "megc2019_flow"} <= published
-    long_only = {"samm-long"}  # read by `spot --evaluate` alone
-    assert sorted(reader.name for reader in READERS) == sorted((published - long_only) | {"own"})
+    assert sorted(reader.name for reader in READERS) == sorted(published | {"own"})
 
 
 def test_a_new_set_is_a_layout_columns_and_locate(tmp_path: Path) -> None:

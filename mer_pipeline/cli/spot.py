@@ -27,6 +27,7 @@ from mer_pipeline.faces.detectors import DEFAULT, choose_detector
 
 if TYPE_CHECKING:
     from mer_pipeline.inference.naming import Named
+    from mer_pipeline.spotting.agreement import Agreement
     from mer_pipeline.spotting.result import Spotting
 
 _COLUMNS = ("kind", "onset", "apex", "offset", "at s", "lasts s", "px", "flags")
@@ -41,8 +42,9 @@ def spot(
         Path | None,
         typer.Option(
             metavar="TRUTH",
-            help="Judge by the MEGC rule against a synthetic set or the raw folder of CAS(ME)^2 or SAMM Long Videos; "
-            "without VIDEO, all of its videos.",
+            help="Judge by the MEGC rule, with agreement over frames and errors in ms, against the raw folder of a set "
+            "of long videos, a synthetic set, or what a coder marked (.eaf, BORIS's table, or a folder of films with "
+            "them); without VIDEO, all of its videos. Where VIDEO is another coder's file, the coders are compared.",
         ),
     ] = None,
     fps: Fps = None,
@@ -51,12 +53,19 @@ def spot(
     predictor: PredictorFile = None,
     face_model: FaceModelFile = None,
     aus: Annotated[bool, typer.Option("--aus", help="Also name the Action Units of every interval.")] = False,
+    eaf: Annotated[Path | None, typer.Option(metavar="OUT.eaf", help="Write an annotation file for ELAN.")] = None,
+    boris: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write a table of events for BORIS.")] = None,
+    vtt: Annotated[Path | None, typer.Option(metavar="OUT.vtt", help="Write subtitles for any player.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find every micro- and macro-expression in videos of any length."""
     if not videos and evaluate is None:
         raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
+    written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
+    if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
+        _compare(evaluate, videos[0], as_json)
+        return
     from mer_pipeline.inference.naming import name_intervals, with_names
     from mer_pipeline.spotting.evaluate import spot_videos
 
@@ -66,17 +75,15 @@ def spot(
             videos or [], fps=fps, force_fps=force_fps, truth=evaluate, detector=chosen, progress=progress
         )
     named = {id(each): name_intervals(each, chosen) for each in result.videos if aus and not each.error}
-    scores = None if result.scores is None else {kind: each.as_json() for kind, each in result.scores.items()}
+    _write(result.videos, named, written)
     if as_json:
         entries = [with_names(each, named[id(each)]) if id(each) in named else each.as_json() for each in result.videos]
-        say_json(entries if scores is None else {"videos": entries, "evaluation": scores})
+        say_json(entries if result.agreement is None else {"videos": entries, **_agreement_json(result.agreement)})
     else:
         for spotting in result.videos:
             _show(spotting, named.get(id(spotting)))
-        if scores:
-            names = ("tp", "fp", "fn", "precision", "recall", "f1")
-            rows = [(kind, *(each[name] for name in names)) for kind, each in scores.items()]
-            say_table("IoU of at least 0.5, summed over all videos", ("kind", *names), rows)
+        if result.agreement is not None:
+            _show_agreement(result.agreement)
     for text in result.warnings:
         say_warning(text)
     failed = [MerError(spotting.error) for spotting in result.videos if spotting.error]
@@ -84,6 +91,65 @@ def spot(
         say_error(error)
     if failed:
         raise typer.Exit(1)
+
+
+def _outputs(*named: tuple[Path | None, str]) -> list[Path]:
+    """The files to write, each with the ending that its option asks for."""
+    for path, ending in named:
+        if path is not None and path.suffix.lower() != ending:
+            raise typer.BadParameter(
+                f"{path} does not end in {ending}", param_hint="--boris" if ending == ".csv" else f"--{ending[1:]}"
+            )
+    return [path for path, _ in named if path is not None]
+
+
+def _write(videos: list[Spotting], named: dict[int, list[Named]], paths: list[Path]) -> None:
+    """Write what was spotted for coders' tools."""
+    from mer_pipeline.datasets.coders import Coding, write_codings
+    from mer_pipeline.spotting.agreement import to_marks
+
+    codings = []
+    for each in videos:
+        names = named.get(id(each), [])
+        emotions = [name.emotion if name.emotion != "none" else "" for name in names]
+        aus = ["+".join(sorted(name.aus, key=int)) for name in names]
+        if not each.error:
+            codings.append(Coding(Path(each.video), each.fps, to_marks(each, emotions, aus), each.frames))
+    for path in paths:
+        write_codings(path, codings)
+
+
+def _compare(first: Path, second: Path, as_json: bool) -> None:
+    """Two coders' files."""
+    from mer_pipeline.spotting.agreement import coders_agree
+
+    agreed, warnings = coders_agree(first, second)
+    if as_json:
+        say_json({"videos": [], **_agreement_json(agreed)})
+    else:
+        _show_agreement(agreed)
+    for text in warnings:
+        say_warning(text)
+
+
+def _agreement_json(agreed: Agreement) -> dict[str, object]:
+    scores = {kind: each.as_json() for kind, each in agreed.scores.items()}
+    return {"evaluation": scores, "agreement": agreed.as_json()}
+
+
+def _show_agreement(agreed: Agreement) -> None:
+    names = ("tp", "fp", "fn", "precision", "recall", "f1")
+    scores = {kind: each.as_json() for kind, each in agreed.scores.items()}
+    kappa = {"all" if kind == "any" else kind: value for kind, value in agreed.kappa.items()}
+    rows = [
+        (kind, *(each[name] for name in names), "" if kappa[kind] is None else f"{kappa[kind]:.3f}")
+        for kind, each in scores.items()
+    ]
+    say_table("IoU of at least 0.5, summed over all videos; kappa over frames", ("kind", *names, "kappa"), rows)
+    for point, error in agreed.errors.items():
+        say(
+            f"{point}: {error.mean_ms:+.0f} ms on average, {error.absolute_ms:.0f} ms off, in {error.intervals} matches"
+        )
 
 
 def _show(spotting: Spotting, named: list[Named] | None) -> None:

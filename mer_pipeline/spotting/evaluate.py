@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer_pipeline.datasets.long_videos import KINDS, LongTruth, LongVideo, Span, read_long
+from mer_pipeline.datasets.long_videos import LongTruth, LongVideo, read_long
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.spotting.agreement import Agreement, Marked, agreement, to_marks
 from mer_pipeline.spotting.result import Spotting
-from mer_pipeline.spotting.score import SpotScore, pooled
+from mer_pipeline.spotting.score import SpotScore
 from mer_pipeline.spotting.video import spot_video
 
 
@@ -21,13 +22,20 @@ class SpottingResults:
 
     Attributes:
         videos: In the order given; one with an `error` has no intervals.
-        scores: By `micro`, `macro` and `all`; None where nothing was to judge against.
+        agreement: With the truth; None where nothing was to judge against.
+        truth: Of each video, in the same order.
         warnings: What is true of the set as a whole.
     """
 
     videos: list[Spotting]
-    scores: dict[str, SpotScore] | None = None
+    agreement: Agreement | None = None
     warnings: tuple[str, ...] = ()
+    truth: tuple[LongVideo, ...] = ()
+
+    @property
+    def scores(self) -> dict[str, SpotScore] | None:
+        """By `micro`, `macro` and `all`; None where nothing was to judge against."""
+        return None if self.agreement is None else self.agreement.scores
 
 
 def spot_videos(
@@ -52,7 +60,7 @@ def spot_videos(
     Raises:
         MerError: The truth cannot be read or does not know a video.
     """
-    known = None if truth is None else read_long(truth)
+    known = None if truth is None else read_long(truth, videos[0] if len(videos) == 1 else None)
     wanted = [LongVideo(video, None) for video in videos] if known is None else _chosen(videos, known)
     with (detector or Detector()).open() as find_faces:
         found = []
@@ -69,8 +77,11 @@ def spot_videos(
     if known is None:
         return SpottingResults(found)
     # A video that could not be read counts with all its expressions missed: leaving it out would flatter.
-    scores = pooled((_spans(spotting), each.spans) for spotting, each in zip(found, wanted, strict=True))
-    return SpottingResults(found, scores, known.warnings)
+    agreed = agreement(
+        Marked(each.marks, to_marks(spotting), spotting.frames, spotting.fps or each.fps or 1.0)
+        for spotting, each in zip(found, wanted, strict=True)
+    )
+    return SpottingResults(found, agreed, known.warnings, tuple(wanted))
 
 
 def _chosen(videos: Sequence[Path], truth: LongTruth) -> list[LongVideo]:
@@ -82,10 +93,3 @@ def _chosen(videos: Sequence[Path], truth: LongTruth) -> list[LongVideo]:
             fix = f"it has {truth.videos[0].video} and others"
             raise MerError("the truth does not know this video", where=video, fix=fix)
     return [by_path[video.resolve()] for video in videos]
-
-
-def _spans(spotting: Spotting) -> dict[str, list[Span]]:
-    return {
-        kind: [(each.onset_frame, each.offset_frame) for each in spotting.intervals if each.kind == kind]
-        for kind in KINDS
-    }

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mer_pipeline.datasets.long_videos import KINDS, Span
+from mer_pipeline.datasets.coders import KINDS
+from mer_pipeline.datasets.long_videos import Span
 
 LEAST_IOU = 0.5
 

@@ -8,7 +8,9 @@ import av
 import numpy as np
 import pytest
 
+from mer_pipeline.datasets.coders import read_codings
 from mer_pipeline.errors import MerError
+from mer_pipeline.spotting.result import Event, Interval, Spotting
 from mer_pipeline.spotting.video import rate_of, spot_video
 
 
@@ -167,3 +169,48 @@ def test_a_file_that_states_a_rate_that_no_camera_has_is_one_line():
     with pytest.raises(MerError, match=r"film.mp4: it states 1e\+08 frames a second, more than 10000; give the rate"):
         rate_of(footage, None)
     assert rate_of(footage, 200.0, force=True)[0] == 200.0
+
+
+def test_the_loop_with_a_coder(mer, long_set, tmp_path, monkeypatch):
+    """Spot, write for ELAN, BORIS and players, read back: the same frames, and full agreement."""
+    video, files = long_set / "s01.mp4", {name: tmp_path / f"out.{name}" for name in ("eaf", "csv", "vtt")}
+    outputs = ["--eaf", files["eaf"], "--boris", files["csv"], "--vtt", files["vtt"]]
+    marks = ((10, 14, 20, "micro"), (50, 60, 90, "macro"), (200, 203, 209, "micro"))
+    intervals = [Interval.at(frames, 30.0, kind, 1.0, 2.0, ("blink",)) for *frames, kind in marks]
+    spotted = Spotting(str(video), 30.0, 480, 1, intervals=intervals, events=[Event("blink", 4, 9, 0.1333, 0.3)])
+    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_video", lambda *_, **__: spotted)
+    assert mer("spot", video, *outputs, "--json", "-q").code == 0
+    frames = [(each.kind, each.onset_frame, each.apex_frame, each.offset_frame) for each in spotted.intervals]
+    for name in ("eaf", "csv"):
+        (coding,) = read_codings(files[name], video)
+        assert [(m.kind, m.onset_frame, m.apex_frame, m.offset_frame) for m in coding.expressions] == frames
+        assert len(coding.marks) == len(frames) + len(spotted.events)
+    assert files["vtt"].read_text().count("-->") == len(coding.marks)
+    document = json.loads(mer("spot", "--evaluate", files["eaf"], video, "--json", "-q").out)
+    assert document["evaluation"]["all"]["f1"] == 1
+    assert document["agreement"]["frames"] == spotted.frames
+    assert document["agreement"]["kappa"] == {"micro": 1, "macro": 1, "any": 1}
+    assert document["agreement"]["errors"]["apex"]["absolute_ms"] == 0
+    two = mer("spot", "--evaluate", files["eaf"], files["csv"])
+    assert two.code == 0
+    assert "onset: +0 ms on average, 0 ms off" in two.out
+    assert json.loads(mer("spot", "--evaluate", files["eaf"], files["csv"], "--json").out)["videos"] == []
+
+
+WRONG_OUTPUTS = [
+    pytest.param(["--eaf", "out.txt"], 2, "out.txt does not end in .eaf", id="ending"),
+    pytest.param(["--boris", "out.eaf"], 2, "out.eaf does not end in .csv", id="swapped"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), WRONG_OUTPUTS)
+def test_outputs_for_coders_have_their_endings(mer, long_set, arguments, code, message):
+    called = mer("spot", long_set / "s01.mp4", *arguments)
+    assert called.code == code
+    assert message in " ".join(called.err.replace("│", " ").split())
+
+
+def test_a_coders_file_is_of_its_film(mer, long_set, tmp_path):
+    (tmp_path / "other.mp4").write_bytes((long_set / "s01.mp4").read_bytes())
+    assert mer("spot", "--evaluate", tmp_path / "absent.eaf", long_set / "s01.mp4").code == 1
+    assert "no such" in mer("spot", "--evaluate", tmp_path / "absent.eaf", tmp_path / "other.mp4").err

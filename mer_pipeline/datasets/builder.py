@@ -23,6 +23,8 @@ _TRIMMED = (
     "{} clips: the sheet counts from the start of the recording, their folders begin at the onset; "
     "the folder's first frame was taken as the onset"
 )
+_GAPS = "{} clips lack frames between onset and offset: what moves in them moves faster than it did"
+_LONGEST_S = 2.0  # of a micro-expression: four times as long as its definition
 
 _parse_aus = lru_cache(maxsize=4096)(parse_aus)  # the same few combinations fill a sheet
 
@@ -43,6 +45,7 @@ class ClipLocation:
         sparse: Frame numbers and emotion may be absent without a word.
         own_labels: Emotions may be of the user's own naming.
         kind: What the source is.
+        cut: A recording: an expression that begins before it or ends after it is cut there.
     """
 
     subject: str
@@ -56,6 +59,7 @@ class ClipLocation:
     sparse: bool = False
     own_labels: bool = False
     kind: Kind = "frames"
+    cut: bool = False
 
 
 @dataclass
@@ -180,7 +184,7 @@ class AnnotationsBuilder:
             self.warnings.append(text + "; only the sheet was read")
         else:
             self.problems += self.absent
-        self.warnings += [text.format(count) for text, count in self.habits.items()]
+        self.warnings += [text.format(count) for text, count in self.habits.items() if count]
         if self.macro:
             self.warnings.append(f"macro-expressions annotated too, which count in no class: {len(self.macro)}")
         return Annotations(
@@ -247,6 +251,7 @@ class _Entry:
         fault = self._inside(numbers, found)
         if fault:
             return {}, fault
+        self._check_length(numbers, found)
         return {column: self._index(column, number, found) for column, number in numbers.items()}, None
 
     def _number(self, column: str) -> int | None:
@@ -303,6 +308,8 @@ class _Entry:
             numbers.update({column: None if n is None else n + shift for column, n in numbers.items()})
             self.table.habits[_TRIMMED] += 1
             return None
+        if self.location.cut:
+            self._cut(numbers, found)
         for column in ("onset", "offset"):
             number = numbers[column]
             if number is not None and not found[0] <= number <= found[-1]:
@@ -313,6 +320,33 @@ class _Entry:
         if apex is not None and not found[0] <= apex <= found[-1]:
             self._drop_apex(numbers, f"outside the frames {found[0]}..{found[-1]}")
         return None
+
+    def _cut(self, numbers: dict[str, int | None], found: Sequence[int]) -> None:
+        """Take the first and last frame for what lies outside the recording, if that is no more than a tenth of it."""
+        onset, offset = numbers["onset"], numbers["offset"]
+        if onset is None or offset is None:
+            return
+        for column, outside, edge, words in (
+            ("onset", found[0] - onset, found[0], "before the recording, whose first frame"),
+            ("offset", offset - found[-1], found[-1], "after the recording, whose last frame"),
+        ):
+            if 0 < outside <= max(1, (offset - onset) / 10):
+                self.report(column, str(numbers[column]), f"{words} {edge} was taken")
+                numbers[column] = edge
+
+    def _check_length(self, numbers: dict[str, int | None], found: Sequence[int]) -> None:
+        """Report a micro-expression of more than two seconds, and count those whose frames have gaps."""
+        onset, offset = numbers["onset"], numbers["offset"]
+        if onset is None or offset is None:
+            return
+        rate = self.location.fps or self.table.layout.fps
+        any_kind = self.location.macro or (self.location.sparse and self.location.own_labels)  # a user's own may be
+        if rate and offset - onset > _LONGEST_S * rate and not any_kind:
+            self.report(
+                "offset", str(offset), f"{(offset - onset) / rate:.1f} s after the onset: no micro-expression lasts so"
+            )
+        between = bisect.bisect_left(found, offset) - bisect.bisect_left(found, onset)
+        self.table.habits[_GAPS] += between < offset - onset
 
     def _index(self, column: str, number: int | None, found: Sequence[int]) -> int | None:
         if number is None:

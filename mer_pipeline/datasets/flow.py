@@ -9,13 +9,11 @@ never stands twice, and label sets with their exclusions and published counts ho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.layout import Layout, subject_id
 from mer_pipeline.datasets.reader import Reader
-from mer_pipeline.datasets.rows import Row, read_rows
-from mer_pipeline.errors import MerError
+from mer_pipeline.datasets.rows import Row
 
 LAYOUT = Layout(
     name="megc2019_flow",
@@ -40,16 +38,6 @@ _REQUIRED = ("dataset", "subject", "clip", "emotion", "image")
 _WIDTHS: Mapping[str, int] = {"samm": 3, "casme3": 3}
 
 
-class _Reader(Reader):
-    def recognise(self, raw: Path) -> str | None:
-        """`labels.csv` is a common name, so its header must fit as well."""
-        try:
-            read_rows(self.layout.need_sheet(raw), self.columns, self.required)
-        except MerError:
-            return None
-        return self.layout.recognise(raw)
-
-
 def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation:
     """The image of the column `image`, and the set and subject that the clip comes from."""
     dataset = row["dataset"].casefold().replace("/", "-") or LAYOUT.name
@@ -57,4 +45,5 @@ def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation:
     return ClipLocation(subject, row["clip"], table.raw / row["image"], dataset=dataset, kind="flow", sparse=True)
 
 
-READER = _Reader(LAYOUT, COLUMNS, locate, required=_REQUIRED)
+# `labels.csv` is a common name.
+READER = Reader(LAYOUT, COLUMNS, locate, required=_REQUIRED, common=True)

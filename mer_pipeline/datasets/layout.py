@@ -26,6 +26,7 @@ class Layout:
             `.` is the folder itself.
         clips: Globs below a root, of which some clip matches one; the first are tried in all roots first.
         frames_example: A frame's path as it is published.
+        sheet_in: The folders in which the sheet may be.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Layout:
     roots: tuple[str, ...]
     clips: tuple[str, ...]
     frames_example: str
+    sheet_in: tuple[str, ...] = (".",)
 
     @property
     def expected(self) -> str:
@@ -44,7 +46,12 @@ class Layout:
 
     def find_sheet(self, raw: Path) -> Path | None:
         """The coding sheet of a folder."""
-        return find_sheet(raw, self.sheet) if self.sheet else None
+        return self.find_file(raw, self.sheet) if self.sheet else None
+
+    def find_file(self, raw: Path, pattern: str) -> Path | None:
+        """A file beside the coding sheet, by a regular expression as `sheet` is one."""
+        folders = (folder for name in self.sheet_in if (folder := find_folder(raw, name)) is not None)
+        return next((found for folder in folders if (found := find_sheet(folder, pattern))), None)
 
     def need_sheet(self, raw: Path) -> Path:
         """The coding sheet of a folder.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_pipeline.choices import TRUTH
-from mer_pipeline.datasets import casme_sq, films, samm_long
+from mer_pipeline.datasets import casme3_c, casme3_long, casme_sq, films, megc, samm_long, smic_long
 from mer_pipeline.datasets.clip import Annotations
 from mer_pipeline.datasets.coders import CODED, KINDS, Coding, Mark, read_codings
 from mer_pipeline.datasets.coders.boris import is_table
@@ -17,7 +17,8 @@ from mer_pipeline.datasets.registry import read_dataset
 from mer_pipeline.errors import MerError
 
 Span = tuple[int, int]
-LONG = (casme_sq.READER, samm_long.READER)  # sets of recordings with several expressions
+# Sets of recordings with several expressions.
+LONG = tuple(each.READER for each in (casme_sq, samm_long, casme3_long, casme3_c, smic_long, megc))
 _NO_EXPRESSION = ("", "blink", "turn", "speech", "hand", "none")
 _COLUMNS = ("video", "kind", "onset_frame", "offset_frame")
 
@@ -71,7 +72,7 @@ def read_long(truth: Path, film: Path | None = None) -> LongTruth:
         MerError: It is none of these, cannot be read, or has no usable interval.
     """
     table = truth / TRUTH if truth.is_dir() and (truth / TRUTH).is_file() else truth
-    long = next((each for each in LONG if truth.is_dir() and each.recognise(truth)), None)
+    long = next((each for each in LONG if truth.is_dir() and each.layout.recognise(truth)), None)
     if long is not None:
         found = _from_annotations(read_dataset(truth, long.name), long.layout)
     elif table.is_file():

@@ -42,6 +42,8 @@ def compare_counts(annotations: Annotations) -> list[Count]:
     if whole is not None:
         labelled = [(clip, clip.emotion) for clip in annotations.clips]
         found += _counts(WHOLE, annotations.dataset, whole, labelled)
+        if whole.macro is not None:
+            found.append(Count(WHOLE, annotations.dataset, "macro", len(annotations.macro), whole.macro))
     for dataset in sorted({clip.dataset for clip in annotations.clips}):
         own = [clip for clip in annotations.clips if clip.dataset == dataset]
         for name in label_set_names():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,6 +32,10 @@ class Row:
 
     def __getitem__(self, column: str) -> str:
         return self.cells.get(column, "")
+
+    def having(self, **cells: str) -> Row:
+        """The same row with other cells."""
+        return replace(self, cells={**self.cells, **cells})
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,16 @@ def find_sheet(folder: Path, pattern: str) -> Path | None:
     return found[-1] if found else None
 
 
-def read_rows(path: Path, columns: Mapping[str, Sequence[str]], required: Iterable[str]) -> Rows:
+def read_rows(
+    path: Path, columns: Mapping[str, Sequence[str]], required: Iterable[str], title: str | None = None
+) -> Rows:
     """Read the sheet of a file that has the wanted columns.
 
     Args:
         path: An .xlsx, .xls or .csv file.
         columns: Canonical column name -> the headers by which it goes, compared without case and blanks.
         required: Canonical names without which a row makes no sense.
+        title: Of the sheet; None for the first that has the columns. A .csv file has none.
 
     Raises:
         MerError: The file cannot be read, or no sheet has a header row with the required columns.
@@ -89,6 +96,9 @@ def read_rows(path: Path, columns: Mapping[str, Sequence[str]], required: Iterab
     needed = list(required)
     best, known = needed, _by_header(columns)
     for sheet in read_sheets(path):
+        _, comma, own_title = sheet.name.partition(", ")
+        if title is not None and comma and _plain(own_title) != _plain(title):
+            continue
         for at, line in enumerate(sheet.lines):
             below = sheet.lines[at + 1] if at + 1 < len(sheet.lines) else ()
             for depth, header in ((1, line), (2, _stacked(line, below))):

@@ -37,6 +37,7 @@ class Published:
     n: int
     subjects: int | None = None
     classes: Mapping[str, int] = field(default_factory=dict, hash=False)
+    macro: int | None = None  # macro-expressions beside the n clips
 
     def __post_init__(self) -> None:
         total = sum(self.classes.values())
@@ -106,7 +107,7 @@ class LabelSet:
         for index, member in enumerate(self.members):
             if label in member:
                 return index
-        if label in known_emotions():
+        if set(label.split("+")) <= set(known_emotions()):  # several emotions in one clip are no class
             return None
         mapped = sorted(frozenset().union(*self.members))
         raise MerError(f"label set {self.name} has no emotion {label!r}", fix=suggest(label, mapped))
@@ -131,7 +132,7 @@ def label_set(name: str) -> LabelSet:
     >>> label_set("megc-3")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    mer_pipeline.errors.MerError: unknown label set 'megc-3'; did you mean megc3? Known: casme-sq-4, ...
+    mer_pipeline.errors.MerError: unknown label set 'megc-3'; did you mean megc3? Known: 4dme-5, ...
     """
     known = _table()[0]
     if name.strip().lower() in known:
@@ -143,7 +144,7 @@ def label_set_names() -> tuple[str, ...]:
     """The names of the table's label sets, sorted.
 
     >>> label_set_names()[:3]
-    ('casme-sq-4', 'casme2-5', 'casme3-4')
+    ('4dme-5', 'casme-4', 'casme-sq-4')
     """
     return tuple(sorted(_table()[0]))
 

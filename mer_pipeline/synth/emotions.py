@@ -130,3 +130,37 @@ SAMM: dict[str, tuple[Combination, ...]] = {
     "sadness": (Combination("15", 2, 5, "15B"), Combination("1+15", 1, 5, "1A+15")),
     "surprise": (Combination("1+2", 4, 2, "1B+2B"), Combination("1+2+25", 1, 2, "1+2C+25"), Combination("R2", 1, 2)),
 }
+
+CASME: dict[str, tuple[Combination, ...]] = {
+    "disgust": CASME2["disgust"],
+    "repression": CASME2["repression"],
+    "surprise": CASME2["surprise"],
+    "tense": (Combination("4+24", 2, 7), Combination("24", 1, 7), Combination("20", 1, 6)),
+}
+
+DFME: dict[str, tuple[Combination, ...]] = {
+    **{name: MMEW[name] for name in ("anger", "disgust", "fear", "happiness", "sadness", "surprise")},
+    "contempt": (Combination("L14", 3, 7), Combination("R14", 2, 7)),
+}
+
+# 4DME notes what is held, and several emotions in one clip.
+FOURDME: dict[str, tuple[Combination, ...]] = {
+    "negative": (
+        Combination("4", 3, 3, "AU4"),
+        Combination("L7", 1, 3, "AU4(k)+L7"),
+        Combination("4+9", 2, 4, "AU4+AU9"),
+    ),
+    "positive": (Combination("12", 3, 1, "AU12"), Combination("6+12", 2, 1, "AU6+AU12")),
+    "surprise": (Combination("1+2", 3, 2, "AU1+AU2"),),
+    "repression": (Combination("14", 2, 7, "AU14"), Combination("15", 1, 5, "AU15")),
+    "others": (Combination("24", 1, 7, "AU24"),),
+    "positive+surprise": (Combination("1+2+12", 1, 7, "AU1+AU2+AU12"),),
+}
+
+# By objective class, which is all that CAS(ME)^3 says of its long videos.
+CASME3_LONG: dict[str, tuple[Combination, ...]] = {
+    f"class {roman}": tuple(
+        dict.fromkeys(each for name in CASME3 for each in CASME3[name] if each.objective_class == number)
+    )
+    for number, roman in enumerate(("i", "ii", "iii", "iv", "v", "vi", "vii"), 1)
+}

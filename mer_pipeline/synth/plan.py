@@ -40,6 +40,7 @@ class Timing:
 FAST = Timing((6, 14), (12, 24), (14, 28), (6, 14), (20, 30))
 MEDIUM = Timing((3, 7), (6, 12), (7, 14), (3, 7), (10, 15))  # 90 to 100 a second
 SLOW = Timing((2, 4), (3, 6), (3, 8), (2, 4), (5, 8))  # 30 a second
+FAST_MACRO = Timing((6, 14), (50, 60), (52, 70), (6, 14), (20, 30), strength=2.0, macro=True)
 SLOW_MACRO = Timing((3, 5), (8, 14), (10, 18), (3, 5), (5, 8), strength=2.0, macro=True)
 
 

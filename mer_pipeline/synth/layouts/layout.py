@@ -42,7 +42,8 @@ class LayoutWriter:
         subject_label: Subject index from 0 -> the subject as in a clip id.
         folder_label: Subject, folder index from 0 within it, and emotion -> the clip's folder or file.
         frame_path: A clip and a frame's number -> the frame's path below the first root; its ending says the format.
-        sheets: All clips -> the sheets of the workbook; none where the set has no workbook.
+        sheets: All clips -> the sheets of the workbook; none where the set has no workbook. A title `file/sheet` is of
+            another file beside it.
         first_number: Folder index from 0 over all subjects -> the number of the folder's first frame.
         timings: How long the parts of a clip last, for the clips of a subject in turn.
         per_folder: How many clips of a subject share a folder.
@@ -51,6 +52,7 @@ class LayoutWriter:
         crop_wh: Frames are cropped to this size around the face; None for whole frames.
         grey: Frames have one channel.
         videos: Whether the set is published as videos too.
+        rate: Frames a second, where the layout has none of its own.
         slips: The columns that are wrong in some row of a subject's first dozen clips, as in the published sheet.
     """
 
@@ -68,10 +70,11 @@ class LayoutWriter:
     crop_wh: tuple[int, int] | None = None
     grey: bool = False
     videos: bool = False
+    rate: float | None = None
     slips: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.layout.fps is None:
+        if (self.rate or self.layout.fps) is None:
             raise ValueError(f"a layout that is written needs a frame rate, got {self.layout}")
 
     @property
@@ -82,7 +85,7 @@ class LayoutWriter:
     @property
     def fps(self) -> float:
         """Frames a second of the set's camera."""
-        return self.layout.fps or 0.0
+        return self.rate or self.layout.fps or 0.0
 
     def write_clip(self, out: Path, clip: PlantedClip, frames: Frames, video: bool) -> None:
         """Write the frames of a clip into its folder, which may hold other clips, or as one AVI in its place.
@@ -110,15 +113,18 @@ class LayoutWriter:
         Raises:
             WriteError: It cannot be written.
         """
-        book = openpyxl.Workbook()
-        sheets = self.sheets(clips)
-        for position, (title, lines) in enumerate(sheets.items()):
-            sheet = book.create_sheet() if position else book.worksheets[0]
-            sheet.title = title
+        books: dict[str, openpyxl.Workbook] = {}
+        for title, lines in self.sheets(clips).items():
+            file, _, name = title.rpartition("/")
+            known = books.get(file)
+            book = books.setdefault(file, openpyxl.Workbook())
+            sheet = book.worksheets[0] if known is None else book.create_sheet()
+            sheet.title = name
             for line in lines:
                 sheet.append(line)
-        if sheets:
-            write_atomically(out / self.layout.sheet_example, _saved(book))
+        sheet_path = out / self.layout.sheet_example
+        for file, book in books.items():
+            write_atomically(sheet_path.with_name(file) if file else sheet_path, _saved(book))
 
 
 def header(columns: Mapping[str, Sequence[str]], *names: str | None) -> list[str | None]:

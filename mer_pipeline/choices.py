@@ -18,6 +18,14 @@ SYNTHETIC = (
     "smic",
     "casme-sq",
     "casme3",
+    "casme",
+    "4dme",
+    "dfme",
+    "casme3-long",
+    "casme3-c",
+    "samm-long",
+    "smic-long",
+    "megc",
 )
 SELECTIONS = ("last", "inner", "oracle")  # of the epoch that counts
 # What a network is shown, by the name of its view.

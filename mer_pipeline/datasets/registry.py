@@ -7,16 +7,23 @@ from pathlib import Path
 
 from mer_pipeline.choices import TRUTH
 from mer_pipeline.datasets import (
+    casme,
     casme2,
     casme3,
+    casme3_c,
+    casme3_long,
     casme_sq,
+    dfme,
     films,
     flow,
+    fourdme,
+    megc,
     mmew,
     own_clips,
     samm,
     samm_long,
     smic,
+    smic_long,
 )
 from mer_pipeline.datasets.clip import Annotations
 from mer_pipeline.datasets.corrections import Corrections, load_corrections
@@ -30,7 +37,14 @@ _PUBLISHED: tuple[Reader, ...] = (
     smic.READER,
     casme_sq.READER,
     casme3.READER,
+    casme.READER,
+    fourdme.READER,
+    dfme.READER,
+    casme3_long.READER,
+    casme3_c.READER,
     samm_long.READER,
+    smic_long.READER,
+    megc.READER,
     flow.READER,
 )
 _TAKEN = frozenset(reader.name for reader in _PUBLISHED)

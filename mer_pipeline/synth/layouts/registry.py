@@ -10,7 +10,8 @@ from mer_pipeline.synth.layouts.layout import LayoutWriter
 
 
 def _writer(name: str) -> LayoutWriter:
-    module = importlib.import_module(f"{__package__}.{name.replace('-', '_')}")
+    # A module's name cannot begin with the 4 of 4dme.
+    module = importlib.import_module(f"{__package__}.{name.replace('-', '_').replace('4d', 'fourd')}")
     writer: LayoutWriter = module.WRITER
     return writer
 

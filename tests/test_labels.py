@@ -85,7 +85,7 @@ def test_unknown_emotion_of_a_users_own_data():
 
 
 def test_known_emotions():
-    expected = "anger contempt disgust fear happiness negative others positive repression sadness surprise"
+    expected = "anger contempt disgust fear happiness negative others positive repression sadness surprise tense"
     assert " ".join(known_emotions()) == expected
 
 
@@ -204,8 +204,8 @@ def test_misspelled_label_drops_no_clips():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("megc-3", "unknown label set 'megc-3'; did you mean megc3? Known: casme-sq-4", id="near"),
-        pytest.param("", "unknown label set ''; Known: casme-sq-4", id="empty"),
+        pytest.param("megc-3", "unknown label set 'megc-3'; did you mean megc3? Known: 4dme-5", id="near"),
+        pytest.param("", "unknown label set ''; Known: 4dme-5", id="empty"),
     ],
 )
 def test_unknown_protocol(name, message):

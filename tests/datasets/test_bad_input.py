@@ -275,8 +275,8 @@ def test_folders_that_are_no_dataset(tmp_path: Path, make: Callable[[Path], obje
 def test_a_dataset_by_name(tmp_path: Path) -> None:
     casme2(tmp_path, ROW)
     assert read_dataset(tmp_path, "casme2").dataset == "casme2"
-    with pytest.raises(MerError, match="unknown dataset 'casme'; known are casme2, samm, mmew, smic, casme-sq"):
-        read_dataset(tmp_path, "casme")
+    with pytest.raises(MerError, match="unknown dataset 'casme9'; known are casme2, samm, mmew, smic, casme-sq"):
+        read_dataset(tmp_path, "casme9")
     with pytest.raises(MerError, match="no coding sheet; put SAMM_Micro_FACS_Codes_v2"):
         read_dataset(tmp_path, "samm")
 

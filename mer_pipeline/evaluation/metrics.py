@@ -115,3 +115,17 @@ def unit_scores(
         share, auc = float(present.mean()), float(roc_auc_score(present, probability))
         found[number] = UnitScores(int(present.sum()), f1, auc, 2 * share / (1 + share))
     return found
+
+
+def over_units(scores: Mapping[int, UnitScores], units: Sequence[int]) -> dict[str, float]:
+    """The score of a protocol of Action Units: F1, and that of naming each in every clip, averaged over its units.
+
+    Args:
+        scores: Of the units that occur; others are left out, and `aus` says how many are left.
+        units: Those of the protocol; nothing is returned where there are none.
+    """
+    own = [scores[unit] for unit in units if unit in scores]
+    if not own:
+        return {}
+    f1, constant = (sum(getattr(one, name) for one in own) / len(own) for name in ("f1", "constant_f1"))
+    return {"aus_f1": round(f1, 4), "aus_constant_f1": round(constant, 4), "aus": float(len(own))}

@@ -10,98 +10,31 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
 
 from mer_pipeline.choices import SELECTIONS
 from mer_pipeline.errors import MerError
+from mer_pipeline.evaluation.challenges import DfmeTests, SixDatasetsOut
+from mer_pipeline.evaluation.splitter import Fold, Protocol, leave_out
 from mer_pipeline.reading import read_text
 
-if TYPE_CHECKING:  # the command line reads the words of this module at its start, and these take seconds to import
-    import numpy as np
-    import numpy.typing as npt
-
-    Rows = npt.NDArray[np.int64]
-
+__all__ = [
+    "PROTOCOLS",
+    "Fold",
+    "Protocol",
+    "check_selection",
+    "folds_of",
+    "inner_splits",
+    "parse_protocol",
+    "protocol_help",
+    "protocol_label",
+    "protocol_sentence",
+    "register",
+    "split_digest",
+]
 _SIDES = ("train", "test")
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One split.
-
-    Attributes:
-        held_out: What is tested, such as the subject `casme2/01`.
-        train, test: Row numbers into the clip set, ascending.
-    """
-
-    held_out: str
-    train: tuple[int, ...]
-    test: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if not self.train or not self.test or set(self.train) & set(self.test):
-            raise ValueError(f"{self.held_out}: train and test must be non-empty and disjoint")
-
-
-class Protocol(ABC):
-    """A way to hold clips out.
-
-    Attributes:
-        usage: What is written after `--protocol`, such as `kfold:N`.
-        help: What is held out, in a few words.
-        label: Its name in a line of results, such as `LOSO`; empty for what was written after `--protocol`.
-        sentence: How reports go on after "N folds, "; empty for "split by" and what was written.
-    """
-
-    usage: ClassVar[str]
-    help: ClassVar[str]
-    label: ClassVar[str] = ""
-    sentence: ClassVar[str] = ""
-
-    @classmethod
-    @abstractmethod
-    def parse(cls, text: str) -> Protocol | None:
-        """The protocol that was written after `--protocol`; None where it is another."""
-
-    @abstractmethod
-    def folds(self, clip_ids: Sequence[str], groups: Sequence[str]) -> list[Fold]:
-        """The folds of some clips.
-
-        Args:
-            clip_ids: (n,) `dataset/subject/clip`.
-            groups: (n,) `dataset/subject`.
-
-        Raises:
-            MerError: These clips cannot be split so.
-        """
-
-    def dealt(self, training: int) -> Protocol:
-        """The protocol of one of several trainings, from 0; another where subjects can be parted in several ways."""
-        del training
-        return self
-
-    def split(
-        self, X: Sequence[str], y: object = None, groups: Sequence[str] | None = None
-    ) -> Iterator[tuple[Rows, Rows]]:
-        """The folds for scikit-learn: row numbers of training and of test clips.
-
-        Args:
-            X: (n,) clip ids.
-            y: Not used.
-            groups: (n,) `dataset/subject`; None to take them from the clip ids.
-        """
-        import numpy as np
-
-        for fold in self.folds(X, groups if groups is not None else _groups(X)):
-            yield np.array(fold.train, np.int64), np.array(fold.test, np.int64)
-
-    def get_n_splits(self, X: Sequence[str], y: object = None, groups: Sequence[str] | None = None) -> int:
-        """How many folds there are, for scikit-learn."""
-        return sum(1 for _ in self.split(X, y, groups))
 
 
 PROTOCOLS: list[type[Protocol]] = []
@@ -133,7 +66,7 @@ class LeaveOneSubjectOut(Protocol):
         """Each named as its subject."""
         if len(set(groups)) < 2:
             raise MerError("leave-one-subject-out needs at least two subjects", fix="preprocess more clips")
-        return _leave_out(groups)
+        return leave_out(groups)
 
 
 @register
@@ -160,7 +93,7 @@ class LeaveOneDatasetOut(Protocol):
             raise MerError(
                 "leave-one-dataset-out needs at least two datasets", fix="preprocess another set into the same cache"
             )
-        return _leave_out(datasets)
+        return leave_out(datasets)
 
 
 @register
@@ -258,6 +191,10 @@ class FixedSplit(Protocol):
         return [Fold(path.stem, train, test)]
 
 
+register(SixDatasetsOut)
+register(DfmeTests)
+
+
 def parse_protocol(text: str) -> Protocol:
     """The protocol that was written after `--protocol`.
 
@@ -332,17 +269,3 @@ def inner_splits(groups: Sequence[str], train: Sequence[int]) -> list[tuple[list
         raise MerError("choosing the epoch inside a fold needs two training subjects", fix="use --select last")
     parts = GroupKFold(min(5, len(set(own)))).split(own, groups=own)
     return [([train[at] for at in learn], [train[at] for at in choose]) for learn, choose in parts]
-
-
-def _groups(clip_ids: Sequence[str]) -> list[str]:
-    """`dataset/subject` of every clip."""
-    return [clip.rpartition("/")[0] for clip in clip_ids]
-
-
-def _leave_out(names: Sequence[str]) -> list[Fold]:
-    import numpy as np
-    from sklearn.model_selection import LeaveOneGroupOut
-
-    array = np.asarray(names)
-    splits = LeaveOneGroupOut().split(array, groups=array)
-    return [Fold(str(array[test[0]]), tuple(train.tolist()), tuple(test.tolist())) for train, test in splits]

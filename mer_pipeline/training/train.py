@@ -16,8 +16,15 @@ from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.evaluation.calibration import calibrate, mean_calibration
 from mer_pipeline.evaluation.controls import controls
 from mer_pipeline.evaluation.leaks import guard, look_alikes
-from mer_pipeline.evaluation.metrics import unit_scores
-from mer_pipeline.evaluation.protocols import Fold, check_selection, folds_of, inner_splits, split_digest
+from mer_pipeline.evaluation.metrics import over_units, unit_scores
+from mer_pipeline.evaluation.protocols import (
+    Fold,
+    check_selection,
+    folds_of,
+    inner_splits,
+    parse_protocol,
+    split_digest,
+)
 from mer_pipeline.evaluation.summary import Training, headline, mean_axis_deg, pooled
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
@@ -167,7 +174,7 @@ class _Session:
     ) -> Metrics:
         """What one or more trainings came to."""
         found = pooled(trainings, self.clips.classes, aus=recipe.aus, select=self.plan.select, merged=self.clips.merged)
-        return Metrics(
+        metrics = Metrics(
             run=str(run.folder),
             model=recipe.model,
             attention=recipe.network_options.get("attention"),
@@ -185,6 +192,8 @@ class _Session:
             seconds=round(seconds, 1),
             **{field.name: getattr(found, field.name) for field in fields(found)},
         )
+        of_units = over_units(metrics.au_scores, parse_protocol(self.plan.protocol).units)
+        return replace(metrics, measured={**metrics.measured, **of_units})
 
 
 def _unit_scores(clips: ClipSet, results: Sequence[FoldResult]) -> dict[int, UnitScores]:

@@ -10,7 +10,9 @@ from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, cross_val_scor
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation import protocols
 from mer_pipeline.evaluation.leaks import guard, look_alikes
+from mer_pipeline.evaluation.metrics import over_units
 from mer_pipeline.evaluation.protocols import Fold, Protocol, folds_of, inner_splits, parse_protocol
+from mer_pipeline.runs.results import UnitScores
 from mer_pipeline.training import Plan, load_recipe, train
 
 IDS = [f"{d}/{s}/{c}" for d in ("casme2", "smic", "samm") for s in ("01", "02") for c in "ab"]
@@ -43,6 +45,26 @@ def test_every_clip_is_tested_once_by_networks_that_never_saw_its_subject(protoc
     assert sorted(row for fold in folds for row in fold.test) == list(range(len(IDS)))
     for fold in folds:
         assert {GROUPS[row] for row in fold.train}.isdisjoint(GROUPS[row] for row in fold.test)
+
+
+def test_cd6me_holds_out_each_of_its_six_sets_and_averages_over_twelve_units():
+    sets = ("casme", "casme2", "samm", "4dme", "mmew", "casme3", "smic")
+    ids = [f"{name}/0{at}/x" for name in sets for at in (1, 2)]
+    folds = folds_of("cd6me", ids, [clip.rpartition("/")[0] for clip in ids])
+    assert [(fold.held_out, len(fold.train), len(fold.test)) for fold in folds] == [
+        (name, 10, 2) for name in sorted(sets[:6])
+    ]
+    assert not any(row >= 12 for fold in folds for row in (*fold.train, *fold.test)), "SMIC has no Action Units"
+    with pytest.raises(MerError, match="not in the cache: casme, 4dme, mmew, casme3; preprocess them into it"):
+        folds_of("cd6me", IDS, GROUPS)
+    scores = {1: UnitScores(5, 0.5, 0.7, 0.2), 2: UnitScores(5, 0.3, 0.7, 0.1), 45: UnitScores(5, 1.0, 1.0, 1.0)}
+    assert over_units(scores, parse_protocol("cd6me").units) == {"aus_f1": 0.4, "aus_constant_f1": 0.15, "aus": 2}
+    assert over_units(scores, parse_protocol("lodo").units) == {}
+
+
+def test_dfme_needs_both_sides():
+    with pytest.raises(MerError, match="dfme-ccac needs the training part of DFME and a test"):
+        folds_of("dfme-ccac", IDS, GROUPS)
 
 
 def test_a_fixed_split_names_clips_or_subjects(tmp_path):
@@ -161,6 +183,8 @@ def test_a_protocol_is_a_splitter_of_scikit_learn(text, reference, groups):
 
 WORDS = [
     pytest.param("loso", "LOSO", "each holding out one subject (LOSO)", id="loso"),
+    pytest.param("cd6me", "CD6ME", "each holding out one of six datasets (CD6ME)", id="cd6me"),
+    pytest.param("dfme-ccac", "dfme-ccac", "the tests A and B of DFME, by networks of its training part", id="dfme"),
     pytest.param("lodo", "LODO", "each holding out one dataset (LODO)", id="lodo"),
     pytest.param("kfold:3", "kfold:3", "split by kfold:3", id="kfold"),
     pytest.param("gone.csv", "gone.csv", "split by gone.csv", id="file"),
@@ -191,7 +215,7 @@ def test_one_more_protocol_is_one_more_class(monkeypatch):
     assert [fold.test for fold in Plan("first").folds(_lonely())] == [(0,)]
     assert protocols.protocol_sentence("first") == "holding out the first clip"
     assert "first (the first clip)" in protocols.protocol_help()
-    with pytest.raises(MerError, match=r"a \.csv file with a split or first$"):
+    with pytest.raises(MerError, match=r"cd6me, dfme-ccac or first$"):
         parse_protocol("last")
 
 

@@ -16,55 +16,77 @@ from mer_pipeline.cli.common import (
     PredictorFile,
     Quiet,
     progress_bar,
-    say,
     say_error,
     say_json,
-    say_table,
     say_warning,
 )
+from mer_pipeline.cli.spotted import agreement_json, show_agreement, show_spotting, show_strs
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import DEFAULT, choose_detector
 
 if TYPE_CHECKING:
     from mer_pipeline.inference.naming import Named
-    from mer_pipeline.spotting.agreement import Agreement
+    from mer_pipeline.spotting.evaluate import SpottingResults
     from mer_pipeline.spotting.result import Spotting
+    from mer_pipeline.spotting.strs import Answer, Strs
 
-_COLUMNS = ("kind", "onset", "apex", "offset", "at s", "lasts s", "px", "flags")
-_LEVELS, _WIDTH = " ▁▂▃▄▅▆▇█", 96
+
+Videos = Annotated[list[Path] | None, typer.Argument(metavar="VIDEO...", help="Videos or folders of frames.")]
+Truth = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TRUTH",
+        help="Judge by the MEGC rule, with agreement over frames and errors in ms, against the raw folder of a set "
+        "of long videos, a synthetic set, or what a coder marked (.eaf, BORIS's table, or a folder of films with "
+        "them); without VIDEO, all of its videos. Where VIDEO is another coder's file, the coders are compared.",
+    ),
+]
+Aus = Annotated[bool, typer.Option("--aus", help="Also name the Action Units of every interval.")]
+Eaf = Annotated[Path | None, typer.Option(metavar="OUT.eaf", help="Write an annotation file for ELAN.")]
+Boris = Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write a table of events for BORIS.")]
+Vtt = Annotated[Path | None, typer.Option(metavar="OUT.vtt", help="Write subtitles for any player.")]
+Submission = Annotated[
+    Path | None,
+    typer.Option(metavar="OUT.csv", help="Write the micro-expressions and their classes for the challenge."),
+]
+Str = Annotated[
+    bool, typer.Option("--str", help="With --evaluate, score spotting and recognition; VIDEO may be such a .csv.")
+]
+Official = Annotated[
+    bool, typer.Option("--official", help="Also the score of the public scorer, which differs in six ways.")
+]
 
 
 def spot(
-    videos: Annotated[
-        list[Path] | None, typer.Argument(metavar="VIDEO...", help="Videos or folders of frames.")
-    ] = None,
-    evaluate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TRUTH",
-            help="Judge by the MEGC rule, with agreement over frames and errors in ms, against the raw folder of a set "
-            "of long videos, a synthetic set, or what a coder marked (.eaf, BORIS's table, or a folder of films with "
-            "them); without VIDEO, all of its videos. Where VIDEO is another coder's file, the coders are compared.",
-        ),
-    ] = None,
+    videos: Videos = None,
+    evaluate: Truth = None,
     fps: Fps = None,
     force_fps: ForceFps = False,
     detector: DetectorName = None,
     predictor: PredictorFile = None,
     face_model: FaceModelFile = None,
-    aus: Annotated[bool, typer.Option("--aus", help="Also name the Action Units of every interval.")] = False,
-    eaf: Annotated[Path | None, typer.Option(metavar="OUT.eaf", help="Write an annotation file for ELAN.")] = None,
-    boris: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write a table of events for BORIS.")] = None,
-    vtt: Annotated[Path | None, typer.Option(metavar="OUT.vtt", help="Write subtitles for any player.")] = None,
+    aus: Aus = False,
+    eaf: Eaf = None,
+    boris: Boris = None,
+    vtt: Vtt = None,
+    submission: Submission = None,
+    as_str: Str = False,
+    as_official: Official = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find every micro- and macro-expression in videos of any length."""
     if not videos and evaluate is None:
         raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
+    scored = as_str or as_official
+    if scored and evaluate is None:
+        raise typer.BadParameter("the score needs --evaluate TRUTH", param_hint="--str")
     written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
-        _compare(evaluate, videos[0], as_json)
+        if scored:
+            _score_submission(evaluate, videos[0], as_official, as_json)
+        else:
+            _compare(evaluate, videos[0], as_json)
         return
     from mer_pipeline.inference.naming import name_intervals, with_names
     from mer_pipeline.spotting.evaluate import spot_videos
@@ -74,16 +96,27 @@ def spot(
         result = spot_videos(
             videos or [], fps=fps, force_fps=force_fps, truth=evaluate, detector=chosen, progress=progress
         )
-    named = {id(each): name_intervals(each, chosen) for each in result.videos if aus and not each.error}
+    naming = aus or scored or submission is not None
+    named = {id(each): name_intervals(each, chosen) for each in result.videos if naming and not each.error}
     _write(result.videos, named, written)
+    scores = _challenge(result, named, submission, as_official) if scored or submission is not None else {}
+    shown = named if aus else {}
     if as_json:
-        entries = [with_names(each, named[id(each)]) if id(each) in named else each.as_json() for each in result.videos]
-        say_json(entries if result.agreement is None else {"videos": entries, **_agreement_json(result.agreement)})
+        entries = [with_names(each, shown[id(each)]) if id(each) in shown else each.as_json() for each in result.videos]
+        agreed = {} if result.agreement is None else agreement_json(result.agreement)
+        challenge = {name: score.as_json() for name, score in scores.items()}
+        say_json({"videos": entries, **agreed, **challenge} if agreed else entries)
     else:
         for spotting in result.videos:
-            _show(spotting, named.get(id(spotting)))
+            show_spotting(spotting, shown.get(id(spotting)))
         if result.agreement is not None:
-            _show_agreement(result.agreement)
+            show_agreement(result.agreement)
+        show_strs(scores)
+    _end(result)
+
+
+def _end(result: SpottingResults) -> None:
+    """Report what went wrong, and exit with 1 where a video could not be read."""
     for text in result.warnings:
         say_warning(text)
     failed = [MerError(spotting.error) for spotting in result.videos if spotting.error]
@@ -125,81 +158,50 @@ def _compare(first: Path, second: Path, as_json: bool) -> None:
 
     agreed, warnings = coders_agree(first, second)
     if as_json:
-        say_json({"videos": [], **_agreement_json(agreed)})
+        say_json({"videos": [], **agreement_json(agreed)})
     else:
-        _show_agreement(agreed)
+        show_agreement(agreed)
     for text in warnings:
         say_warning(text)
 
 
-def _agreement_json(agreed: Agreement) -> dict[str, object]:
-    scores = {kind: each.as_json() for kind, each in agreed.scores.items()}
-    return {"evaluation": scores, "agreement": agreed.as_json()}
+def _challenge(
+    result: SpottingResults, named: dict[int, list[Named]], submission: Path | None, official: bool
+) -> dict[str, Strs]:
+    """Write the answers of the challenge's task where that is asked for; their scores, where there is a truth."""
+    from mer_pipeline.datasets.long_videos import LongTruth
+    from mer_pipeline.spotting import strs
 
-
-def _show_agreement(agreed: Agreement) -> None:
-    names = ("tp", "fp", "fn", "precision", "recall", "f1")
-    scores = {kind: each.as_json() for kind, each in agreed.scores.items()}
-    kappa = {"all" if kind == "any" else kind: value for kind, value in agreed.kappa.items()}
-    rows = [
-        (kind, *(each[name] for name in names), "" if kappa[kind] is None else f"{kappa[kind]:.3f}")
-        for kind, each in scores.items()
+    subjects = [each.subject for each in result.truth] or [""] * len(result.videos)
+    answers = [
+        answer
+        for each, subject in zip(result.videos, subjects, strict=True)
+        for answer in strs.answers_of(each, [name.emotion for name in named.get(id(each), ())], subject)
     ]
-    say_table("IoU of at least 0.5, summed over all videos; kappa over frames", ("kind", *names, "kappa"), rows)
-    for point, error in agreed.errors.items():
-        say(
-            f"{point}: {error.mean_ms:+.0f} ms on average, {error.absolute_ms:.0f} ms off, in {error.intervals} matches"
-        )
+    if submission is not None:
+        strs.write_submission(submission, answers)
+    if not result.truth:
+        return {}
+    return _strs(answers, strs.true_answers(LongTruth("", result.truth)), official)
 
 
-def _show(spotting: Spotting, named: list[Named] | None) -> None:
-    from mer_pipeline.spotting.result import events_in_words
+def _strs(answers: list[Answer], truth: list[Answer], official: bool) -> dict[str, Strs]:
+    from mer_pipeline.spotting import strs
 
-    if spotting.error:
-        return
-    name = Path(spotting.video).name
-    rows = [
-        (
-            each.kind, each.onset_frame, each.apex_frame, each.offset_frame,
-            f"{each.onset_s:.2f}", f"{each.offset_s - each.onset_s:.2f}", f"{each.strength:.1f}", ", ".join(each.flags),
-        )
-        for each in spotting.intervals
-    ]  # fmt: skip
-    if rows and named is None:
-        say_table(name, _COLUMNS, rows)
-    elif rows:
-        # The columns of the frames, and what moved: all of them would not fit a terminal.
-        known = zip(rows, named or (), strict=True)
-        say_table(
-            name,
-            (*_COLUMNS[:4], "group", "Action Units"),
-            [
-                (*row[:4], f"{each.emotion} {each.probability:.2f}" if each.emotion else "", each.words)
-                for row, each in known
-            ],
-        )
-    micro = sum(each.kind == "micro" for each in spotting.intervals)
-    seconds = spotting.frames / spotting.fps
-    say(f"{name}: {micro} micro- and {len(rows) - micro} macro-expressions in {seconds:.1f} s")
-    if spotting.events:
-        say("no expressions: " + events_in_words(spotting.events))
-    if rows:
-        for line in _timeline(spotting):
-            say(line)
-    for warning in spotting.warnings:
-        say_warning(f"{spotting.video}: {warning}")
+    scores = {"strs": strs.as_defined(answers, truth)}
+    return {**scores, "strs_official": strs.official(answers, truth)} if official else scores
 
 
-def _timeline(spotting: Spotting) -> tuple[str, str]:
-    """How the skin moves over the video, and below it where micro- (|) and macro-expressions (=) lie."""
-    seconds, energy = spotting.timeline.seconds, spotting.timeline.energy
-    width = min(_WIDTH, len(energy))
-    tops = [energy[at * len(energy) // width : (at + 1) * len(energy) // width] for at in range(width)]
-    heights = [max((float(value) for value in part if value == value), default=0.0) for part in tops]  # NaN: no face
-    most = max(*heights, 1e-9)
-    curve = "".join(_LEVELS[round(height / most * (len(_LEVELS) - 1))] for height in heights)
-    marks, end = [" "] * width, float(seconds[-1]) + 1e-9
-    for each in spotting.intervals:
-        first, last = (int(at / end * (width - 1)) for at in (each.onset_s, each.offset_s))
-        marks[first : last + 1] = ("|" if each.kind == "micro" else "=") * (last - first + 1)
-    return curve, "".join(marks).rstrip()
+def _score_submission(truth: Path, submission: Path, official: bool, as_json: bool) -> None:
+    """A .csv file of answers."""
+    from mer_pipeline.datasets.long_videos import read_long
+    from mer_pipeline.spotting import strs
+
+    # The public scorer's own truth is such a file, too.
+    of_file = truth.suffix.lower() == ".csv" and strs.is_submission(truth)
+    true = strs.read_submission(truth) if of_file else strs.true_answers(read_long(truth))
+    scores = _strs(strs.read_submission(submission), true, official)
+    if as_json:
+        say_json({"videos": [], **{name: score.as_json() for name, score in scores.items()}})
+    else:
+        show_strs(scores)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from mer_pipeline.datasets.coders import read_codings
+from mer_pipeline.datasets.long_videos import read_long
 from mer_pipeline.errors import MerError
+from mer_pipeline.inference.naming import Named
 from mer_pipeline.spotting.result import Event, Interval, Spotting
 from mer_pipeline.spotting.video import rate_of, spot_video
 
@@ -195,6 +197,38 @@ def test_the_loop_with_a_coder(mer, long_set, tmp_path, monkeypatch):
     assert two.code == 0
     assert "onset: +0 ms on average, 0 ms off" in two.out
     assert json.loads(mer("spot", "--evaluate", files["eaf"], files["csv"], "--json").out)["videos"] == []
+
+
+def test_spot_then_recognise(mer, long_set, tmp_path, monkeypatch):
+    """Answers for the challenge, and their score from the film and from the file."""
+    video, out = long_set / "s01.mp4", tmp_path / "out.csv"
+    truth = read_long(long_set).videos[0].marks
+    micro = [mark for mark in truth if mark.kind == "micro"]
+    intervals = [Interval.at((*m.span[:1], m.apex_frame, m.span[1]), 30.0, m.kind, 1.0, 2.0, ()) for m in truth]
+    spotted = Spotting(str(video), 30.0, 480, 1, intervals=intervals)
+    read = [
+        Named("positive" if m.emotion == "happiness" else "none" if m == micro[0] else "negative", 0.9, {})
+        for m in truth
+    ]
+    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_video", lambda *_, **__: spotted)
+    monkeypatch.setattr("mer_pipeline.inference.naming.name_intervals", lambda *_: read)
+    arguments = ["--evaluate", long_set, "--str", "--official", "--json", "-q"]
+    document = json.loads(mer("spot", *arguments, "--submission", out).out)
+    assert document["strs"]["spotting"]["tp"] == len(micro) - 1, "where no expression is read, there is no answer"
+    assert document["strs"]["spotting"]["fn"] == 1
+    assert set(document["strs_official"]["analysis"]) == {"precision", "recall", "f1", "uf1", "uar"}
+    assert "emotion" not in document["videos"][0]["intervals"][0], "named only where --aus asks for it"
+    lines = out.read_text().splitlines()
+    assert lines[0] == "subject,video,onset,offset,emotion"
+    assert [line.split(",")[:4] for line in lines[1:]] == [
+        ["01", "s01", str(m.onset_frame + 1), str(m.offset_frame + 1)] for m in micro[1:]
+    ]
+    again = json.loads(mer("spot", "--evaluate", long_set, out, "--str", "--json").out)
+    assert again["strs"] == document["strs"]
+    words = mer("spot", "--evaluate", out, out, "--official").out
+    assert "STRS OFFICIAL" in words
+    assert "the public scorer: an answer may hit several true intervals" in words
+    assert mer("spot", video, "--str").code == 2
 
 
 WRONG_OUTPUTS = [

@@ -34,6 +34,22 @@ Fps = Annotated[
     float | None,
     typer.Option(is_eager=True, min=1, max=GREATEST_FPS, help="Frames a second, for folders of frames."),
 ]
+
+
+def _clock(text: str | float) -> float:
+    from mer_pipeline.video.excerpt import clock_seconds
+
+    try:
+        return clock_seconds(str(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is {error}") from None
+
+
+From = Annotated[
+    float | None,
+    typer.Option("--from", parser=_clock, metavar="TIME", help="Search from here on: 12.5, 00:12 or 1:02:03.5."),
+]
+To = Annotated[float | None, typer.Option("--to", parser=_clock, metavar="TIME", help="Search up to here.")]
 ForceFps = Annotated[
     bool,
     typer.Option("--force-fps", callback=_with_fps, help="Let --fps override the rate that a file states."),

@@ -15,9 +15,11 @@ from mer_pipeline.cli.common import (
     FaceModelFile,
     ForceFps,
     Fps,
+    From,
     Json,
     PredictorFile,
     Quiet,
+    To,
     card_detector,
     progress_bar,
     say,
@@ -32,6 +34,10 @@ from mer_pipeline.errors import MerError, WriteError
 if TYPE_CHECKING:
     from mer_pipeline.inference import ClipResult, Expression, Predictor, Unclassified
 
+Clips = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="CLIP...", help="Video files or folders of frames.", show_default=False),
+]
 Model = Annotated[
     Path | None,
     typer.Option(
@@ -73,10 +79,7 @@ Camera = Annotated[
 
 
 def predict(
-    clips: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="CLIP...", help="Video files or folders of frames.", show_default=False),
-    ] = None,
+    clips: Clips = None,
     model: Model = None,
     onset: Onset = None,
     apex: Apex = None,
@@ -84,6 +87,8 @@ def predict(
     aus: Aus = "predicted",
     confidence: Confidence = None,
     every: Every = None,
+    start: From = None,
+    end: To = None,
     force_fps: ForceFps = False,
     macro: Macro = False,
     table: Table = None,
@@ -103,11 +108,14 @@ def predict(
     """
     from mer_pipeline.figures.prediction_files import PredictionFiles
     from mer_pipeline.inference import Predictor, write_csv
+    from mer_pipeline.video import Window
 
     if bool(clips) == (camera is not None):
         raise typer.BadParameter("give clips, or --camera")
     if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
         raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
+    if (start, end) != (None, None) and any(given is not None for given in (onset, apex, camera, overlay)):
+        raise typer.BadParameter("--from and --to are for clips whose key frames are spotted, without --overlay")
     pictures, chosen = PredictionFiles(overlay, image, len(clips or ())), card_detector(detector, predictor, face_model)
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         _say_model(loaded, quiet)
@@ -116,7 +124,7 @@ def predict(
         else:
             wanted = functools.partial(
                 loaded, onset_frame=onset, apex_frame=apex, fps=fps, force_fps=force_fps, every=every, macro=macro,
-                on_expression=pictures.on_expression if pictures.draws_expressions else None,
+                window=Window(start, end), on_expression=pictures.on_expression if pictures.draws_expressions else None,
             )  # fmt: skip
             results = _predict_clips(clips or [], wanted, functools.partial(pictures.finish, predictor=loaded), quiet)
     if table is not None:

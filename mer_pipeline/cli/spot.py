@@ -12,9 +12,11 @@ from mer_pipeline.cli.common import (
     FaceModelFile,
     ForceFps,
     Fps,
+    From,
     Json,
     PredictorFile,
     Quiet,
+    To,
     progress_bar,
     say_error,
     say_json,
@@ -65,6 +67,8 @@ def spot(
     detector: DetectorName = None,
     predictor: PredictorFile = None,
     face_model: FaceModelFile = None,
+    start: From = None,
+    end: To = None,
     aus: Aus = False,
     eaf: Eaf = None,
     boris: Boris = None,
@@ -76,11 +80,8 @@ def spot(
     quiet: Quiet = False,
 ) -> None:
     """Find every micro- and macro-expression in videos of any length."""
-    if not videos and evaluate is None:
-        raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
-    scored = as_str or as_official
-    if scored and evaluate is None:
-        raise typer.BadParameter("the score needs --evaluate TRUTH", param_hint="--str")
+    scored, window = as_str or as_official, (start, end)
+    _check_usage(videos, evaluate, scored, window)
     written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
         if scored:
@@ -90,15 +91,17 @@ def spot(
         return
     from mer_pipeline.inference.naming import name_intervals, with_names
     from mer_pipeline.spotting.evaluate import spot_videos
+    from mer_pipeline.video import Window
 
     with progress_bar(quiet, resume="") as progress:
         chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
         result = spot_videos(
-            videos or [], fps=fps, force_fps=force_fps, truth=evaluate, detector=chosen, progress=progress
-        )
+            videos or [], fps=fps, force_fps=force_fps, truth=evaluate, window=Window(*window), detector=chosen,
+            progress=progress,
+        )  # fmt: skip
     naming = aus or scored or submission is not None
     named = {id(each): name_intervals(each, chosen) for each in result.videos if naming and not each.error}
-    _write(result.videos, named, written)
+    _write(result.videos, named, written, whole=window == (None, None))
     scores = _challenge(result, named, submission, as_official) if scored or submission is not None else {}
     shown = named if aus else {}
     if as_json:
@@ -113,6 +116,17 @@ def spot(
             show_agreement(result.agreement)
         show_strs(scores)
     _end(result)
+
+
+def _check_usage(
+    videos: list[Path] | None, evaluate: Path | None, scored: bool, window: tuple[float | None, float | None]
+) -> None:
+    if not videos and evaluate is None:
+        raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
+    if scored and evaluate is None:
+        raise typer.BadParameter("the score needs --evaluate TRUTH", param_hint="--str")
+    if evaluate is not None and window != (None, None):
+        raise typer.BadParameter("a truth is of whole videos", param_hint="--from, --to")
 
 
 def _end(result: SpottingResults) -> None:
@@ -136,7 +150,7 @@ def _outputs(*named: tuple[Path | None, str]) -> list[Path]:
     return [path for path, _ in named if path is not None]
 
 
-def _write(videos: list[Spotting], named: dict[int, list[Named]], paths: list[Path]) -> None:
+def _write(videos: list[Spotting], named: dict[int, list[Named]], paths: list[Path], *, whole: bool) -> None:
     """Write what was spotted for coders' tools."""
     from mer_pipeline.datasets.coders import Coding, write_codings
     from mer_pipeline.spotting.agreement import to_marks
@@ -147,7 +161,8 @@ def _write(videos: list[Spotting], named: dict[int, list[Named]], paths: list[Pa
         emotions = [name.emotion if name.emotion != "none" else "" for name in names]
         aus = ["+".join(sorted(name.aus, key=int)) for name in names]
         if not each.error:
-            codings.append(Coding(Path(each.video), each.fps, to_marks(each, emotions, aus), each.frames))
+            frames = each.frames if whole else None
+            codings.append(Coding(Path(each.video), each.fps, to_marks(each, emotions, aus), frames))
     for path in paths:
         write_codings(path, codings)
 

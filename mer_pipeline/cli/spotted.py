@@ -103,8 +103,8 @@ def _timeline(spotting: Spotting) -> tuple[str, str]:
     heights = [max((float(value) for value in part if value == value), default=0.0) for part in tops]  # NaN: no face
     most = max(*heights, 1e-9)
     curve = "".join(_LEVELS[round(height / most * (len(_LEVELS) - 1))] for height in heights)
-    marks, end = [" "] * width, float(seconds[-1]) + 1e-9
+    marks, start, end = [" "] * width, float(seconds[0]), float(seconds[-1]) + 1e-9
     for each in spotting.intervals:
-        first, last = (int(at / end * (width - 1)) for at in (each.onset_s, each.offset_s))
+        first, last = (int((at - start) / (end - start) * (width - 1)) for at in (each.onset_s, each.offset_s))
         marks[first : last + 1] = ("|" if each.kind == "micro" else "=") * (last - first + 1)
     return curve, "".join(marks).rstrip()

@@ -26,7 +26,7 @@ from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.result import Spotting
 from mer_pipeline.spotting.video import face_warnings, rate_of, spot_footage
 from mer_pipeline.stages.keyframes import FALLBACK_FPS, KeyFrames, find_keyframes, without_motion
-from mer_pipeline.video import Footage, open_footage
+from mer_pipeline.video import Excerpt, Footage, Window, open_footage
 
 if TYPE_CHECKING:  # torch takes a second to import, and the shipped model needs none
     from mer_pipeline.networks import LineMap, Ranks
@@ -73,6 +73,7 @@ class Predictor(Classifier):
         force_fps: bool = False,
         every: bool | None = None,
         macro: bool = False,
+        window: Window | None = None,
         progress: Progress = silent,
         on_expression: Callable[[ExpressionImages], None] | None = None,
     ) -> ClipResult:
@@ -86,6 +87,7 @@ class Predictor(Classifier):
             force_fps: Let `fps` override what the medium says.
             every: Spot every expression, not the strongest alone; None does so in clips longer than `LONG_S`.
             macro: Classify macro-expressions as well.
+            window: Where to search; None for everywhere. Frames and seconds are the clip's own all the same.
             progress: Called while a long clip is searched.
             on_expression: Given each expression with its pictures.
 
@@ -96,14 +98,29 @@ class Predictor(Classifier):
         footage = open_footage(clip)
         given = onset_frame is not None or apex_frame is not None
         rate, own_times, said = rate_of(footage, fps, force=force_fps)
-        job = _Job(self, footage, rate, footage.times_s if own_times else None, on_expression, said)
+        part = window.of(footage, rate, own_times) if window and not given else None
+        media: Footage = footage if part is None else part
+        if part is not None and window:
+            on_expression, said = _in_film(on_expression, part), [*said, window.words]
+        job = _Job(self, media, rate, media.times_s if own_times else None, on_expression, said)
         if given and every:
             raise MerError("onset and apex belong to one expression", where=clip, fix="leave them or --all out")
         # A folder of frames whose rate is unknown has no length either.
-        long = rate is not None and len(footage) / rate > LONG_S
+        long = rate is not None and len(media) / rate > LONG_S
         if every or (every is None and long and not given):
-            return job.every(macro, progress)
-        return job.given(onset_frame, apex_frame) if given else job.strongest(progress)
+            result = job.every(macro, progress)
+        else:
+            result = job.given(onset_frame, apex_frame) if given else job.strongest(progress)
+        return result if part is None else result.in_film(part)
+
+
+def _in_film(
+    on_expression: Callable[[ExpressionImages], None] | None, part: Excerpt
+) -> Callable[[ExpressionImages], None] | None:
+    """The same callback, given expressions that are counted from the film's beginning."""
+    if on_expression is None:
+        return None
+    return lambda images: on_expression(replace(images, expression=part.in_film(images.expression)))
 
 
 @dataclass

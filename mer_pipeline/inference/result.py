@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import os_errors
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.spotting.result import Event, Flag, Kind, Timeline
+from mer_pipeline.video import Excerpt
 
 AuSource = Literal["given", "predicted", "none"]
 Verdict = Literal["expression", "uncertain", "no micro-expression"]
@@ -114,6 +115,17 @@ class ClipResult:
     error: str | None = None
     timeline: Timeline | None = field(default=None, repr=False)
     model: str = ""
+
+    def in_film(self, part: Excerpt) -> ClipResult:
+        """What was found in a part of a film, counted from the film's beginning."""
+        course = self.timeline
+        return replace(
+            self,
+            expressions=[part.in_film(each) for each in self.expressions],
+            unclassified=[part.in_film(each) for each in self.unclassified],
+            events=[part.in_film(each) for each in self.events],
+            timeline=None if course is None else replace(course, seconds=course.seconds + part.start_s),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; `error` is there only where something failed."""

@@ -14,6 +14,7 @@ from mer_pipeline.spotting.agreement import Agreement, Marked, agreement, to_mar
 from mer_pipeline.spotting.result import Spotting
 from mer_pipeline.spotting.score import SpotScore
 from mer_pipeline.spotting.video import spot_video
+from mer_pipeline.video import Window
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def spot_videos(
     fps: float | None = None,
     force_fps: bool = False,
     truth: Path | None = None,
+    window: Window | None = None,
     detector: Detector | None = None,
     progress: Progress = silent,
 ) -> SpottingResults:
@@ -54,6 +56,7 @@ def spot_videos(
         fps: The rate of media that do not say theirs.
         force_fps: Let `fps` override what the media say.
         truth: See `read_long`.
+        window: Where to search; not with a truth, which is of whole videos.
         detector: Finds faces; None for Face Mesh.
         progress: Called after every second of video.
 
@@ -68,8 +71,8 @@ def spot_videos(
             try:
                 found.append(
                     spot_video(
-                        each.video, fps=fps or each.fps, force_fps=force_fps or fps is None, progress=progress,
-                        find_faces=find_faces,
+                        each.video, fps=fps or each.fps, force_fps=force_fps or fps is None, window=window,
+                        progress=progress, find_faces=find_faces,
                     )
                 )  # fmt: skip
             except MerError as error:

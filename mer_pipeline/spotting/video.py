@@ -28,7 +28,7 @@ from mer_pipeline.spotting.intervals import is_micro
 from mer_pipeline.spotting.live import LiveSpotter
 from mer_pipeline.spotting.result import TIMELINE_POINTS, Event, Interval, Kind, Spotting, Timeline, merged
 from mer_pipeline.spotting.tracking import Tracked, Tracks
-from mer_pipeline.video import Footage, open_footage
+from mer_pipeline.video import Excerpt, Footage, Window, open_footage
 
 # Below this rate a micro-expression (1/25 to 1/5 s) spans too few frames to be seen rising and falling.
 FEW_FPS = 60.0
@@ -90,6 +90,7 @@ def spot_video(
     *,
     fps: float | None = None,
     force_fps: bool = False,
+    window: Window | None = None,
     progress: Progress = silent,
     detector: Detector | None = None,
     find_faces: FaceFinder | None = None,
@@ -100,6 +101,7 @@ def spot_video(
         video: A video file or a folder of frames.
         fps: The rate of frames that do not say theirs.
         force_fps: Let `fps` override what the medium says.
+        window: Where to search; None for everywhere. Frames and seconds are the video's own all the same.
         progress: Called after every second of video.
         detector: Finds faces; None for Face Mesh.
         find_faces: A detector that is open already, in the place of `detector`.
@@ -114,8 +116,22 @@ def spot_video(
         raise MerError("a folder of frames does not say its rate", where=video, fix="give --fps")
     with ExitStack() as stack:
         finder = find_faces or stack.enter_context((detector or Detector()).open())
-        found = spot_footage(footage, rate, finder, own_times=own_times, progress=progress)
+        part = window.of(footage, rate, own_times) if window else footage
+        found = spot_footage(part, rate, finder, own_times=own_times, progress=progress)
+    if window and isinstance(part, Excerpt):
+        found, said = in_film(found, part), [*said, window.words]
     return replace(found, warnings=[*said, *found.warnings])
+
+
+def in_film(found: Spotting, part: Excerpt) -> Spotting:
+    """What was spotted in a part of a video, counted from the video's beginning."""
+    return replace(
+        found,
+        intervals=[part.in_film(each) for each in found.intervals],
+        events=[part.in_film(each) for each in found.events],
+        timeline=replace(found.timeline, seconds=found.timeline.seconds + part.start_s),
+        forced=None if found.forced is None else part.in_film(found.forced),
+    )
 
 
 def rate_of(footage: Footage, fps: float | None, *, force: bool = False) -> tuple[float | None, bool, list[str]]:

@@ -248,3 +248,39 @@ def test_a_coders_file_is_of_its_film(mer, long_set, tmp_path):
     (tmp_path / "other.mp4").write_bytes((long_set / "s01.mp4").read_bytes())
     assert mer("spot", "--evaluate", tmp_path / "absent.eaf", long_set / "s01.mp4").code == 1
     assert "no such" in mer("spot", "--evaluate", tmp_path / "absent.eaf", tmp_path / "other.mp4").err
+
+
+def test_a_window_gives_the_frames_of_the_film(mer, long_set, tmp_path):
+    """What is spotted in a part is what lies there, in the film's own numbers."""
+    video, truth = long_set / "s01.mp4", read_long(long_set).videos[0].marks
+    last = truth[-1]
+    start_s = (last.onset_frame - 45) // 3 / 10
+    window = [video, "--from", start_s, "--to", "00:16", "--json", "-q"]
+    called = mer("spot", *window, "--eaf", tmp_path / "a.eaf")
+    assert called.code == 0
+    (entry,) = json.loads(called.out)
+    assert entry["frames"] == 480 - round(start_s * 30)
+    assert f"only {start_s:g} s to 16 s was searched" in entry["warnings"]
+    (found,) = entry["intervals"]
+    assert abs(found["apex_frame"] - last.apex_frame) <= 6
+    assert found["apex_s"] == pytest.approx(found["apex_frame"] / 30, abs=1e-3)
+    (coding,) = read_codings(tmp_path / "a.eaf", video)
+    assert [mark.span for mark in coding.expressions] == [(found["onset_frame"], found["offset_frame"])]
+    (predicted,) = json.loads(mer("predict", *window, "--all", "--macro").out)
+    (expression,) = predicted["expressions"]
+    assert [expression[name] for name in ("onset_frame", "apex_s")] == [found["onset_frame"], found["apex_s"]]
+
+
+WRONG_WINDOWS = [
+    pytest.param("spot", ["--from", "soon"], 2, "'soon' is no time such as 12.5, 00:12 or 1:02:03.5", id="no time"),
+    pytest.param("spot", ["--from", "99"], 1, "no frame lies between 99 s and 15.9667 s", id="behind the end"),
+    pytest.param("spot", ["--from", "1", "--evaluate", "x"], 2, "a truth is of whole videos", id="truth"),
+    pytest.param("predict", ["--from", "1", "--onset", "9"], 2, "key frames are spotted", id="given frames"),
+]
+
+
+@pytest.mark.parametrize(("command", "arguments", "code", "message"), WRONG_WINDOWS)
+def test_wrong_windows(mer, long_set, command, arguments, code, message):
+    called = mer(command, long_set / "s01.mp4", *arguments, "-q")
+    assert called.code == code
+    assert message in " ".join(called.err.replace("│", " ").split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,11 +22,12 @@ from mer_pipeline.cli.common import (
     say_json,
     say_warning,
 )
-from mer_pipeline.cli.spotted import agreement_json, show_agreement, show_spotting, show_strs
+from mer_pipeline.cli.spotted import agreement_json, show_agreement, show_answers, show_spotting, show_strs
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import DEFAULT, choose_detector
 
 if TYPE_CHECKING:
+    from mer_pipeline.datasets.coders import Mark
     from mer_pipeline.inference.naming import Named
     from mer_pipeline.spotting.evaluate import SpottingResults
     from mer_pipeline.spotting.result import Spotting
@@ -54,6 +55,10 @@ Submission = Annotated[
 Str = Annotated[
     bool, typer.Option("--str", help="With --evaluate, score spotting and recognition; VIDEO may be such a .csv.")
 ]
+Lvqa = Annotated[
+    bool,
+    typer.Option("--lvqa", help="With --evaluate, score answers about counts, kinds and Action Units."),
+]
 Official = Annotated[
     bool, typer.Option("--official", help="Also the score of the public scorer, which differs in six ways.")
 ]
@@ -76,12 +81,13 @@ def spot(
     submission: Submission = None,
     as_str: Str = False,
     as_official: Official = False,
+    as_lvqa: Lvqa = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find every micro- and macro-expression in videos of any length."""
     scored, window = as_str or as_official, (start, end)
-    _check_usage(videos, evaluate, scored, window)
+    _check_usage(videos, evaluate, scored or as_lvqa, window)
     written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
         if scored:
@@ -99,8 +105,9 @@ def spot(
             videos or [], fps=fps, force_fps=force_fps, truth=evaluate, window=Window(*window), detector=chosen,
             progress=progress,
         )  # fmt: skip
-    naming = aus or scored or submission is not None
+    naming = aus or scored or as_lvqa or submission is not None
     named = {id(each): name_intervals(each, chosen) for each in result.videos if naming and not each.error}
+    answered = _answers(result, named) if as_lvqa else {}
     _write(result.videos, named, written, whole=window == (None, None))
     scores = _challenge(result, named, submission, as_official) if scored or submission is not None else {}
     shown = named if aus else {}
@@ -108,13 +115,14 @@ def spot(
         entries = [with_names(each, shown[id(each)]) if id(each) in shown else each.as_json() for each in result.videos]
         agreed = {} if result.agreement is None else agreement_json(result.agreement)
         challenge = {name: score.as_json() for name, score in scores.items()}
-        say_json({"videos": entries, **agreed, **challenge} if agreed else entries)
+        say_json({"videos": entries, **agreed, **challenge, **answered} if agreed else entries)
     else:
         for spotting in result.videos:
             show_spotting(spotting, shown.get(id(spotting)))
         if result.agreement is not None:
             show_agreement(result.agreement)
         show_strs(scores)
+        show_answers(answered)
     _end(result)
 
 
@@ -124,7 +132,7 @@ def _check_usage(
     if not videos and evaluate is None:
         raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
     if scored and evaluate is None:
-        raise typer.BadParameter("the score needs --evaluate TRUTH", param_hint="--str")
+        raise typer.BadParameter("the score needs --evaluate TRUTH", param_hint="--str, --lvqa")
     if evaluate is not None and window != (None, None):
         raise typer.BadParameter("a truth is of whole videos", param_hint="--from, --to")
 
@@ -153,18 +161,34 @@ def _outputs(*named: tuple[Path | None, str]) -> list[Path]:
 def _write(videos: list[Spotting], named: dict[int, list[Named]], paths: list[Path], *, whole: bool) -> None:
     """Write what was spotted for coders' tools."""
     from mer_pipeline.datasets.coders import Coding, write_codings
-    from mer_pipeline.spotting.agreement import to_marks
 
-    codings = []
-    for each in videos:
-        names = named.get(id(each), [])
-        emotions = [name.emotion if name.emotion != "none" else "" for name in names]
-        aus = ["+".join(sorted(name.aus, key=int)) for name in names]
-        if not each.error:
-            frames = each.frames if whole else None
-            codings.append(Coding(Path(each.video), each.fps, to_marks(each, emotions, aus), frames))
+    codings = [
+        Coding(Path(each.video), each.fps, _marks(each, named), each.frames if whole else None)
+        for each in videos
+        if not each.error
+    ]
     for path in paths:
         write_codings(path, codings)
+
+
+def _marks(spotting: Spotting, named: dict[int, list[Named]]) -> tuple[Mark, ...]:
+    """What was spotted, with what was read in it."""
+    from mer_pipeline.spotting.agreement import to_marks
+
+    names = named.get(id(spotting), [])
+    emotions = [name.emotion if name.emotion != "none" else "" for name in names]
+    return to_marks(spotting, emotions, ["+".join(sorted(name.aus, key=int)) for name in names])
+
+
+def _answers(result: SpottingResults, named: dict[int, list[Named]]) -> dict[str, Any]:
+    """Answers to the questions about long videos, and their scores beside those of the control."""
+    from mer_pipeline.spotting import lvqa
+
+    own = [lvqa.answers_from(_marks(each, named)) for each in result.videos]
+    truth = [lvqa.answers_from(each.marks) for each in result.truth]
+    usual = lvqa.priors(truth, [each.subject or str(each.video.parent) for each in result.truth])
+    scores = {"scores": lvqa.score(own, truth), "priors_only": lvqa.score(usual, truth)}
+    return {"lvqa": {"answers": [each.as_json() for each in own], **scores}}
 
 
 def _compare(first: Path, second: Path, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mer_pipeline.cli.common import say, say_table, say_warning
 
@@ -32,6 +32,20 @@ def show_strs(scores: dict[str, Strs]) -> None:
     if "strs_official" in scores:
         for text in DIFFERENCES:
             say(f"the public scorer: {text}")
+
+
+def show_answers(answered: dict[str, Any]) -> None:
+    """A table of the scores of answers about long videos, beside those of the control."""
+    if not answered:
+        return
+    rows = []
+    for name in ("scores", "priors_only"):
+        counts, aus, kinds = (answered["lvqa"][name][of] for of in ("counts", "aus", "kinds"))
+        off = (f"{counts[of]['mae']} ({counts[of]['rmse']})" for of in ("expressions", "micro", "macro"))
+        words = "mer" if name == "scores" else "what is usual, without looking"
+        rows.append((words, *off, aus["f1"], aus["jaccard"], kinds["uf1"], kinds["uar"]))
+    columns = ("", "expressions", "micro", "macro", "AU F1", "Jaccard", "kind UF1", "UAR")
+    say_table("answers about the videos; counts: mean error (root of the mean square)", columns, rows)
 
 
 def agreement_json(agreed: Agreement) -> dict[str, object]:

@@ -12,7 +12,7 @@ from mer_pipeline.datasets.coders import read_codings
 from mer_pipeline.datasets.long_videos import read_long
 from mer_pipeline.errors import MerError
 from mer_pipeline.inference.naming import Named
-from mer_pipeline.spotting.result import Event, Interval, Spotting
+from mer_pipeline.spotting.result import Event, Interval, Spotting, Timeline
 from mer_pipeline.spotting.video import rate_of, spot_video
 
 
@@ -205,7 +205,9 @@ def test_spot_then_recognise(mer, long_set, tmp_path, monkeypatch):
     truth = read_long(long_set).videos[0].marks
     micro = [mark for mark in truth if mark.kind == "micro"]
     intervals = [Interval.at((*m.span[:1], m.apex_frame, m.span[1]), 30.0, m.kind, 1.0, 2.0, ()) for m in truth]
-    spotted = Spotting(str(video), 30.0, 480, 1, intervals=intervals)
+    spotted = Spotting(
+        str(video), 30.0, 480, 1, intervals=intervals, timeline=Timeline(np.arange(480) / 30, np.ones(480))
+    )
     read = [
         Named("positive" if m.emotion == "happiness" else "none" if m == micro[0] else "negative", 0.9, {})
         for m in truth
@@ -229,6 +231,15 @@ def test_spot_then_recognise(mer, long_set, tmp_path, monkeypatch):
     assert "STRS OFFICIAL" in words
     assert "the public scorer: an answer may hit several true intervals" in words
     assert mer("spot", video, "--str").code == 2
+    alone = mer("spot", "--evaluate", long_set, "--lvqa", "-q")
+    assert (alone.code, "one video has no others" in only_error(alone)) == (1, True)
+    rows = [f"{n}.mp4,{m.kind},{m.onset_frame},{m.offset_frame},{m.aus},{n}" for n in "ab" for m in truth]
+    (tmp_path / "two.csv").write_text("\n".join(["video,kind,onset_frame,offset_frame,aus,subject", *rows]))
+    document = json.loads(mer("spot", "--evaluate", tmp_path / "two.csv", "--lvqa", "--json", "-q").out)
+    assert document["lvqa"]["scores"]["counts"]["expressions"] == {"mae": 0, "rmse": 0}
+    assert document["lvqa"]["priors_only"]["aus"] == {"f1": 1, "jaccard": 1}, "both videos are one"
+    assert document["lvqa"]["scores"]["aus"]["f1"] == 0, "none was read"
+    assert "without looking" in mer("spot", "--evaluate", tmp_path / "two.csv", "--lvqa", "-q").out
 
 
 WRONG_OUTPUTS = [

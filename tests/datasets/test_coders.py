@@ -21,7 +21,11 @@ MARKS = (
     Mark("micro", 7, 16, 11, "disgust", "4+L12"),
     Mark("blink", 18, 18),
     Mark("macro", 20, 71, 40, "happiness", "6+12"),
+    Mark("micro", 30, 38, 34, "surprise", "1+2"),
+    Mark("micro", 36, 44, 39),
+    Mark("hidden", 70, 80),
     Mark("turn", 75, 99),
+    Mark("no face", 76, 78),
     Mark("micro", 3604, 3611, None),
 )
 

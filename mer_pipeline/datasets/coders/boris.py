@@ -1,4 +1,4 @@
-"""BORIS's table of aggregated events: a row an event, its seconds, and its frames in the two comments."""
+"""BORIS's table of aggregated events: a row an event, its seconds, and its frames in the first comment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mer_pipeline.datasets.coders.coding import BLINK, NAMES, OTHER, Coding, Moment, kind_named, to_ms
+from mer_pipeline.datasets.coders.coding import NAMES, Coding, Moment, kind_named, to_ms
 from mer_pipeline.datasets.rows import Row, read_rows
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import parse_aus
@@ -21,7 +21,7 @@ COLUMNS = (
 _WANTED = {
     "film": ("Media file",), "length": ("Total length", "Media duration (s)"), "fps": ("FPS", "FPS (frame/s)"),
     "subject": ("Subject",), "behavior": ("Behavior",), "modifiers": ("Modifiers", "Modifier"),
-    "start": ("Start (s)",), "stop": ("Stop (s)",), "first": ("Comment start",), "last": ("Comment stop",),
+    "start": ("Start (s)",), "stop": ("Stop (s)",), "first": ("Comment start",),
 }  # fmt: skip
 _REQUIRED = ("film", "behavior", "start", "stop")
 _NOBODY = ("", "no focal subject", "no subject")
@@ -61,11 +61,7 @@ def _coding(path: Path, film: str, rows: Sequence[Row]) -> tuple[Coding, list[Mo
             unknown.add(row["behavior"])
             continue
         start, stop = (_ms(row, column) for column in ("start", "stop"))
-        # The two comments note the frames of the two ends; together they are what one text notes elsewhere.
-        frames = [re.search(r"\bframe (\d{1,9})", row[column]) for column in ("first", "last")]
-        noted = "frames " + "/".join(found[1] for found in frames if found) if all(frames) else row["first"]
-        text = f"{row['first']}; {noted}" if kind == OTHER else noted
-        moments.append(Moment(kind, start, max(start, stop), text))
+        moments.append(Moment(kind, start, max(start, stop), row["first"]))
         if kind in ("micro", "macro"):
             for modifier in re.split(r"[|]", row["modifiers"]):
                 of = "aus" if _is_aus(modifier) else "emotion"
@@ -117,12 +113,11 @@ def to_bytes(codings: Iterable[Coding]) -> bytes:
         of_film.append(coding.subject or "No focal subject")
         for mark in coding.marks:
             onset_s, apex_s, offset_s = (to_ms(each) / 1000 for each in mark.at_s(fps))
-            name = NAMES.get(mark.kind, BLINK if mark.kind == BLINK else OTHER)
-            first = f"{mark.kind}; frame {mark.onset_frame}" if name == OTHER else f"frame {mark.onset_frame}"
+            name, first = NAMES.get(mark.kind, mark.kind), mark.frames_text
             table.writerow(
                 [*of_film, name, "", "|".join(filter(None, (mark.aus, mark.emotion))), "STATE",
                  f"{onset_s:.3f}", f"{offset_s:.3f}", f"{offset_s - onset_s:.3f}",
-                 first, "; ".join(filter(None, (f"frame {mark.offset_frame}", mark.note)))]
+                 first, mark.note]
             )  # fmt: skip
             if mark.apex_frame is not None:
                 at = [f"{apex_s:.3f}", f"{apex_s:.3f}", "0", *[f"frame {mark.apex_frame}"] * 2]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 KINDS = ("micro", "macro")
-# Tiers and behaviours; the first word that a name begins with counts.
+# Tiers and behaviours; what a name begins with counts.
 NAMES = {"micro": "micro-expression", "macro": "macro-expression", "apex": "apex", "aus": "AUs", "emotion": "emotion"}
-BLINK, OTHER = "blink", "other"
+EVENTS = ("blink", "gaze", "speech", "turn", "hidden", "cut", "no face")  # what moves a face and is no expression
 _BEGINNINGS = {
     "micro": "micro", "macro": "macro", "apex": "apex", "au": "aus", "actionunit": "aus", "emotion": "emotion",
-    "blink": BLINK, "eyeblink": BLINK, "other": OTHER,
+    "eyeblink": "blink", **{event.replace(" ", ""): event for event in EVENTS},
 }  # fmt: skip
 _ALONE = {"me": "micro", "mae": "macro"}
 _FRAMES = re.compile(r"\bframes? (\d{1,9})(?:/(\d{1,9}))?(?:/(\d{1,9}))?")
@@ -182,24 +182,26 @@ def to_marks(moments: Iterable[Moment], clock: Clock, where: object) -> tuple[tu
     by_kind: dict[str, list[Moment]] = {}
     for moment in moments:
         by_kind.setdefault(moment.kind, []).append(moment)
+    expressions = [moment for kind in KINDS for moment in by_kind.get(kind, ())]
+    texts = {(of, own): text for of in ("aus", "emotion") for own, text in _owned(by_kind.get(of, ()), expressions)}
     marks, wrong = [], []
-    for kind in (*KINDS, BLINK, OTHER):
+    for kind in (*KINDS, *EVENTS):
         for moment in by_kind.get(kind, ()):
             onset, apex, offset = _noted(moment.text)
             first = clock.frame(moment.start_ms, onset, where)
             last = max(first, clock.frame(moment.stop_ms, offset, where))
             if offset == onset == first and moment.stop_ms - moment.start_ms <= 1:
                 last = first  # one frame, which in an .eaf file cannot last 0 ms
-            name = kind if kind != OTHER else moment.text.partition(";")[0].strip() or OTHER
-            mark = Mark(name, first, last)
+            mark = Mark(kind, first, last)
             if kind in KINDS:
-                # The apex that was noted with the mark counts where it was marked in no other way.
                 apexes = _within(by_kind.get("apex", ()), moment)
                 frames = [clock.frame(each.start_ms, _noted(each.text)[0], where) for each in apexes]
+                # An expression may lie in another, and its apex with it: then the noted one counts.
+                frames = [apex] if apex is not None and apex in frames else frames
                 own = [frame for frame in (*frames, apex) if frame is not None and first <= frame <= last]
                 if len(frames) > 1:
                     wrong.append(f"{NAMES[kind]} {mark.frames_text}: {len(frames)} apexes; the first counts")
-                aus, emotion = (_text_of(by_kind.get(of, ()), moment) for of in ("aus", "emotion"))
+                aus, emotion = (texts.get((of, moment), "") for of in ("aus", "emotion"))
                 mark = replace(mark, apex_frame=own[0] if own else None, aus=aus, emotion=emotion)
             marks.append(mark)
     return tuple(sorted(marks, key=lambda mark: (mark.onset_frame, mark.offset_frame))), wrong
@@ -218,11 +220,14 @@ def _within(moments: Sequence[Moment], of: Moment) -> list[Moment]:
     return [each for each in moments if of.start_ms <= each.start_ms <= of.stop_ms]
 
 
-def _text_of(moments: Sequence[Moment], of: Moment) -> str:
-    """The text of the moment that shares most time with another."""
+def _owned(moments: Sequence[Moment], expressions: Sequence[Moment]) -> Iterator[tuple[Moment, str]]:
+    """The expression that each text fits best, if they share any time: one may lie in another."""
 
-    def shared(each: Moment) -> float:
-        return min(each.stop_ms, of.stop_ms) - max(each.start_ms, of.start_ms)
+    def fit(own: Moment, each: Moment) -> float:
+        shared = min(each.stop_ms, own.stop_ms) - max(each.start_ms, own.start_ms)
+        return shared / max(1.0, max(each.stop_ms, own.stop_ms) - min(each.start_ms, own.start_ms))
 
-    best = max(moments, key=shared, default=None)
-    return best.text.strip() if best is not None and shared(best) > 0 else ""
+    for each in moments:
+        own = max(expressions, key=lambda one, each=each: fit(one, each), default=None)  # type: ignore[misc]
+        if own is not None and fit(own, each) > 0:
+            yield own, each.text.strip()

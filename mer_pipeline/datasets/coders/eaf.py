@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from mer_pipeline.datasets.coders.coding import BLINK, NAMES, OTHER, Coding, Mark, Moment, kind_named, to_ms
+from mer_pipeline.datasets.coders.coding import EVENTS, NAMES, Coding, Moment, kind_named, to_ms
 from mer_pipeline.errors import MerError
 from mer_pipeline.reading import read_bytes
 
@@ -44,9 +45,11 @@ def read(path: Path) -> tuple[Coding, list[Moment]]:
         what = f"not a readable .eaf file ({type(error).__name__})"
         raise MerError(what, where=path, fix="open and save it in ELAN") from None
     if not subjects:
-        fix = f"name its tiers {', '.join((*NAMES.values(), BLINK))}; it has {', '.join(sorted(kinds))[:200] or 'none'}"
+        wanted, there = ", ".join((*NAMES.values(), EVENTS[0])), ", ".join(sorted(kinds))[:200] or "none"
+        fix = f"name its tiers {wanted}; it has {there}"
         raise MerError("no tier of expressions", where=path, fix=fix)
-    doubled = [kind for kind in NAMES if sum(each == kind for each in kinds.values()) > 1]
+    plain = [kind for tier, kind in kinds.items() if "@" not in tier]
+    doubled = [kind for kind in NAMES if plain.count(kind) > 1]
     warnings = tuple(f"several tiers hold {NAMES[kind]}: all of them count" for kind in doubled)
     shifted = [Moment(m.kind, m.start_ms + origin_ms, m.stop_ms + origin_ms, m.text) for m in moments]
     coding = Coding(film, fps, (), None if frames is None else int(frames), next(filter(None, subjects), ""), warnings)
@@ -72,6 +75,9 @@ def _film(eaf: Any, path: Path) -> tuple[Path, int]:
 
 def _moments(eaf: Any, tier: str, kind: str) -> list[Moment]:
     aligned, references = eaf.tiers[tier][:2]
+    if kind in EVENTS:  # a transcript of speech, say, may have parts without a time of their own
+        aligned = {name: one for name, one in aligned.items() if None not in (eaf.timeslots[at] for at in one[:2])}
+        references = {}
     found = [Moment(kind, *_times(eaf, start, stop), text) for start, stop, text, _ in aligned.values()]
     for parent, text, *_ in references.values():
         for _step in range(_DEEPEST):
@@ -103,30 +109,26 @@ def to_bytes(coding: Coding) -> bytes:
     eaf.add_property(_RATE, repr(fps))
     eaf.add_property(_FRAMES, str(coding.length))
     ends: dict[str, int] = {}
-    for tier in (*NAMES.values(), BLINK, OTHER):
-        eaf.add_tier(tier, part=coding.subject or None)
-        ends[tier] = 0
 
-    def add(tier: str, start_s: float, stop_s: float, text: str) -> None:
-        start = max(to_ms(start_s), ends[tier])  # annotations of a tier may not overlap
+    def add(name: str, start_s: float, stop_s: float, text: str) -> None:
+        start = to_ms(start_s)
+        # Annotations of a tier may not overlap: one expression may lie in another.
+        tiers = chain((name,), (f"{name}@{number}" for number in count(2)))
+        tier = next(each for each in tiers if ends.get(each, 0) <= start)
+        if tier not in ends:
+            eaf.add_tier(tier, part=coding.subject or None)
         ends[tier] = max(start + 1, to_ms(stop_s))
         eaf.add_annotation(tier, start, ends[tier], text)
 
+    for tier in (*NAMES.values(), EVENTS[0]):
+        ends[tier] = 0
+        eaf.add_tier(tier, part=coding.subject or None)
     for mark in coding.marks:
         onset_s, apex_s, offset_s = mark.at_s(fps)
-        add(_tier(mark), onset_s, offset_s, _text(mark))
+        add(NAMES.get(mark.kind, mark.kind), onset_s, offset_s, "; ".join(filter(None, (mark.frames_text, mark.note))))
         if mark.apex_frame is not None:
             add(NAMES["apex"], apex_s, apex_s + 1 / fps, f"frame {mark.apex_frame}")
         for tier, text in ((NAMES["aus"], mark.aus), (NAMES["emotion"], mark.emotion)):
             if text:
                 add(tier, onset_s, offset_s, text)
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + str(to_string(eaf)).encode()
-
-
-def _tier(mark: Mark) -> str:
-    return NAMES.get(mark.kind, BLINK if mark.kind == BLINK else OTHER)
-
-
-def _text(mark: Mark) -> str:
-    words = [mark.frames_text, mark.note] if _tier(mark) != OTHER else [mark.kind, mark.frames_text, mark.note]
-    return "; ".join(filter(None, words))

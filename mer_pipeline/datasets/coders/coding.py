@@ -166,7 +166,7 @@ def to_ms(seconds: float) -> int:
 def kind_named(name: str) -> str | None:
     """What a tier or behaviour of this name holds; None where that is nothing that is known.
 
-    >>> kind_named("Micro-expressions"), kind_named("AU@anna"), kind_named("ME"), kind_named("speech")
+    >>> kind_named("Micro-expressions"), kind_named("AU@anna"), kind_named("ME"), kind_named("transcript")
     ('micro', 'aus', 'micro', None)
     """
     plain = re.sub(r"[\s_-]", "", name.partition("@")[0]).casefold()

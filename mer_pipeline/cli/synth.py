@@ -53,24 +53,10 @@ def synth(
 
     try:
         options = Options(
-            amplitude_px=amplitude,
-            noise=noise,
-            flicker=flicker,
-            drift_px=drift,
-            drift_deg=drift_deg,
-            drift_scale=drift_scale,
-            blink_share=blinks,
-            video=video,
-            turn_deg=turns,
-            speech_share=speech,
-            hand_share=hands,
-            tones=tones,
-            ages=ages,
-            compression=compression,
-            lost=lost,
-            fps=fps,
-            seconds=seconds,
-        )
+            amplitude_px=amplitude, noise=noise, flicker=flicker, drift_px=drift, drift_deg=drift_deg,
+            drift_scale=drift_scale, blink_share=blinks, video=video, turn_deg=turns, speech_share=speech,
+            hand_share=hands, tones=tones, ages=ages, compression=compression, lost=lost, fps=fps, seconds=seconds,
+        )  # fmt: skip
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     with progress_bar(quiet, resume="") as progress:

@@ -137,7 +137,7 @@ _EPOCHS = {"last": "last epoch", "inner": "epoch chosen inside the training fold
 def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
     """Print a training's result: the honest score first, the optimistic one beside it and named so."""
     from mer_pipeline.evaluation.protocols import protocol_label
-    from mer_pipeline.evaluation.summary import cautions
+    from mer_pipeline.evaluation.summary import cautions, source_words
 
     (optimistic, note), (low, high) = found.optimistic, found.intervals["uf1"]
     say((found.model, "bold"), f" {found.labels}: {counts_line(class_counts)}")
@@ -156,11 +156,14 @@ def say_summary(found: Metrics, class_counts: dict[str, int]) -> None:
         clips = found.by_keyframes["spotted"].clips
         say(f"UF1 by onset and apex at test time, of {clips} clips: {_uf1_of_each(found.by_keyframes)}")
     if len(found.by_aus) > 1:
-        say(f"UF1 by source of the Action Units at test time: {_uf1_of_each(found.by_aus)}")
+        more = f" ({words})" if (words := source_words(found)) else ""
+        say(f"UF1 by source of the Action Units at test time: {_uf1_of_each(found.by_aus)}{more}")
     if found.selection != "oracle":
         say((f"{_scores(optimistic)}  ({note})", "dim"))
     else:
         say(f"{_scores(found.honest, found.honest_deviation)}  (last epoch, as are sources and controls above)")
+    if found.stops is not None:
+        say(found.stops.words)
     for caution in cautions(found):
         say(f"mind: {caution}")
     if found.theta_deg:

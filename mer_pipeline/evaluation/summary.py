@@ -28,8 +28,10 @@ from mer_pipeline.runs.results import (
     ClassScores,
     Control,
     Difference,
+    History,
     Scores,
     Seed,
+    Stops,
     UnitScores,
 )
 
@@ -47,6 +49,7 @@ class Training:
         spotted: Of the clips whose key frames were spotted too.
         au_scores: Action Unit -> how well the networks' own estimates find it.
         measured: What the networks measure of themselves, mean over the test clips.
+        stops: Where the papers' release would have stopped; None where the test fold did not choose the epoch.
     """
 
     seed: int
@@ -57,6 +60,7 @@ class Training:
     spotted: Sequence[Prediction] = ()
     au_scores: Mapping[int, UnitScores] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
+    stops: Stops | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Pooled:
         intervals: Measure -> low and high of the 95 % interval over subjects and seeds.
         selections: Every way of choosing the epoch that the trainings recorded -> scores.
         by_aus, by_dataset: Every AU source and every dataset -> scores.
+        changed_by_aus: Every other AU source -> share of the answers that are not those with the run's own.
         by_keyframes: `annotated` and `spotted` -> scores of the clips that have both; empty where none have.
         controls: What needs no network.
         rare_classes: Class -> share of sets of as many subjects that lack it.
@@ -81,6 +86,7 @@ class Pooled:
         deviation: Of the scores, over seeds; None with one.
         au_scores: Action Unit -> how well the networks' own estimates find it.
         measured: What the networks measure of themselves, means over test clips and trainings.
+        stops: Where the papers' release would have stopped, over all trainings.
     """
 
     aus: str
@@ -92,6 +98,7 @@ class Pooled:
     selections: Mapping[str, Scores]
     by_aus: Mapping[str, Scores]
     by_dataset: Mapping[str, Scores]
+    changed_by_aus: Mapping[str, float]
     by_keyframes: Mapping[str, Scores]
     controls: tuple[Control, ...]
     rare_classes: Mapping[str, float]
@@ -99,6 +106,7 @@ class Pooled:
     deviation: Scores | None
     au_scores: Mapping[int, UnitScores]
     measured: Mapping[str, float]
+    stops: Stops | None
 
 
 def pooled(
@@ -147,6 +155,10 @@ def pooled(
             name: _brief([[p for p in one if p.clip_id.split("/")[0] == name] for one in each], classes)
             for name in sorted({p.clip_id.split("/")[0] for p in each[0]})
         },
+        changed_by_aus={
+            name: _share_changed(each, [_where(one.predictions, honest, name) for one in trainings])
+            for name in sorted({p.aus for p in trainings[0].predictions if p.selection == honest} - {source})
+        },
         by_keyframes=_by_keyframes(trainings, each, classes),
         controls=_controls(trainings, each, classes, merged),
         rare_classes=rare_classes(truth, subjects),
@@ -159,6 +171,7 @@ def pooled(
         deviation=_deviation(judged) if several else None,
         au_scores=_mean_units([one.au_scores for one in trainings]),
         measured={name: float(np.mean([one.measured[name] for one in trainings])) for name in trainings[0].measured},
+        stops=_all_stops([one.stops for one in trainings if one.stops is not None]),
     )
 
 
@@ -171,6 +184,28 @@ def headline(predictions: Sequence[Prediction], aus: str, select: str) -> list[P
 def _where(predictions: Sequence[Prediction], selection: str, aus: str) -> list[Prediction]:
     found = [p for p in predictions if p.selection == selection and p.aus == aus]
     return sorted(found, key=lambda p: p.clip_id)
+
+
+def _share_changed(each: Sequence[Sequence[Prediction]], others: Sequence[Sequence[Prediction]]) -> float:
+    """Share of the answers, over clips and trainings, that differ; both sorted by clip."""
+    pairs = [(a, b) for one, other in zip(each, others, strict=True) for a, b in zip(one, other, strict=True)]
+    return sum(a.predicted != b.predicted for a, b in pairs) / len(pairs)
+
+
+def early_stops(histories: Sequence[History]) -> Stops:
+    """Where the papers' release would have stopped the trainings of these folds."""
+    at = [next((n for n, share in enumerate(h.test_accuracy) if share == 1), len(h.loss) - 1) for h in histories]
+    early = sum(epoch < len(history.loss) - 1 for epoch, history in zip(at, histories, strict=True))
+    angles = [history.theta_deg[epoch] for epoch, history in zip(at, histories, strict=True)]
+    return Stops(early, len(histories), mean_axis_deg(angles))
+
+
+def _all_stops(each: Sequence[Stops]) -> Stops | None:
+    """Those of several trainings."""
+    if not each:
+        return None
+    folds, of = sum(one.folds for one in each), sum(one.of for one in each)
+    return Stops(folds, of, mean_axis_deg([one.theta_deg for one in each]))
 
 
 def _by_keyframes(
@@ -205,23 +240,37 @@ def _controls(
             _mean([_without_weighted(scores(truth, guess, classes)) for guess in own]),
             differences(truth, guesses, own, subjects, classes)["uf1"],
             "the network with annotated Action Units" if judged is annotated else "the network",
+            judged is each or _share_changed(judged, [_where(one.predictions, selection, "none") for one in trainings]),
         )
-    corrected = holm({name: difference for name, (_, difference, _) in found.items()})
+    corrected = holm({name: difference for name, (_, difference, *_) in found.items()})
     return tuple(
-        Control(name, DESCRIPTIONS[name], score, corrected[name], _words(name, corrected[name], network))
-        for name, (score, _, network) in found.items()
+        Control(name, DESCRIPTIONS[name], score, corrected[name], _words(name, corrected[name], network, bool(hears)))
+        for name, (score, _, network, hears) in found.items()
     )
 
 
-def _words(name: str, difference: Difference, network: str) -> str:
+def _words(name: str, difference: Difference, network: str, hears: bool) -> str:
     said = verdict(difference, network, name)
     if difference.clear and difference.value > 0:
         return said
+    if not hears:
+        return f"no answer of the network changes with annotated Action Units, which says nothing of the image ({said})"
     unproven = {
         AUS_ONLY: "the image is not shown to add to annotated Action Units",
         SVM: f"the network is not shown to beat the {name}",
     }
     return f"{unproven[name]} ({said})" if name in unproven else said
+
+
+def source_words(metrics: Metrics) -> str:
+    """How many answers hang on the source of the Action Units; empty where there is one, or it was not recorded."""
+    changed = metrics.changed_by_aus
+    if not changed:
+        return ""
+    if not any(changed.values()):
+        return "no answer changes with the source, so that these are one score several times"
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in changed.items())
+    return f"answers that are not those with {metrics.aus} ones: {shares}"
 
 
 def cautions(metrics: Metrics) -> list[str]:

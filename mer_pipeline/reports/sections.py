@@ -12,7 +12,7 @@ from mer_pipeline import networks
 from mer_pipeline.evaluation.calibration import cool
 from mer_pipeline.evaluation.protocols import protocol_sentence
 from mer_pipeline.evaluation.statistics import figures
-from mer_pipeline.evaluation.summary import cautions
+from mer_pipeline.evaluation.summary import cautions, source_words
 from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures.charts import curve, half_circle, reliability
 from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow, around_zero
@@ -61,6 +61,7 @@ def of_run(run: Run) -> dict[str, Any]:
         "differences": control_chart(run),
         "verdicts": [control for control in run.metrics.controls if control.name != AUS_ONLY],
         "image_added": image_added(run),
+        "source_words": source_words(run.metrics),
         "sources": [(_SOURCES.get(name, name), values) for name, values in run.metrics.by_aus.items()],
         "confusion": confusion(run.metrics),
         "classes": class_chart(run),

@@ -16,6 +16,7 @@ from mer_pipeline.runs.results import (
     Control,
     Scores,
     Seed,
+    Stops,
     UnitScores,
     macro_f1,
 )
@@ -24,7 +25,7 @@ from mer_pipeline.runs.results import (
 _REBUILT = (
     "classes", "fold_count", "scores", "per_class", "confusion", "intervals", "selections", "optimistic", "by_aus",
     "by_dataset", "controls", "calibration", "theta_deg", "seeds", "deviation", "by_keyframes", "of_all_seeds",
-    "au_scores",
+    "au_scores", "stops",
 )  # fmt: skip
 
 
@@ -65,6 +66,9 @@ class Metrics(Checked):
             is annotated, and in runs of older versions.
         measured: What the network measures of itself on the held-out clips, mean over clips and seeds: of FDP the mean
             squared error and the structural similarity of the dynamic image it builds, and Kendall's tau of its ranks.
+        changed_by_aus: Every other source of Action Units -> share of the answers that are not those with the run's
+            own; empty in runs of older versions.
+        stops: Where the papers' release would have stopped; None where the test fold did not choose the epoch.
         of_all_seeds: Whether everything is; in runs of older versions all but the scores is of the first seed.
     """
 
@@ -100,6 +104,8 @@ class Metrics(Checked):
     of_all_seeds: bool = True
     au_scores: Mapping[int, UnitScores] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
+    changed_by_aus: Mapping[str, Share] = field(default_factory=dict)
+    stops: Stops | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,6 +169,7 @@ class Metrics(Checked):
             by_keyframes=_scores(values.get("by_keyframes", {})),
             of_all_seeds="rare_classes" in values,
             au_scores={int(n): UnitScores(**picked(UnitScores, v)) for n, v in values.get("au_scores", {}).items()},
+            stops=Stops.of_json(values["stops"]) if values.get("stops") else None,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -193,6 +200,8 @@ class Metrics(Checked):
             "au_scores": {str(number): asdict(one) for number, one in self.au_scores.items()},
             "au_macro_f1": self.au_macro_f1,
             "measured": dict(self.measured),
+            "changed_by_aus": dict(self.changed_by_aus),
+            **({} if self.stops is None else {"stops": asdict(self.stops)}),
             "seconds": self.seconds,
             **(self._over_seeds() if self.seeds else {}),
         }

@@ -272,6 +272,32 @@ class History(Checked):
 
 
 @dataclass(frozen=True)
+class Stops(Checked):
+    """Where the papers' release would have stopped: as soon as every test clip of a fold is answered rightly.
+
+    Attributes:
+        folds: How many would have stopped before the last epoch.
+        of: How many there are.
+        theta_deg: Learned angles there, and of the other folds in the last epoch; mean over folds, one a layer.
+    """
+
+    folds: Count
+    of: Count
+    theta_deg: tuple[float, ...] = ()
+
+    @classmethod
+    def of_json(cls, values: Mapping[str, Any]) -> Stops:
+        """Read it from a JSON object."""
+        return cls(values["folds"], values["of"], listed(values["theta_deg"]))
+
+    @property
+    def words(self) -> str:
+        """One sentence, without a full stop."""
+        at = f"; learned angles there: {', '.join(f'{a:.1f}' for a in self.theta_deg)} deg" if self.theta_deg else ""
+        return f"{self.folds} of {self.of} folds reached 100 % of their test clips, where the papers' release stops{at}"
+
+
+@dataclass(frozen=True)
 class FoldResult(Checked):
     """One finished fold.
 

@@ -25,7 +25,7 @@ from mer_pipeline.evaluation.protocols import (
     parse_protocol,
     split_digest,
 )
-from mer_pipeline.evaluation.summary import Training, headline, mean_axis_deg, pooled
+from mer_pipeline.evaluation.summary import Training, early_stops, headline, mean_axis_deg, pooled
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.recipe import Recipe, recipe_defaults
@@ -155,8 +155,9 @@ class _Session:
         theta_deg = mean_axis_deg([result.history.theta_deg[-1] for result in results])
         spotted = [p for result in results for p in result.spotted]
         training = Training(
-            recipe.seed, str(run.folder), predictions, guesses, theta_deg, spotted, units, _measured(results)
-        )
+            recipe.seed, str(run.folder), predictions, guesses, theta_deg, spotted, units, _measured(results),
+            early_stops([result.history for result in results]) if plan.select == "oracle" else None,
+        )  # fmt: skip
         metrics = self.metrics(run, recipe, [training], calibration, time.monotonic() - started)
         run.finish(metrics)
         return training, metrics

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mer_pipeline.errors import MerError
+from mer_pipeline.runs.run import Run
 from mer_pipeline.runs.weights import load_network
 from mer_pipeline.training import OPTIMISTIC, Plan, load_recipe, loop, train
 
@@ -41,6 +42,8 @@ def test_an_oracle_run_says_that_it_is_optimistic(one_set, tmp_path):
     ).metrics.as_json()
     assert summary["note"] == OPTIMISTIC
     assert summary["uf1"] == summary["oracle"]["uf1"]
+    assert summary["stops"]["of"] == summary["folds"]
+    assert Run(tmp_path / "r").metrics.as_json() == summary
 
 
 def test_unknown_selection():

@@ -24,7 +24,7 @@ from mer_pipeline.runs.provenance import versions
 from mer_pipeline.runs.results import AUS_ONLY
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training.orientations import learned_angles, orientation_remarks
-from mer_pipeline.training.tables import as_csv, as_latex, as_text, published
+from mer_pipeline.training.tables import as_csv, as_latex, as_text, published, published_of_others
 from mer_pipeline.training.train import Plan, train
 
 if sys.version_info >= (3, 11):
@@ -177,6 +177,7 @@ def ablate(
     trained = [_with_cost(row, recipes[row.name], clips) for row in _rows(rows, runs)]
     found = trained + _control_rows(runs.values())
     remarks = [*orientation_remarks(trained), *(_pair_remarks(rows, runs) if pairs else ())]
+    remarks += published_of_others([model, *(row.name for row in rows)], clips.datasets, clips.label_set)
     finished = replace(
         facts,
         classes=clips.classes,

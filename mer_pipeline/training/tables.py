@@ -45,10 +45,19 @@ class Published:
 
 def published(names: Sequence[str], sets: Sequence[str], labels: str) -> str:
     """What others published of a row or model on these sets and labels, in words; empty where nothing is known."""
+    return "; ".join(one.words for one in _published_on(sets, labels) if one.row in names)
+
+
+def published_of_others(names: Sequence[str], sets: Sequence[str], labels: str) -> list[str]:
+    """What was published on these sets and labels of systems that are none of these rows or models, in words."""
+    found = [one.words for one in _published_on(sets, labels) if one.row not in names]
+    return [f"Published of others on these sets and classes: {'; '.join(found)}."] if found else []
+
+
+def _published_on(sets: Sequence[str], labels: str) -> list[Published]:
     text = resources.files("mer_pipeline").joinpath("data/published_results.toml").read_text()
     known = [Published(**{**each, "sets": tuple(each["sets"])}) for each in tomllib.loads(text)["result"]]
-    fits = (one for one in known if one.row in names and set(one.sets) == set(sets) and one.labels == labels)
-    return "; ".join(one.words for one in fits)
+    return [one for one in known if set(one.sets) == set(sets) and one.labels == labels]
 
 
 def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:

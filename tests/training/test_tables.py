@@ -15,7 +15,7 @@ from mer_pipeline.runs.results import Difference, Scores
 from mer_pipeline.training import Plan, ablate, chosen_variants, load_recipe, read_table
 from mer_pipeline.training.ablate import table_names
 from mer_pipeline.training.orientations import orientation_remarks
-from mer_pipeline.training.tables import as_csv, cells_of, published
+from mer_pipeline.training.tables import as_csv, cells_of, published, published_of_others
 from tests.training.conftest import flow_clips
 
 SMALL = {"epochs": 2, "options.channels": [8, 8, 8, 8], "options.stem": [8, 8]}
@@ -109,6 +109,11 @@ def test_p_over_seeds_is_corrected_and_published_figures_stand_beside():
     assert "accuracy 0.951" in line[header.index("published")]
     assert "best epoch on the test subject" in line[header.index("published")]
     assert published(("soa",), ["casme2", "samm"], "casme2-5") == ""
+    composite = (["smic", "casme2", "samm"], "megc3")
+    (others,) = published_of_others(("ststnet", "soa"), *composite)
+    assert others.startswith("Published of others on these sets and classes: UF1 0.860, UAR 0.848 (HTNet, paper;")
+    assert published(("ststnet",), *composite).count("UF1") == 2
+    assert published_of_others(("soa",), ["casme2"], "casme2-5") == []
 
 
 def test_axial_statistics():

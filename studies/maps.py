@@ -1,0 +1,140 @@
+"""How many maps pass their check, for every model of the zoo, on synthetic clips of subjects that were held out.
+
+    python -m studies.maps --report studies/reports/maps.md
+
+Every model is trained in a small size (its own parts and head, narrow widths), on four subjects, and explains the clips
+of two others; so for each third of the subjects. A map passes where hiding the fifth of the picture that it marks moves
+the answer at least twice as much as hiding other regions of its shape (`mer_pipeline.networks.perturb`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from mer_pipeline.datasets import read_dataset
+from mer_pipeline.device import hardware
+from mer_pipeline.evaluation.protocols import folds_of
+from mer_pipeline.inputs.clip_set import ClipSet, load_clips
+from mer_pipeline.networks import holds, named_tensors
+from mer_pipeline.recipe import load_recipe, model_names
+from mer_pipeline.stages.preprocess import Parameters, preprocess
+from mer_pipeline.synth import synthesise
+from mer_pipeline.training.loop import predict, train_network
+
+SUBJECTS, CLIPS, SEED, SIZE, PARTS = 6, 8, 1, 96, 3
+CPU = torch.device("cpu")
+_SHORT = {"epochs": 30, "batch": 16, "lr": 2e-3, "weight_decay": 0.05}
+_NARROW = {"options.stem": [16, 24], "options.channels": [24, 32, 48, 64]}
+_OF_NETWORK: dict[str, dict[str, Any]] = {
+    "facesleuth": {**_SHORT, **_NARROW, "angle_lr": 0.02, "options.embed_dim": 16},
+    "facesleuth-flow": {},
+    "fdp": {
+        "lr": 1e-3, "options.depths": [1, 1, 2, 1], "options.widths": [12, 12, 24, 24], "options.stem": [8, 8, 8],
+        "options.image_widths": [8, 8, 8, 8],
+    },
+    "mmnet": {**_SHORT, **_NARROW},
+    "resnet18": {**_SHORT, "lr": 1e-3},
+    "resnet3d": {"options.width": 8},
+    "ststnet": {"epochs": 200, "batch": 32, "lr": 1e-3},
+}  # fmt: skip
+
+
+class Seen(NamedTuple):
+    """One map of one held-out clip."""
+
+    title: str
+    moves: float
+    passed: bool
+
+
+class Found(NamedTuple):
+    """What became of a model: right answers and all, and every map."""
+
+    right: int
+    clips: int
+    maps: list[Seen]
+
+
+def explained(model: str, cache: Path) -> Found:
+    """Train a model on each part of the subjects and explain the clips of the others."""
+    recipe = load_recipe(model)
+    recipe = load_recipe(model, _OF_NETWORK[recipe.network])
+    clips = load_clips(cache, None, recipe.view, size=recipe.size, frames=recipe.frames)
+    maps: list[Seen] = []
+    right = 0
+    for fold in folds_of(f"kfold:{PARTS}", clips.clip_ids, clips.groups):
+        network = train_network(
+            clips, fold.train, (), recipe, seed=SEED, device=CPU, on_epoch=lambda *_: None
+        ).network.eval()
+        right += int((predict(network, clips, fold.test, "predicted", CPU).argmax(1) == clips.labels[fold.test]).sum())
+        for batch in _batches(clips, fold.test):
+            maps += [Seen(one.title, one.moves or 0.0, holds(one)) for one in network.explain(batch).maps]
+    return Found(right, len(clips.clip_ids), maps)
+
+
+def _batches(clips: ClipSet, rows: Sequence[int]) -> Iterator[dict[str, torch.Tensor]]:
+    """Each clip as `mer report` gives it to its network: Action Units are not known."""
+    for row in rows:
+        units = {"aus": torch.zeros(1, clips.aus.shape[1]), "aus_known": torch.zeros(1, dtype=torch.bool)}
+        yield {**named_tensors(clips.view, clips.tensor(torch.tensor([row]), CPU)), **units}
+
+
+def table(found: Mapping[str, Found]) -> list[str]:
+    """A row a model and a kind of map."""
+    lines = ["| model | right | map | passed | share | median ratio |", "|---|---|---|---|---|---|"]
+    for model, of in found.items():
+        for title in dict.fromkeys(one.title for one in of.maps):
+            own = [one for one in of.maps if one.title == title]
+            passed = sum(one.passed for one in own)
+            lines.append(
+                f"| {model} | {of.right} of {of.clips} | {title} | {passed} of {len(own)} | {passed / len(own):.0%} | "
+                f"{statistics.median(one.moves for one in own):.1f} |"
+            )
+    return lines
+
+
+def main() -> None:
+    """Measure and print; with --report also write the report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", nargs="*", default=model_names(), help="of the zoo; all of them by default")
+    parser.add_argument("--report", type=Path, help="where the report goes")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        raw, cache = Path(folder) / "raw", Path(folder) / "cache"
+        synthesise(raw, subjects=SUBJECTS, clips=CLIPS, seed=SEED)
+        preprocess(read_dataset(raw), cache, Parameters(size=SIZE, motion="dis", frames=8))
+        for model in arguments.models:
+            found[model] = explained(model, cache)
+            print("\n".join(table({model: found[model]})[2:]), flush=True)
+    every = [one for of in found.values() for one in of.maps]
+    text = "\n".join(
+        [
+            "# Maps that pass their check",
+            "",
+            f"{datetime.date.today():%Y-%m-%d}, `python -m studies.maps`, {json.dumps(hardware(CPU))}. {SUBJECTS} synthetic "
+            f"subjects, {CLIPS} clips each, {SIZE} px, seed {SEED}; what is done stands in the program.",
+            "",
+            *table(found),
+            "",
+            f"{sum(one.passed for one in every)} of {len(every)} maps pass and are drawn; the others are not, and the page "
+            "says so.",
+            "",
+        ]
+    )
+    if arguments.report:
+        arguments.report.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score, roc_auc_score
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.runs.results import ClassScores, Scores, UnitScores
@@ -44,16 +44,15 @@ def scores(truth: Sequence[str], predicted: Sequence[str], classes: Sequence[str
     0.75
     """
     present = [name for name in classes if name in set(truth)]
-    per_class = f1_score(truth, predicted, labels=present, average=None, zero_division=0)
-    recall = recall_score(truth, predicted, labels=present, average=None, zero_division=0)
+    _, recall, f1, clips = precision_recall_fscore_support(truth, predicted, labels=present, zero_division=0)
     overall = Scores(
         clips=len(truth),
-        accuracy=float(accuracy_score(truth, predicted)),
-        uf1=float(per_class.mean()),
+        accuracy=sum(a == b for a, b in zip(truth, predicted, strict=True)) / len(truth),
+        uf1=float(f1.mean()),
         uar=float(recall.mean()),
-        weighted_f1=float(f1_score(truth, predicted, labels=present, average="weighted", zero_division=0)),
+        weighted_f1=float(np.average(f1, weights=clips)),
     )
-    each = {name: ClassScores(float(f1), float(r)) for name, f1, r in zip(present, per_class, recall, strict=True)}
+    each = {name: ClassScores(float(a), float(b)) for name, a, b in zip(present, f1, recall, strict=True)}
     confusion = confusion_matrix(truth, predicted, labels=list(classes)).tolist()
     return DetailedScores(overall, each, tuple(tuple(row) for row in confusion))
 

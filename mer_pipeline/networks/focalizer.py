@@ -37,6 +37,8 @@ class PositionFocalizer(nn.Module):
             num_heads=(heads, 2 * heads, 4 * heads),
             num_classes=0,
             drop_path_rate=drop_path,
+            # Half a second, for nothing where no weights are allocated.
+            weight_init="skip" if torch.get_default_device().type == "meta" else "",
         )
         width = 4 * embed_dim
         self.project: nn.Module = nn.Identity() if width == channels else nn.Conv2d(width, channels, 1)

@@ -270,7 +270,9 @@ def source_words(metrics: Metrics) -> str:
     if not any(changed.values()):
         return "no answer changes with the source, so that these are one score several times"
     shares = ", ".join(f"{name} {share:.0%}" for name, share in changed.items())
-    return f"answers that are not those with {metrics.aus} ones: {shares}"
+    deaf = metrics.aus == "predicted" and changed.get("none") == 0
+    more = "; the estimate changes none" if deaf else ""
+    return f"answers that are not those with {metrics.aus} ones: {shares}{more}"
 
 
 def cautions(metrics: Metrics) -> list[str]:

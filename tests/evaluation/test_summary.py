@@ -36,12 +36,17 @@ def training(seed: int, **wrong: int) -> Training:
             "the image is not shown to add to annotated Action Units (",
         ),
         (
+            {"predicted": 6, "annotated": 0, "none": 6},
+            "answers that are not those with predicted ones: annotated 25%, none 0%; the estimate changes none",
+            "the image is not shown to add to annotated Action Units (",
+        ),
+        (
             {"predicted": 6, "annotated": 6, "none": 6},
             "no answer changes with the source, so that these are one score several times",
             "no answer of the network changes with annotated Action Units, which says nothing of the image (",
         ),
     ],
-    ids=["heard", "not heard"],
+    ids=["heard", "annotations alone are heard", "not heard"],
 )
 def test_what_is_said_of_annotated_action_units_is_earned(answers, said, control):
     found = pooled([training(0, **answers), training(1, **answers)], CLASSES, aus="predicted", select="last", merged={})

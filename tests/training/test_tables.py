@@ -18,7 +18,7 @@ from mer_pipeline.training.orientations import orientation_remarks
 from mer_pipeline.training.tables import as_csv, cells_of, published, published_of_others
 from tests.training.conftest import flow_clips
 
-SMALL = {"epochs": 2, "options.channels": [8, 8, 8, 8], "options.stem": [8, 8]}
+SMALL = {"epochs": 1, "options.channels": [8, 8, 8, 8], "options.stem": [8, 8]}
 MODELS = {
     "parts": "facesleuth-tiny",
     "orientation": "facesleuth-flow",

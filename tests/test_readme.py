@@ -56,6 +56,16 @@ def test_what_the_readme_says_of_the_demo_is_what_it_prints():
         assert f"LOSO, {SUBJECTS} subjects, {SUBJECTS * CLIPS} clips" in page.read_text()
 
 
+def test_the_demos_range_over_seeds_is_the_same_on_every_page():
+    pages = [README, ROOT / "docs" / "guide" / "install.md", ROOT / "models" / "facesleuth-tiny" / "README.md"]
+    stated = r"UF1 (0\.\d{3}) to (0\.\d{3}) over 5 seeds, mean (0\.\d{3})"
+    said = [re.findall(stated, page.read_text()) for page in pages]
+    assert [len(one) for one in said] == [1, 1, 1]
+    assert said[0] == said[1] == said[2]
+    low, high, mean = map(float, said[0][0])
+    assert low < mean < high
+
+
 def test_the_links_of_the_readme_lead_somewhere():
     links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
     assert len(links) >= 12

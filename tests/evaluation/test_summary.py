@@ -21,9 +21,7 @@ def training(seed: int, **wrong: int) -> Training:
             answer = CLASSES[(at + (at < count)) % 2]
             truth[f"d/{at % 8}/{at}"] = label
             for selection in ("last", "oracle"):
-                rows.append(
-                    Prediction(f"d/{at % 8}/{at}", f"d/{at % 8}", selection, source, label, answer, [0.5, 0.5])
-                )
+                rows.append(Prediction(f"d/{at % 8}/{at}", f"d/{at % 8}", selection, source, label, answer, [0.5, 0.5]))
     return Training(seed, "r", rows, {"aus-only": truth})
 
 

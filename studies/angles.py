@@ -19,11 +19,12 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import math
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -80,10 +81,12 @@ class Clips(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Accuracy on held-out subjects, and the learned angles."""
+    """Accuracy and loss on held-out subjects, loss of the last quarter of the steps, and the angles of the layers."""
 
     accuracy: float
     theta_deg: list[float]
+    inner_loss: float = 0.0
+    loss: float = 0.0
 
 
 def draw(task: str) -> tuple[Clips, Clips]:
@@ -123,34 +126,63 @@ def _crop(frame: npt.NDArray[np.uint8], subject: Subject) -> npt.NDArray[np.uint
 
 
 def train(
-    data: tuple[Clips, Clips], *, head: str, attention: str, start_deg: float, angle_lr: float, steps: int
+    data: tuple[Clips, Clips],
+    *,
+    head: str,
+    attention: str,
+    start_deg: float,
+    angle_lr: float,
+    steps: int,
+    seed: int = 0,
+    batch: int = 16,
+    lr: float = 2e-3,
+    starts_deg: Sequence[float] | None = None,
 ) -> Trained:
-    """Train on clips that are shifted at random and get noise, and look at held-out subjects."""
-    torch.manual_seed(0)
-    generator = torch.Generator().manual_seed(0)
+    """Train on clips that are shifted at random and get noise, and test on held-out subjects.
+
+    Args:
+        data: See `draw`.
+        head: Option of the network.
+        attention: Option of the network.
+        start_deg: Where angles start, and where frozen ones stay.
+        angle_lr: Rate of the angles; 0 keeps them.
+        steps: Of `batch` clips.
+        seed: Of weights, order and noise.
+        batch: Clips a step.
+        lr: Rate of everything but the angles.
+        starts_deg: Where the angle of every layer starts, in the place of `start_deg`.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     options = {"attention": attention, "theta_deg": start_deg, "position": False, "au_input": False}
     widths = {"stem": [8, 12], "channels": [12, 16, 16, 32]}
     network = build("facesleuth", classes=2, size=SIZE, head=head, **options, **widths)
     angles = angle_parameters(network)
+    for angle, start in zip(angles, starts_deg or (), strict=False):
+        angle.data.fill_(math.radians(start))
     turned = {id(angle) for angle in angles}
     others = [parameter for parameter in network.parameters() if id(parameter) not in turned]
-    optimiser = torch.optim.Adam([{"params": others, "lr": 2e-3}, {"params": angles, "lr": angle_lr}])
+    optimiser = torch.optim.Adam([{"params": others, "lr": lr}, {"params": angles, "lr": angle_lr}])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     clips, test = data
+    losses = []
     for _ in range(steps):
-        chosen = torch.randint(0, len(clips.labels), (16,), generator=generator)
+        chosen = torch.randint(0, len(clips.labels), (batch,), generator=generator)
         shift = torch.randint(-SHIFT_PX, SHIFT_PX + 1, (2,), generator=generator).tolist()
         onset, apex = (torch.roll(images[chosen], shift, (2, 3)) for images in clips[:2])
         apex = apex + NOISE * torch.randn(apex.shape, generator=generator)
         loss = F.cross_entropy(network(onset, apex).logits, clips.labels[chosen])
         optimiser.zero_grad()
         loss.backward()
+        losses.append(loss.item())
         optimiser.step()
         schedule.step()
     network.eval()
     with torch.no_grad():
-        right = network(test.onset, test.apex).logits.argmax(1) == test.labels
-    return Trained(right.float().mean().item(), learned_angles_deg(network))
+        logits = network(test.onset, test.apex).logits
+    right = (logits.argmax(1) == test.labels).float().mean().item()
+    inner_loss = F.cross_entropy(logits, test.labels).item()
+    return Trained(right, learned_angles_deg(network), inner_loss, float(np.mean(losses[-(steps // 4) :])))
 
 
 def distance_deg(angle_deg: float, axes_deg: tuple[float, ...]) -> float:

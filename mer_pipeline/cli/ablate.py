@@ -34,7 +34,7 @@ def ablate(
         list[Path], typer.Option(help="The cache folder that mer preprocess wrote; given twice, a table each.")
     ],
     table: Annotated[
-        str, typer.Option(help="Which table of the papers: parts, orientation, baselines, aus, lodo or fdp.")
+        str, typer.Option(help="Which table: parts, orientation, scan, baselines, aus, lodo or fdp.")
     ] = "parts",
     model: Annotated[
         str | None,
@@ -44,7 +44,7 @@ def ablate(
         str, typer.Option(help="Rows by name, with commas, such as baseline,cva,soa; all where not given.")
     ] = "",
     starts: Annotated[
-        str, typer.Option(help="Where learned angles start, in degrees, such as 0,20,45,72,90,135: a row each.")
+        str, typer.Option(help="Where angles start, in degrees, such as 0,20,45,72,90,135: a row each.")
     ] = "",
     pairs: Annotated[bool, typer.Option("--pairs", help="Compare every two rows, not each with the first.")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings a row, with other seeds.")] = 3,

@@ -66,7 +66,7 @@ def read_table(name: str, starts_deg: Sequence[float] = ()) -> Table:
 
     Args:
         name: See `table_names`.
-        starts_deg: Where learned angles start: the row of a learned angle a layer is made once for each.
+        starts_deg: Where angles start, or stay where they are frozen: the row that a table names is made once for each.
 
     Raises:
         MerError: An unknown table, or starts for one without such a row.
@@ -79,14 +79,13 @@ def read_table(name: str, starts_deg: Sequence[float] = ()) -> Table:
         raise MerError(f"the table {name} has no row with a start", fix="leave --starts out")
     rows: list[Variant] = []
     for row in table["rows"]:
-        label, options = file["rows"][row]["label"], file["rows"][row]["options"]
-        if row == table.get("starts") and starts_deg:
-            rows += [
-                Variant(f"{row}-{start:g}", f"{label}, from {start:g}", {**options, "theta_deg": float(start)})
-                for start in starts_deg
-            ]
+        made, options = file["rows"][row], file["rows"][row]["options"]
+        if row == table.get("starts") and (starts := starts_deg or table.get("angles", ())):
+            for start in starts:
+                label = made["started"].format(f"{start:g}")
+                rows.append(Variant(f"{row}-{start:g}", label, {**options, "theta_deg": float(start)}))
         else:
-            rows.append(Variant(row, label, options))
+            rows.append(Variant(row, made["label"], options))
     return Table(name, tuple(rows), table.get("model"), table.get("protocol"))
 
 

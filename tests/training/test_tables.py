@@ -22,6 +22,7 @@ SMALL = {"epochs": 1, "options.channels": [8, 8, 8, 8], "options.stem": [8, 8]}
 MODELS = {
     "parts": "facesleuth-tiny",
     "orientation": "facesleuth-flow",
+    "scan": "facesleuth-flow",
     "aus": "facesleuth-tiny",
     "lodo": "facesleuth-r",
 }
@@ -43,6 +44,10 @@ def test_a_row_for_every_start():
     table = read_table("orientation", [0, 72.5])
     assert [row.name for row in table.rows][-2:] == ["own-0", "own-72.5"]
     assert [row.options["theta_deg"] for row in table.rows[-2:]] == [0.0, 72.5]
+    scan = read_table("scan").rows
+    assert [row.options["theta_deg"] for row in scan] == list(range(0, 180, 15))
+    assert {(row.options["attention"], row.options["head"]) for row in scan} == {("frozen", "mean")}
+    assert [row.label for row in read_table("scan", [7.5]).rows] == ["frozen at 7.5"]
     with pytest.raises(MerError, match="the table parts has no row with a start"):
         read_table("parts", [0])
     with pytest.raises(MerError, match="no table is called 'angels'; choose from parts, orientation"):

@@ -127,7 +127,6 @@ def pooled(
     truth, guesses, subjects = columns(each, merged)
     detailed = [_detailed(one, classes) for one in each]
     judged = [_detailed(headline(one.predictions, aus, select), classes).overall for one in trainings]
-    several = len(trainings) > 1
 
     def brief(selection: str, source: str) -> Scores:
         return _brief([_where(one.predictions, selection, source) for one in trainings], classes)
@@ -155,10 +154,7 @@ def pooled(
             name: _brief([[p for p in one if p.clip_id.split("/")[0] == name] for one in each], classes)
             for name in sorted({p.clip_id.split("/")[0] for p in each[0]})
         },
-        changed_by_aus={
-            name: _share_changed(each, [_where(one.predictions, honest, name) for one in trainings])
-            for name in sorted({p.aus for p in trainings[0].predictions if p.selection == honest} - {source})
-        },
+        changed_by_aus=_changed_by_aus(trainings, each),
         by_keyframes=_by_keyframes(trainings, each, classes),
         controls=_controls(trainings, each, classes, merged),
         rare_classes=rare_classes(truth, subjects),
@@ -166,9 +162,9 @@ def pooled(
             Seed(one.seed, one.run, score, one.theta_deg, own.overall)
             for one, score, own in zip(trainings, judged, detailed, strict=True)
         )
-        if several
+        if len(trainings) > 1
         else (),
-        deviation=_deviation(judged) if several else None,
+        deviation=_deviation(judged) if len(trainings) > 1 else None,
         au_scores=_mean_units([one.au_scores for one in trainings]),
         measured={name: float(np.mean([one.measured[name] for one in trainings])) for name in trainings[0].measured},
         stops=_all_stops([one.stops for one in trainings if one.stops is not None]),
@@ -184,6 +180,15 @@ def headline(predictions: Sequence[Prediction], aus: str, select: str) -> list[P
 def _where(predictions: Sequence[Prediction], selection: str, aus: str) -> list[Prediction]:
     found = [p for p in predictions if p.selection == selection and p.aus == aus]
     return sorted(found, key=lambda p: p.clip_id)
+
+
+def _changed_by_aus(trainings: Sequence[Training], each: Sequence[Sequence[Prediction]]) -> dict[str, float]:
+    """Every AU source but the one of `each` -> share of the answers that differ from those."""
+    selection, source = each[0][0].selection, each[0][0].aus
+    others = sorted({p.aus for p in trainings[0].predictions if p.selection == selection} - {source})
+    return {
+        name: _share_changed(each, [_where(one.predictions, selection, name) for one in trainings]) for name in others
+    }
 
 
 def _share_changed(each: Sequence[Sequence[Prediction]], others: Sequence[Sequence[Prediction]]) -> float:

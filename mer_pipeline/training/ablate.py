@@ -166,8 +166,7 @@ def ablate(
     }
     clips = load(next(iter(recipes.values())))
     facts = _facts(clips, model, plan, settings, rows)
-    ablation = Ablation.create(out, facts)
-    runs = {}
+    ablation, runs = Ablation.create(out, facts), dict[str, Run]()
     for number, row in enumerate(rows, 1):
         report = _named(progress, f"{row.label} ({number} of {len(rows)})")
         runs[row.name] = train(
@@ -175,8 +174,8 @@ def ablate(
         )
     trained = [_with_cost(row, recipes[row.name], clips) for row in _rows(rows, runs)]
     found = trained + _control_rows(runs.values())
-    remarks = [*orientation_remarks(trained), *(_pair_remarks(rows, runs) if pairs else ())]
-    remarks += published_of_others([model, *(row.name for row in rows)], clips.datasets, clips.label_set)
+    others = published_of_others([model, *recipes], clips.datasets, clips.label_set)
+    remarks = [*orientation_remarks(trained), *(_pair_remarks(rows, runs) if pairs else ()), *others]
     finished = replace(
         facts,
         classes=clips.classes,

@@ -31,6 +31,7 @@ import torch
 from mer_pipeline.choices import TRUTH
 from mer_pipeline.datasets.long_videos import LongVideo, read_long
 from mer_pipeline.device import hardware
+from mer_pipeline.errors import MerError
 from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.spotting.score import SpotScore, match, pooled
 from mer_pipeline.spotting.video import spot_video
@@ -296,7 +297,11 @@ def real_lines(clips: Path, mesh: FaceMesh) -> list[str]:
     lines = ["## Filmed faces", "", "| clip | seconds | fps | micro | a minute | macro | a minute | warnings |"]
     lines.append("|---|---|---|---|---|---|---|---|")
     for clip in sorted(path for path in clips.iterdir() if path.suffix in {".mp4", ".mov"}):
-        found = spot_video(clip, find_faces=mesh)
+        try:
+            found = spot_video(clip, find_faces=mesh)
+        except MerError as error:
+            lines.append(f"| {clip.name} | | | | | | | {error.what} |")
+            continue
         minutes = found.frames / found.fps / 60
         kinds = [interval.kind for interval in found.intervals]
         counts = " | ".join(f"{kinds.count(k)} | {kinds.count(k) / minutes:.1f}" for k in ("micro", "macro"))

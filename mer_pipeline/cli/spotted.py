@@ -65,9 +65,8 @@ def show_agreement(agreed: Agreement) -> None:
     ]
     say_table("IoU of at least 0.5, summed over all videos; kappa over frames", ("kind", *names, "kappa"), rows)
     for point, error in agreed.errors.items():
-        say(
-            f"{point}: {error.mean_ms:+.0f} ms on average, {error.absolute_ms:.0f} ms off, in {error.intervals} matches"
-        )
+        mean = f"{round(error.mean_ms):+d} ms on average"
+        say(f"{point}: {mean}, {error.absolute_ms:.0f} ms off, in {error.intervals} matches")
 
 
 def show_spotting(spotting: Spotting, named: list[Named] | None) -> None:

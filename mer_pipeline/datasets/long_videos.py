@@ -77,6 +77,8 @@ def read_long(truth: Path, film: Path | None = None) -> LongTruth:
         found = _from_annotations(read_dataset(truth, long.name), long.layout)
     elif table.is_file():
         found = _from_codings(truth.stem, read_codings(table, film)) if is_coded(table) else _from_table(table)
+    elif not truth.exists():
+        raise MerError("no such file or folder", where=truth, fix="give a set, its table, or a coder's file")
     else:
         annotations = read_dataset(truth)
         codings = [coding for path in films.coded_files(truth) for coding in read_codings(path)]

@@ -176,5 +176,5 @@ def test_a_set_of_short_clips_is_no_truth(tmp_path):
 
 
 def test_no_such_folder(tmp_path):
-    with pytest.raises(MerError, match="no such folder"):
+    with pytest.raises(MerError, match="no such file or folder"):
         read_long(tmp_path / "absent")

@@ -235,15 +235,17 @@ def main() -> None:
 NOTES = """
 ## What limits it
 
-- The three disturbed micro-expressions that were missed at 30 frames a second with `--videos 2 --seconds 40`, looked up
-  one by one: a lip corner (AU 12) that begins 0.4 s after a turn of the head and a blink; brow and nose (AU 4+9) of 1.1
-  pixels under a blink, whose lids hide the cells around the eyes; and one of half a second (AU 9, 1.2 pixels) that was
-  measured as 0.67 s, which makes it a macro-expression: a miss and a false alarm in one.
+- What is missed at 30 frames a second with `--videos 2 --seconds 40 --seeds 40`, disturbed, looked up one by one: brow
+  and nose (AU 4+9) of 1.1 pixels under a blink, whose lids hide the cells around the eyes; and one of half a second
+  (AU 9, 1.2 pixels) that was measured a frame too long, which makes it a macro-expression: a miss and a false alarm in
+  one.
+- Speech: what is called a micro-expression beside speech is a syllable that the rhythm does not take in.
+- **A call** (constant rate factor 32 of the quickest preset on noisy pictures, and one frame in 33 that shows the one
+  before) leaves next to nothing of what was planted, and gives some 25 false alarms a minute: spot in no such film.
 - At 30 frames a second a micro-expression of a fifth of a second is six frames; planted ones last 0.2 to 0.5 s at every
   rate. One of 1/25 s would be a single frame, which cannot be distinguished from noise.
-- Compression counts as motion: the key frames of strongly compressed small video change the skin by up to half a pixel.
-- pexels_face.mp4 has a hand before the face, turns and open smiles, and no annotation: every interval in it is counted
-  as a false alarm. It is 20 seconds long, so one interval more or less is three a minute.
+- Compression counts as motion: the key frames of strongly compressed video change the skin by up to half a pixel.
+- The filmed faces are annotated frame by frame in `studies/annotations`; `python -m studies.filmed_faces` compares.
 - Peak memory is mostly the libraries (MediaPipe, torch); it grows by some 80 bytes a frame, for the packet table.
 - Synthetic faces come from one portrait and have no idle motion of their own. On CAS(ME)^2 the published F1 for
   micro-expressions is 0.20 to 0.25; no figure for real sets is claimed here, `mer spot --evaluate` gives it where

@@ -77,7 +77,7 @@ BAD = [
     pytest.param(
         lambda at: [audio_only(at / "voice.wav")], "the file has no video stream; is it audio only?", id="audio"
     ),
-    pytest.param(lambda at: ["--evaluate", at / "absent"], "no such folder", id="no truth"),
+    pytest.param(lambda at: ["--evaluate", at / "absent"], "no such file or folder", id="no truth"),
     pytest.param(lambda at: ["--evaluate", at], "the folder is empty", id="empty truth"),
 ]
 

@@ -90,10 +90,7 @@ def spot(
     _check_usage(videos, evaluate, scored or as_lvqa, window)
     written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
-        if scored:
-            _score_submission(evaluate, videos[0], as_official, as_json)
-        else:
-            _compare(evaluate, videos[0], as_json)
+        _judge_file(evaluate, videos[0], scored, as_official, as_json)
         return
     from mer_pipeline.inference.naming import name_intervals, with_names
     from mer_pipeline.spotting.evaluate import spot_videos
@@ -107,22 +104,23 @@ def spot(
         )  # fmt: skip
     naming = aus or scored or as_lvqa or submission is not None
     named = {id(each): name_intervals(each, chosen) for each in result.videos if naming and not each.error}
-    answered = _answers(result, named) if as_lvqa else {}
-    _write(result.videos, named, written, whole=window == (None, None))
-    scores = _challenge(result, named, submission, as_official) if scored or submission is not None else {}
     shown = named if aus else {}
+    if not as_json:  # before anything else may go wrong
+        for spotting in result.videos:
+            show_spotting(spotting, shown.get(id(spotting)))
+        if result.agreement is not None:
+            show_agreement(result.agreement)
+    answered = _answers(result, named) if as_lvqa else {}
+    submitted = _submitted(result, named) if scored or submission is not None else []
+    scores = _challenge(result, submitted, as_official) if scored or submission is not None else {}
     if as_json:
         entries = [with_names(each, shown[id(each)]) if id(each) in shown else each.as_json() for each in result.videos]
         agreed = {} if result.agreement is None else agreement_json(result.agreement)
         challenge = {name: score.as_json() for name, score in scores.items()}
         say_json({"videos": entries, **agreed, **challenge, **answered} if agreed else entries)
-    else:
-        for spotting in result.videos:
-            show_spotting(spotting, shown.get(id(spotting)))
-        if result.agreement is not None:
-            show_agreement(result.agreement)
-        show_strs(scores)
-        show_answers(answered)
+    show_strs({} if as_json else scores)
+    show_answers({} if as_json else answered)
+    _write(result.videos, named, written, submission, submitted, whole=window == (None, None))
     _end(result)
 
 
@@ -158,9 +156,18 @@ def _outputs(*named: tuple[Path | None, str]) -> list[Path]:
     return [path for path, _ in named if path is not None]
 
 
-def _write(videos: list[Spotting], named: dict[int, list[Named]], paths: list[Path], *, whole: bool) -> None:
-    """Write what was spotted for coders' tools."""
+def _write(
+    videos: list[Spotting],
+    named: dict[int, list[Named]],
+    paths: list[Path],
+    submission: Path | None,
+    submitted: list[Answer],
+    *,
+    whole: bool,
+) -> None:
+    """Write what was spotted for coders' tools and for the challenge: last, since a file may not be writable."""
     from mer_pipeline.datasets.coders import Coding, write_codings
+    from mer_pipeline.spotting import strs
 
     codings = [
         Coding(Path(each.video), each.fps, _marks(each, named), each.frames if whole else None)
@@ -169,6 +176,8 @@ def _write(videos: list[Spotting], named: dict[int, list[Named]], paths: list[Pa
     ]
     for path in paths:
         write_codings(path, codings)
+    if submission is not None:
+        strs.write_submission(submission, submitted)
 
 
 def _marks(spotting: Spotting, named: dict[int, list[Named]]) -> tuple[Mark, ...]:
@@ -191,6 +200,14 @@ def _answers(result: SpottingResults, named: dict[int, list[Named]]) -> dict[str
     return {"lvqa": {"answers": [each.as_json() for each in own], **scores}}
 
 
+def _judge_file(truth: Path, file: Path, scored: bool, official: bool, as_json: bool) -> None:
+    """A file in the place of a film: the answers to the challenge, or what another coder marked."""
+    if scored:
+        _score_submission(truth, file, official, as_json)
+    else:
+        _compare(truth, file, as_json)
+
+
 def _compare(first: Path, second: Path, as_json: bool) -> None:
     """Two coders' files."""
     from mer_pipeline.spotting.agreement import coders_agree
@@ -204,21 +221,23 @@ def _compare(first: Path, second: Path, as_json: bool) -> None:
         say_warning(text)
 
 
-def _challenge(
-    result: SpottingResults, named: dict[int, list[Named]], submission: Path | None, official: bool
-) -> dict[str, Strs]:
-    """Write the answers of the challenge's task where that is asked for; their scores, where there is a truth."""
-    from mer_pipeline.datasets.long_videos import LongTruth
+def _submitted(result: SpottingResults, named: dict[int, list[Named]]) -> list[Answer]:
+    """The answers of the challenge's task."""
     from mer_pipeline.spotting import strs
 
     subjects = [each.subject for each in result.truth] or [""] * len(result.videos)
-    answers = [
+    return [
         answer
         for each, subject in zip(result.videos, subjects, strict=True)
         for answer in strs.answers_of(each, [name.emotion for name in named.get(id(each), ())], subject)
     ]
-    if submission is not None:
-        strs.write_submission(submission, answers)
+
+
+def _challenge(result: SpottingResults, answers: list[Answer], official: bool) -> dict[str, Strs]:
+    """The scores of the answers, where there is a truth."""
+    from mer_pipeline.datasets.long_videos import LongTruth
+    from mer_pipeline.spotting import strs
+
     if not result.truth:
         return {}
     return _strs(answers, strs.true_answers(LongTruth("", result.truth)), official)

@@ -295,3 +295,13 @@ def test_wrong_windows(mer, long_set, command, arguments, code, message):
     called = mer(command, long_set / "s01.mp4", *arguments, "-q")
     assert called.code == code
     assert message in " ".join(called.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("options", [("--eaf", "x.eaf"), ("--submission", "x.csv")], ids=["eaf", "submission"])
+def test_a_file_that_cannot_be_written_loses_no_result(mer, long_set, tmp_path, options):
+    (tmp_path / "file").touch()
+    name, path = options
+    called = mer("spot", long_set / "s01.mp4", name, tmp_path / "file" / path, "--to", "0:02", "--json", "-q")
+    assert called.code == 1
+    assert "cannot be written" in only_error(called)
+    assert json.loads(called.out)[0]["frames"] > 0

@@ -42,8 +42,7 @@ def read(path: Path) -> tuple[Coding, list[Moment]]:
     except MerError:
         raise
     except Exception as error:  # pympi checks nothing: a damaged file raises whatever it stumbles over
-        what = f"not a readable .eaf file ({type(error).__name__})"
-        raise MerError(what, where=path, fix="open and save it in ELAN") from None
+        raise MerError("not a readable .eaf file", where=path, fix="open and save it in ELAN") from error
     if not subjects:
         wanted, there = ", ".join((*NAMES.values(), EVENTS[0])), ", ".join(sorted(kinds))[:200] or "none"
         fix = f"name its tiers {wanted}; it has {there}"

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.arrays import Matrix
+from mer_pipeline.arrays import Mask, Matrix
 from mer_pipeline.spotting.course import flank
-from mer_pipeline.spotting.intervals import COHERENT, FOLLOWED_PX, MOST_PX, SMOOTH_S, NoiseFloor
+from mer_pipeline.spotting.intervals import COHERENT, FOLLOWED_PX, MOST_PX, NoiseFloor, typical
+from mer_pipeline.spotting.moves import Moves
 from mer_pipeline.spotting.patterns import (
     coherence,
     is_smooth,
-    low_pass,
     matched,
     of_mouth,
     region_px,
@@ -37,6 +37,8 @@ _OVER = 0.45
 _WAY_BACK = 0.3
 # Two rises nearer than this are one; a rise so soon after another's end is its return.
 _APART_S = 0.4
+# A rise hides others near it, and what hides it may be farther away: so far they are looked for.
+_REACH_S = 2.0
 _BEFORE_S, _AFTER_S = 1.0, 0.3
 
 
@@ -114,59 +116,42 @@ class Held:
         self.offset, self.cut = max(self.apex, last), True
 
 
-def find_rises(
-    motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float, usual: NoiseFloor, signs: Signs
-) -> list[Rise]:
+def find_rises(moves: Moves, usual: NoiseFloor, signs: Signs) -> list[Rise]:
     """Every rise of an unbroken stretch, in time order; those with a cause belong to no expression.
 
     Args:
-        motion_px: (frames, CELLS * CELLS, 2) as in `Tracks`.
-        trust: (CELLS * CELLS,) as in `Tracks`.
-        fps: Frames a second.
+        moves: The stretch. Rises far from the frames that are judged are left out.
         usual: What was seen before, and takes this stretch in.
         signs: What is known beside the motion.
     """
-    found, taken = [], _steps(motion_px, fps)
+    found, taken = [], [(lag, _step(moves, lag)) for lag in (max(1, round(rise * moves.fps)) for rise in _RISES_S)]
+    now = typical(moved for _, moved in taken)
     # A face that has become calm is compared with its own calm, not with the minute before.
-    floor = np.minimum(usual.update(moved for _, moved in taken), NoiseFloor(1).update(moved for _, moved in taken))
-    eyeless = without_eyes(trust)
+    floor = np.minimum(usual.update(now), NoiseFloor(1).update(now))
+    trust, eyeless = moves.trust, without_eyes(moves.trust)
     for (lag, moved), least in zip(taken, floor, strict=True):
         blinks = np.zeros(len(moved), bool)
         for cause, (a, b) in signs.causes:
             blinks[max(0, a - lag) : b + lag + 1] |= cause == "blink"
-        height = np.where(blinks, stands_out(moved, eyeless, least), stands_out(moved, trust, least))
-        for at in _peaks(height, max(2, lag)):
+        for at, height in _peaks(moves, moved, blinks, lag, least):
             pattern = moved[at]
             used = np.where(np.hypot(*pattern.T) <= FOLLOWED_PX, eyeless if blinks[at] else trust, 0.0)
             salience, px = float(stands_out(pattern[None], used, least)[0]), region_px(pattern, trust)
             usable = np.where(used > 0, least, np.inf)
             if px > MOST_PX or signs.is_hidden(at - lag, at + lag):
-                found.append(Rise(at, lag, pattern, usable, float(height[at]), "hidden"))
+                found.append(Rise(at, lag, pattern, usable, height, "hidden"))
             elif salience >= _STANDS_OUT and px >= _LEAST_PX and salience * coherence(pattern, used) >= COHERENT:
                 what: Cause | None = "turn" if is_smooth(pattern, trust) else None
                 spoken = any(cause == "speech" for cause, _ in signs.within(at - lag, at + lag))
                 what = "speech" if spoken and of_mouth(pattern, trust) else what
                 found.append(Rise(at, lag, pattern, usable, salience, what))
-    return _apart(found, fps)
+    return _apart(found, moves.fps)
 
 
-def _steps(motion_px: npt.NDArray[np.float32], fps: float) -> list[tuple[int, Matrix]]:
-    """For each length of a rise, in frames: (frames, CELLS * CELLS, 2) the skin after minus the skin before."""
-    moves = low_pass(motion_px.astype(np.float64), SMOOTH_S * fps)
-    n, width = len(moves), max(2, round(_AVERAGED_S * fps))
-    sums = np.concatenate([np.zeros((1, *moves.shape[1:])), np.cumsum(moves, 0)])
-    at = np.arange(n)
-
-    def mean(first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> Matrix:
-        first = np.clip(first, 0, n - 1)
-        last = np.clip(last, first + 1, n)
-        return np.asarray((sums[last] - sums[first]) / (last - first)[:, None, None])
-
-    found = []
-    for lag in (max(1, round(rise * fps)) for rise in _RISES_S):
-        half = lag // 2
-        found.append((lag, mean(at + half, at + half + width) - mean(at - half - width + 1, at - half + 1)))
-    return found
+def _step(moves: Moves, lag: int) -> Matrix:
+    """(frames, CELLS * CELLS, 2) the skin after a rise of so many frames minus the skin before."""
+    at, half, width = np.arange(len(moves)), lag // 2, max(2, round(_AVERAGED_S * moves.fps))
+    return moves.mean(at + half, at + half + width) - moves.mean(at - half - width + 1, at - half + 1)
 
 
 def begin(rise: Rise, motion_px: npt.NDArray[np.float32], first: int, fps: float) -> Held | None:
@@ -198,11 +183,17 @@ def begin(rise: Rise, motion_px: npt.NDArray[np.float32], first: int, fps: float
     return Held(place + onset, place + apex, rest, weights, height, strength, rise.salience, place + apex)
 
 
-def _peaks(height: Matrix, around: int) -> Iterable[int]:
+def _peaks(moves: Moves, moved: Matrix, blinks: Mask, lag: int, usual_px: Matrix) -> Iterable[tuple[int, float]]:
+    """Where a region stands out more than within a lag earlier and later, and how far."""
+    around = max(2, lag)
+    near = np.flatnonzero(moves.reaches(np.arange(len(moves)), round(_REACH_S * moves.fps)))
+    first, last = (int(near[0]), int(near[-1]) + 1) if near.size else (0, 0)
+    height = stands_out(moved[first:last], moves.trust, usual_px)
+    shut = np.flatnonzero(blinks[first:last])
+    height[shut] = stands_out(moved[first:last][shut], without_eyes(moves.trust), usual_px)
     for at in np.flatnonzero(height >= _STANDS_OUT):
-        near = height[max(0, at - around) : at + around + 1]
-        if height[at] >= near.max():
-            yield int(at)
+        if height[at] >= height[max(0, at - around) : at + around + 1].max():
+            yield first + int(at), float(height[at])
 
 
 def _apart(found: list[Rise], fps: float) -> list[Rise]:

@@ -24,13 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.arrays import Matrix
-from mer_pipeline.spotting.course import interval
+from mer_pipeline.spotting.course import interval, quantile
+from mer_pipeline.spotting.moves import Moves
 from mer_pipeline.spotting.patterns import (
     blind_to_turns,
     coherence,
     is_smooth,
     lids_lead,
-    low_pass,
     matched,
     of_mouth,
     region_px,
@@ -42,7 +42,6 @@ from mer_pipeline.spotting.signs import Cause, Signs
 SCALES_S = (0.1, 0.16, 0.25, 0.4, 0.63, 1.0, 1.6)
 # The longest expression that is spotted, and the frames that must be known on both sides of an apex to judge it.
 LONGEST_MICRO_S, LONGEST_S, MARGIN_S = 0.5, 4.0, 4.5
-SMOOTH_S = 0.012
 # A scale is looked at this many times in its own length; rests and tops are averaged over this share of it to both
 # sides.
 _STEPS, _REST_SHARE, _TOP_SHARE = 6, 0.15, 0.08
@@ -63,6 +62,7 @@ _SHORTEST_S, _FEW_FRAMES = 0.05, 2
 _MUCH_SHORTER = 0.7
 _OVERLAP = 0.3
 _REST_S = 0.6
+_REACH_S = 1.2
 _BLOCK_S = 1.0
 _RESTLESS = 0.35
 # Faces relax no faster than this part of the time in which they tensed; what ends suddenly is a hand, or a cut.
@@ -135,58 +135,67 @@ class NoiseFloor:
         self._kept = kept
         self._seen: list[Matrix] = []
 
-    def update(self, moved_px: Iterable[Matrix]) -> Matrix:
+    def update(self, typical_px: Matrix) -> Matrix:
         """(scales, CELLS * CELLS) pixels, with a new stretch taken in.
 
         Args:
-            moved_px: For each scale, (k, CELLS * CELLS, 2) how far the skin moved.
+            typical_px: (scales, CELLS * CELLS) of that stretch; see `typical`.
         """
-        medians = [np.median(np.hypot(*np.moveaxis(moved, -1, 0)), 0) for moved in moved_px]
-        self._seen = [*self._seen, np.array(medians)][-self._kept :]
+        self._seen = [*self._seen, typical_px][-self._kept :]
         return np.asarray(np.maximum(np.median(self._seen, 0), _LEAST_USUAL_PX))
 
 
-def find_intervals(
-    motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float, usual: NoiseFloor, signs: Signs | None = None
-) -> list[Candidate]:
+def typical(moved_px: Iterable[Matrix]) -> Matrix:
+    """(scales, CELLS * CELLS) the median over time of how far the skin moved.
+
+    Args:
+        moved_px: For each scale, (k, CELLS * CELLS, 2).
+    """
+    # The middle ones of the squares are those of the lengths; with time last they are found several times as fast.
+    squares = (np.einsum("kcx,kcx->ck", moved, moved, order="C") for moved in moved_px)
+    return np.array([_median_root(each) for each in squares])
+
+
+def _median_root(squares: Matrix) -> Matrix:
+    """(n,) median of the roots of (n, k) squares."""
+    middle = squares.shape[1] // 2
+    pair = (middle - 1 + squares.shape[1] % 2, middle)
+    return np.asarray(np.sqrt(np.partition(squares, pair)[:, pair]).mean(1))
+
+
+def find_intervals(moves: Moves, usual: NoiseFloor, signs: Signs | None = None) -> list[Candidate]:
     """Every movement of an unbroken stretch that comes and goes, in time order; those with a cause are no expressions.
 
     Args:
-        motion_px: (frames, CELLS * CELLS, 2) as in `Tracks`.
-        trust: (CELLS * CELLS,) as in `Tracks`.
-        fps: Frames a second.
+        moves: The stretch. Movements that cannot reach into the frames that are judged may be left out.
         usual: What was seen before, and takes this stretch in.
         signs: What is known beside the motion.
     """
-    if len(motion_px) < 2 * _FEW_FRAMES + 1:
+    if len(moves) < 2 * _FEW_FRAMES + 1:
         return []
-    signs = Signs.none(len(motion_px)) if signs is None else signs
-    moves = low_pass(motion_px.astype(np.float64), SMOOTH_S * fps)
-    # Means over some frames are read from running sums.
-    sums = np.concatenate([np.zeros((1, *moves.shape[1:])), np.cumsum(moves, 0)])
-    scales = [_bend(sums, lag) for lag in _lags(fps)]
-    floor = usual.update(scale.bend_px for scale in scales)
-    found, stretch = [], _Stretch(moves, trust, fps, signs)
+    scales = [_bend(moves, lag) for lag in _lags(moves.fps)]
+    floor = usual.update(typical(scale.bend_px for scale in scales))
+    found, stretch = [], _Stretch(moves, Signs.none(len(moves)) if signs is None else signs)
     for scale, least in zip(scales, floor, strict=True):
-        for peak in _peaks(scale, trust, least):
+        for peak in stretch.peaks(scale, least):
             judged = stretch.judge(scale, peak, least)
             found += [] if judged is None else [judged]
     return _without_overlaps(found)
 
 
-def energy(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float) -> Matrix:
-    """How far the region that moves most is from rest in each frame, (frames,) pixels; for drawing.
+def energy(moves: Moves) -> Matrix:
+    """How far the region that moves most is from rest in each frame that is judged, in pixels; for drawing.
 
     Rest is the median of a few seconds, so that an expression does not raise it.
     """
-    n, block = len(motion_px), max(1, round(_BLOCK_S * fps))
-    blocks = [np.median(motion_px[at : at + block], 0) for at in range(0, n, block)]
+    (first, last), block = moves.judged, max(1, round(_BLOCK_S * moves.fps))
+    blocks = [np.median(moves.px[at : at + block], 0) for at in range(0, len(moves), block)]
     rests = np.array([np.median(blocks[max(0, at - 2) : at + 3], 0) for at in range(len(blocks))])
-    place = np.clip((np.arange(n) + 0.5) / block - 0.5, 0, len(rests) - 1)
+    place = np.clip((np.arange(first, last) + 0.5) / block - 0.5, 0, len(rests) - 1)
     low = place.astype(int)
     part = (place - low)[:, None, None]
     rest = (1 - part) * rests[low] + part * rests[np.minimum(low + 1, len(rests) - 1)]
-    return stands_out(motion_px - rest, trust, np.ones(len(trust)))
+    return stands_out(moves.px[first:last] - rest, moves.trust, np.ones(len(moves.trust)))
 
 
 def _lags(fps: float) -> list[int]:
@@ -194,48 +203,50 @@ def _lags(fps: float) -> list[int]:
     return sorted({max(_FEW_FRAMES, round(scale * fps)) for scale in SCALES_S})
 
 
-def _bend(sums: Matrix, lag: int) -> _Scale:
-    n = len(sums) - 1
-    at = np.arange(0, n, max(1, lag // _STEPS))
+def _bend(moves: Moves, lag: int) -> _Scale:
+    at = np.arange(0, len(moves), max(1, lag // _STEPS))
 
     def mean(frames: npt.NDArray[np.int64], around: int) -> Matrix:
-        first, last = np.clip(frames - around, 0, n - 1), np.clip(frames + around, 0, n - 1) + 1
-        return np.asarray((sums[last] - sums[first]) / (last - first)[:, None, None])
+        frames = np.clip(frames, -around, len(moves) - 1 + around)
+        return moves.mean(frames - around, frames + around + 1)
 
     around_rest, around_top = round(_REST_SHARE * lag), round(_TOP_SHARE * lag)
     rests = 0.5 * (mean(at - lag, around_rest) + mean(at + lag, around_rest))
     return _Scale(lag, at, mean(at, around_top) - rests)
 
 
-def _peaks(scale: _Scale, trust: Matrix, usual_px: Matrix) -> list[int]:
-    """Where a region stands out more than half a lag earlier and later; indices into the scale."""
-    height = stands_out(scale.bend_px, trust, usual_px)
-    around = max(1, scale.lag // (2 * max(1, scale.lag // _STEPS)))
-    window = np.ones((2 * around + 1, 1), np.uint8)
-    highest = cv2.dilate(height[:, None], window, borderType=cv2.BORDER_REPLICATE)[:, 0]
-    return [int(at) for at in np.flatnonzero((height >= highest) & (height >= _STANDS_OUT))]
-
-
 @dataclass(frozen=True)
 class _Stretch:
-    """What candidates are judged by: a stretch of frames, smoothed in time."""
+    """What candidates are judged by."""
 
-    moves: Matrix
-    trust: Matrix
-    fps: float
+    moves: Moves
     signs: Signs
+
+    def peaks(self, scale: _Scale, usual_px: Matrix) -> list[int]:
+        """Where a region stands out more than half a lag earlier and later; indices into the scale."""
+        near = np.flatnonzero(self.moves.reaches(scale.at, self._reach(scale)))
+        if not near.size:
+            return []
+        height = stands_out(scale.bend_px[near[0] : near[-1] + 1], self.moves.trust, usual_px)
+        around = max(1, scale.lag // (2 * max(1, scale.lag // _STEPS)))
+        window = np.ones((2 * around + 1, 1), np.uint8)
+        highest = cv2.dilate(height[:, None], window, borderType=cv2.BORDER_REPLICATE)[:, 0]
+        return [int(near[at]) for at in np.flatnonzero((height >= highest) & (height >= _STANDS_OUT))]
+
+    def _reach(self, scale: _Scale) -> int:
+        """The frames before and after a peak in which its movement is looked for."""
+        return round(max(3 * scale.lag, _REACH_S * self.moves.fps))
 
     def judge(self, scale: _Scale, peak: int, usual_px: Matrix) -> Candidate | None:
         """The movement at a peak, or None where nothing stands out and comes back."""
         pattern = scale.bend_px[peak]
-        trust, eyeless = self.trust, without_eyes(self.trust)
+        fps, trust = self.moves.fps, self.moves.trust
+        eyeless = without_eyes(trust)
         found = self._measured(scale, peak, usual_px, eyeless if lids_lead(pattern, trust) else trust)
         if found is None:
             return None
         within = self.signs.within(found.onset, found.offset)
-        if any(
-            _covers(frames, found, round(_AROUND_EYES_S * self.fps)) for cause, frames in within if cause == "blink"
-        ):
+        if any(_covers(frames, found, round(_AROUND_EYES_S * fps)) for cause, frames in within if cause == "blink"):
             return replace(found, cause="blink")
         if any(cause == "gaze" for cause, _ in within):
             # What is left without the skin that a glance draws on.
@@ -243,17 +254,18 @@ class _Stretch:
             if left is None:
                 return replace(found, cause="gaze")
             found = left
-        most = _MOST_MICRO_PX if is_micro(found.frames, self.fps) else FOLLOWED_PX
+        most = _MOST_MICRO_PX if is_micro(found.frames, fps) else FOLLOWED_PX
         return replace(found, cause=self._cause(found, pattern), too_strong=found.strength > most)
 
     def _cause(self, found: Candidate, pattern: Matrix) -> Cause | None:
-        if region_px(pattern, self.trust) > MOST_PX or self.signs.is_hidden(found.onset, found.offset):
+        trust, px = self.moves.trust, self.moves.px
+        if region_px(pattern, trust) > MOST_PX or self.signs.is_hidden(found.onset, found.offset):
             return "hidden"
-        from_rest = self.moves[found.apex] - 0.5 * (self.moves[found.onset] + self.moves[found.offset])
-        if is_smooth(pattern, self.trust) or is_smooth(from_rest, self.trust):
+        from_rest = px[found.apex] - 0.5 * (px[found.onset] + px[found.offset])
+        if is_smooth(pattern, trust) or is_smooth(from_rest, trust):
             return "turn"
         spoken = any(cause == "speech" for cause, _ in self.signs.within(found.onset, found.offset))
-        return "speech" if spoken and of_mouth(pattern, self.trust) else None
+        return "speech" if spoken and of_mouth(pattern, trust) else None
 
     def _measured(self, scale: _Scale, peak: int, usual_px: Matrix, trust: Matrix) -> Candidate | None:
         pattern, at = scale.bend_px[peak], int(scale.at[peak])
@@ -261,13 +273,13 @@ class _Stretch:
         strength = float((np.hypot(*pattern.T) * (trust > 0)).max())
         if salience < _STANDS_OUT or strength < _LEAST_PX or salience * coherence(pattern, trust) < COHERENT:
             return None
-        reach = round(max(3 * scale.lag, 1.2 * self.fps))
+        reach = self._reach(scale)
         first, last = max(0, at - reach), min(len(self.moves), at + reach + 1)
         weights = matched(pattern, trust, usual_px)
+        reads = np.stack([weights.ravel(), blind_to_turns(weights, pattern, trust).ravel()])
         found = None
-        for read in (weights, blind_to_turns(weights, pattern, trust)):
-            course = (self.moves[first:last] * read).sum((1, 2))
-            other = _measured(course, at - first, scale.lag, self.fps, strength, salience)
+        for course in reads @ self.moves.px[first:last].reshape(last - first, -1).T:
+            other = _measured(course, at - first, scale.lag, self.moves.fps, strength, salience)
             if found is None or (other is not None and other.frames < _MUCH_SHORTER * found.frames):
                 found = other
         if found is None:
@@ -311,7 +323,7 @@ def _measured(course: Matrix, near: int, lag: int, fps: float, strength: float, 
     # Rest is where the course is nearly always; a face that talks, or a pattern that is always there, has none.
     outside = np.concatenate([course[:onset], course[offset + 1 :]])
     rest = float(course[top]) - min(rise, fall)
-    if outside.size and float(np.median(np.abs(outside - rest))) > _RESTLESS * min(rise, fall):
+    if outside.size and quantile(np.abs(outside - rest), 0.5) > _RESTLESS * min(rise, fall):
         return None
     return Candidate(onset, apex, offset, strength * min(rise, fall), salience)
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.arrays import Image, Matrix
+from mer_pipeline.arrays import Image
 from mer_pipeline.spotting.held import Held, begin, find_rises
 from mer_pipeline.spotting.intervals import MARGIN_S, Candidate, NoiseFloor, energy, find_intervals, is_micro
+from mer_pipeline.spotting.moves import Moves
 from mer_pipeline.spotting.result import Event, Flag, Interval, Kind
 from mer_pipeline.spotting.signs import Signs, bridged, read_signs
 from mer_pipeline.spotting.tracking import FindFace, Seen, Tracked, Tracker
@@ -136,12 +137,13 @@ class LiveSpotter:
         seen = np.array([(each.opening, each.gaze, each.score) for each in self._seen])
         signs = read_signs(motion, trust, seen, self.fps)
         motion = bridged(motion, signs, self.fps)
-        moved = find_intervals(motion, trust, self.fps, self._usual, signs)
-        self._on_energy(since, energy(motion, trust, self.fps)[since - first : until - first])
+        moves = Moves.of(motion, trust, self.fps, (since - first, until - first))
+        moved = find_intervals(moves, self._usual, signs)
+        self._on_energy(since, energy(moves))
         self._judged = until
         events = [Event(cause, first + a, first + b) for cause, (a, b) in signs.causes]
         events += [Event(each.cause, first + each.onset, first + each.offset) for each in moved if each.cause]
-        found = self._follow(motion, trust, signs, moved, since, until, events)
+        found = self._follow(motion, moves, signs, moved, events)
         expressions = [each for each in moved if each.is_expression]
         new = [self._interval(each, events) for each in expressions if since <= first + each.apex < until]
         # A plateau may have had its apex before this window's share in the last one, and have it within now.
@@ -153,20 +155,19 @@ class LiveSpotter:
     def _follow(
         self,
         motion: npt.NDArray[np.float32],
-        trust: Matrix,
+        moves: Moves,
         signs: Signs,
         moved: list[Candidate],
-        since: int,
-        until: int,
         events: list[Event],
     ) -> list[Interval]:
         """Held expressions: the one that is followed, and those that rise in these frames."""
         first, found = self._first, list[Interval]()
+        since, until = (first + at for at in moves.judged)
         part = round(_PART_S * self.fps)
         known = [
             (each.onset - part, each.offset + part) for each in moved if each.is_expression or each.cause == "turn"
         ]
-        for rise in find_rises(motion, trust, self.fps, self._usual_rise, signs):
+        for rise in find_rises(moves, self._usual_rise, signs):
             at = first + rise.at
             if not since <= at < until:
                 continue

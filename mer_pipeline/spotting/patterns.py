@@ -41,11 +41,9 @@ def coherence(pattern: Matrix, trust: Matrix) -> float:
 
 def is_smooth(pattern: Matrix, trust: Matrix) -> bool:
     """Whether a field of second order over the whole face explains most of a pattern."""
-    used = trust > 0
-    root = np.sqrt(trust[used])[:, None]
-    basis = np.linalg.qr(_smooth_fields()[used] * root)[0]
-    moved = pattern[used] * root
-    return float(((basis.T @ moved) ** 2).sum()) > _SMOOTH_SHARE * float((moved**2).sum())
+    root = np.sqrt(trust)
+    moved = pattern * root[:, None]
+    return float(((_smooth_basis(root).T @ moved) ** 2).sum()) > _SMOOTH_SHARE * float((moved**2).sum())
 
 
 def around_eyes() -> Mask:
@@ -95,14 +93,12 @@ def blind_to_turns(weights: Matrix, pattern: Matrix, trust: Matrix) -> Matrix:
     rest while the head does not.
 
     Args:
-        weights: As `matched` gives them.
+        weights: As `matched` gives them: zero where the trust is.
         pattern: (CELLS * CELLS, 2) whose height stays 1.
         trust: (CELLS * CELLS,) as in `Tracks`.
     """
-    used = trust > 0
-    basis = np.linalg.qr(_smooth_fields()[used])[0]
-    left = np.zeros_like(weights)
-    left[used] = weights[used] - basis @ (basis.T @ weights[used])
+    basis = _smooth_basis((trust > 0).astype(np.float64))
+    left = weights - basis @ (basis.T @ weights)
     height = float((left * pattern).sum())
     return left / height if height > 0 else weights
 
@@ -110,7 +106,7 @@ def blind_to_turns(weights: Matrix, pattern: Matrix, trust: Matrix) -> Matrix:
 def low_pass(moves: Matrix, sigma: float) -> Matrix:
     """Along the first axis; sigma in frames."""
     rows = 2 * round(3 * sigma) + 1
-    if rows < 3:
+    if rows < 3 or not len(moves):
         return moves
     flat = moves.reshape(len(moves), -1)
     smooth = cv2.GaussianBlur(flat, (1, rows), sigma, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
@@ -130,9 +126,14 @@ def _regions() -> Matrix:
     return _boxes(_REGIONS).astype(np.float64)
 
 
-@functools.lru_cache(maxsize=1)
-def _smooth_fields() -> Matrix:
-    """(CELLS * CELLS, 6) polynomials of x and y up to the second order."""
+def _smooth_basis(weights: Matrix) -> Matrix:
+    """(CELLS * CELLS, 6) what spans weights times every polynomial of x and y up to the second order."""
+    return _spanning(weights.tobytes())
+
+
+@functools.lru_cache(maxsize=16)
+def _spanning(weights: bytes) -> Matrix:
     at = (np.arange(CELLS) - (CELLS - 1) / 2) / (CELLS / 2)
     x, y = (grid.ravel() for grid in np.meshgrid(at, at))
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1)
+    fields = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1)
+    return np.asarray(np.linalg.qr(fields * np.frombuffer(weights)[:, None])[0])

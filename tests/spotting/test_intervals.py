@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from mer_pipeline.faces.registration import CELLS
-from mer_pipeline.spotting.intervals import LONGEST_S, NoiseFloor, energy, find_intervals, is_micro
+from mer_pipeline.spotting.course import quantile
+from mer_pipeline.spotting.intervals import LONGEST_S, NoiseFloor, energy, find_intervals, is_micro, typical
+from mer_pipeline.spotting.moves import Moves
 
 TRUST = np.ones((CELLS, CELLS))
 TRUST[5:7, 3:7] = TRUST[5:7, 9:13] = 0  # the eyes
@@ -44,8 +46,12 @@ def tracks(seconds, fps, *parts, noise=0.06, seed=0):
     return motion.astype(np.float32)
 
 
+def moves(motion, fps, judged=None):
+    return Moves.of(motion, TRUST.ravel(), fps, judged)
+
+
 def found_in(motion, fps):
-    return [each for each in find_intervals(motion, TRUST.ravel(), fps, NoiseFloor()) if each.is_expression]
+    return [each for each in find_intervals(moves(motion, fps), NoiseFloor()) if each.is_expression]
 
 
 PLANTED = [(1.5, 1.8, BROWS), (3.0, 3.45, MOUTH), (5.0, 5.3, CORNER), (6.2, 8.0, BROWS), (9.5, 9.85, BROWS)]
@@ -134,10 +140,10 @@ def test_what_a_face_always_does_is_learnt():
     rng = np.random.default_rng(1)
     for _ in range(5):
         course = rng.normal(size=8 * fps)
-        find_intervals(tracks(8, fps, (course, MOUTH)), TRUST.ravel(), fps, usual)
+        find_intervals(moves(tracks(8, fps, (course, MOUTH)), fps), usual)
     motion = tracks(8, fps, (bump(8, fps, 4.0, 4.3), MOUTH))
-    assert find_intervals(motion, TRUST.ravel(), fps, NoiseFloor())
-    assert find_intervals(motion, TRUST.ravel(), fps, usual) == []
+    assert find_intervals(moves(motion, fps), NoiseFloor())
+    assert find_intervals(moves(motion, fps), usual) == []
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 4, 5, 9])
@@ -148,6 +154,32 @@ def test_short_stretches(frames):
 def test_energy_peaks_with_the_expressions():
     fps = 30
     course = bump(12, fps, 3.0, 3.4) + bump(12, fps, 6.0, 6.0 + 0.4 * LONGEST_S)
-    height = energy(tracks(12, fps, (course, BROWS), noise=0.01), TRUST.ravel(), fps)
+    height = energy(moves(tracks(12, fps, (course, BROWS), noise=0.01), fps))
     assert height.shape == (12 * fps,)
     assert np.corrcoef(height, course)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("at_s", range(12))
+def test_the_second_that_is_judged_shows_what_the_whole_stretch_shows(at_s):
+    """Movements far from the second that is judged are not measured; those in it are the same."""
+    fps = 60
+    motion = tracks(12, fps, *((bump(12, fps, a, b), pattern) for a, b, pattern in PLANTED))
+    first, last = at_s * fps, (at_s + 1) * fps
+    everything = [each for each in find_intervals(moves(motion, fps), NoiseFloor()) if first <= each.apex < last]
+    judged = find_intervals(moves(motion, fps, (first, last)), NoiseFloor())
+    assert [each for each in judged if first <= each.apex < last] == everything
+    heights = energy(moves(motion, fps, (first, last)))
+    np.testing.assert_allclose(heights, energy(moves(motion, fps))[first:last])
+
+
+@pytest.mark.parametrize("frames", [7, 8])
+def test_what_is_typical_is_the_median_of_how_far_cells_moved(frames):
+    moved = np.random.default_rng(2).normal(size=(frames, CELLS * CELLS, 2))
+    np.testing.assert_allclose(typical([moved]), [np.median(np.hypot(moved[..., 0], moved[..., 1]), 0)])
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+@pytest.mark.parametrize("share", [0.15, 0.5])
+def test_quantile_is_numpys(count, share):
+    values = np.random.default_rng(3).normal(size=count)
+    assert quantile(values, share) == pytest.approx(np.quantile(values, share))

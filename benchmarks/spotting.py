@@ -48,11 +48,15 @@ WAYS: dict[str, dict[str, Any]] = {
     "noisy": DISTURBED | {"noise": 4.0},
     "speech and hands": DISTURBED | {"speech_share": 0.5, "hand_share": 0.5},
     "tones and ages": DISTURBED | {"tones": 1.0, "ages": 1.0},
+    "held": DISTURBED | {"hold_s": 6.0},
     "a call": DISTURBED | {"compression": 32, "lost": 0.03},
+    "lost frames": DISTURBED | {"lost": 0.03},
+    "compressed": DISTURBED | {"compression": 27},
 }
 RATES: dict[str, tuple[int, ...]] = {
     "clean": (200, 100, 30), "disturbed": (200, 100, 60, 30), "noisy": (100, 30), "speech and hands": (60, 30),
-    "tones and ages": (30,), "a call": (30,),
+    "tones and ages": (30,), "held": (30,), "a call": (30,), "lost frames": (30,),
+    "compressed": (30,),
 }  # fmt: skip
 _SECONDS_AN_EXPRESSION = 4.0
 _SMALL_WH = (320, 240)

@@ -43,6 +43,9 @@ def synth(
         int | None, typer.Option(min=0, max=51, help="Constant rate factor of x264 (long; 18).")
     ] = None,
     lost: Annotated[float, typer.Option(min=0, max=0.5, help="Share of frames that show the one before (long).")] = 0.0,
+    hold: Annotated[
+        float, typer.Option(min=0.1, max=600, help="Macro-expressions are held up to so many seconds (long).")
+    ] = 1.0,
     fps: Annotated[float | None, typer.Option(min=10, max=1000, help="Frames a second (long; 200).")] = None,
     seconds: Annotated[float | None, typer.Option(min=2, help="Length of a video (long; 60).")] = None,
     video: Annotated[bool, typer.Option("--video", help="One .avi a clip instead of frame folders (casme2).")] = False,
@@ -55,7 +58,8 @@ def synth(
         options = Options(
             amplitude_px=amplitude, noise=noise, flicker=flicker, drift_px=drift, drift_deg=drift_deg,
             drift_scale=drift_scale, blink_share=blinks, video=video, turn_deg=turns, speech_share=speech,
-            hand_share=hands, tones=tones, ages=ages, compression=compression, lost=lost, fps=fps, seconds=seconds,
+            hand_share=hands, tones=tones, ages=ages, compression=compression, lost=lost, hold_s=hold, fps=fps,
+            seconds=seconds,
         )  # fmt: skip
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -128,8 +128,8 @@ def _check(layout: LayoutWriter | None, subjects: int, clips: int, seed: int, op
             raise MerError(f"{name} must be {least} to {greatest}, got {value}")
     if layout is None:
         return
-    for name in ("fps", "seconds", "turn_deg", "speech_share", "hand_share", "compression", "lost"):
-        if getattr(options, name):
+    for name in ("fps", "seconds", "turn_deg", "speech_share", "hand_share", "compression", "lost", "hold_s"):
+        if getattr(options, name) != getattr(Options(), name):
             raise MerError(f"{name} is for long videos, not for {layout.dataset}", fix="add --layout long")
     if options.video and not layout.videos:
         names = ", ".join(name for name, each in LAYOUTS.items() if each.videos)

@@ -12,7 +12,7 @@ from mer_pipeline.arrays import Matrix
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import parse_aus
 from mer_pipeline.synth.emotions import CASME_SQ
-from mer_pipeline.synth.options import Options
+from mer_pipeline.synth.options import LEAST_HOLD_S, Options
 from mer_pipeline.synth.plan import Drift, contraction
 
 Kind = Literal["micro", "macro", "blink", "turn", "speech", "hand"]
@@ -20,7 +20,7 @@ Span = tuple[float, float]
 
 # All in seconds; least and greatest. A micro-expression lasts at most half a second.
 _MICRO_S: Span = (0.2, 0.5)
-_MACRO_RISE_S, _MACRO_HOLD_S, _MACRO_FALL_S = (0.3, 0.7), (0.1, 1.0), (0.4, 1.0)
+_MACRO_RISE_S, _MACRO_FALL_S = (0.3, 0.7), (0.4, 1.0)
 _BLINK_S: Span = (0.1, 0.3)
 _BLINK_EVERY_S: Span = (2.5, 5.5)
 _TURN_S, _TURN_HOLD_S = (0.4, 0.9), (0.1, 0.8)
@@ -116,7 +116,7 @@ def draw_long(options: Options, fps: float, seconds: float, expressions: int, se
         MerError: So many expressions do not fit.
     """
     rng = np.random.default_rng(seed)
-    spans = [_lengths(index, rng) for index in range(expressions)]
+    spans = [_lengths(index, options.hold_s, rng) for index in range(expressions)]
     gaps = _gaps(spans, seconds, rng)
     events: list[Event] = []
     at = 0.0
@@ -137,12 +137,12 @@ def _is_macro(index: int) -> bool:
     return index % _MACRO_EVERY == _MACRO_EVERY - 1
 
 
-def _lengths(index: int, rng: np.random.Generator) -> tuple[float, float, float]:
+def _lengths(index: int, hold_s: float, rng: np.random.Generator) -> tuple[float, float, float]:
     """Rise, hold and fall of an expression in seconds."""
     if _is_macro(index):
         return (
             float(rng.uniform(*_MACRO_RISE_S)),
-            float(rng.uniform(*_MACRO_HOLD_S)),
+            float(rng.uniform(LEAST_HOLD_S, hold_s)),
             float(rng.uniform(*_MACRO_FALL_S)),
         )
     whole, share = rng.uniform(*_MICRO_S), rng.uniform(0.38, 0.52)

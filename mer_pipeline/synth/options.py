@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+LEAST_HOLD_S = 0.1
+
 
 @dataclass(frozen=True)
 class Options:
@@ -26,6 +28,7 @@ class Options:
         tones, ages: How much darker than the portrait skin may be, and how much older, 0 to 1; every subject draws one
             value from 0 on.
         compression: Constant rate factor of x264 of long videos, 18 where not given; calls have 28 to 36.
+        hold_s: Longest time for which a macro-expression of a long video is held at its height.
         lost: Share of the frames of long videos that are lost on the way: each shows the one before.
         fps, seconds: Rate and length of long videos; None for 200 frames a second and a minute.
 
@@ -53,6 +56,7 @@ class Options:
     ages: float = 0.0
     compression: int | None = None
     lost: float = 0.0
+    hold_s: float = 1.0
     fps: float | None = None
     seconds: float | None = None
 
@@ -87,4 +91,4 @@ _GREATEST = {
     "ages": 1.0,
     "lost": 0.5,
 }
-_SPANS = {"compression": (0.0, 51.0), "fps": (10.0, 1000.0), "seconds": (2.0, 36000.0)}
+_SPANS = {"compression": (0.0, 51.0), "hold_s": (LEAST_HOLD_S, 600.0), "fps": (10.0, 1000.0), "seconds": (2.0, 36000.0)}

@@ -34,6 +34,15 @@ def test_events_are_as_long_as_they_must_be_at_any_rate(fps):
             assert after.start - before.end >= 0.25 * fps, "expressions and turns keep apart"
 
 
+def test_macro_expressions_are_held_as_long_as_asked():
+    plans = [draw_long(Options(hold_s=hold), 30, 120, 9, (0,)) for hold in (1.0, 20.0)]
+    short, long = ([(e.leave - e.top) / 30 for e in plan.events if e.kind == "macro"] for plan in plans)
+    assert max(short) <= 1.0 + 1 / 30
+    assert 5 < max(long) <= 20 + 1 / 30
+    micro = ([(e.end - e.start) for e in plan.events if e.kind == "micro"] for plan in plans)
+    assert next(micro) == next(micro), "what comes and goes stays as it was"
+
+
 def test_an_event_rises_holds_and_falls():
     event = Event("macro", 10, 14, 16, 20)
     assert [round(event.part(frame), 2) for frame in range(9, 22)] == [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+
+import torch
 
 from mer_pipeline.device import hardware
 
@@ -79,8 +82,9 @@ def main() -> None:
         f"# Spotting: {now} against {then}",
         "",
         f"{datetime.date.today():%Y-%m-%d}, `python -m benchmarks.revisions {arguments.revision} VIDEO... "
-        f"--pairs {arguments.pairs}`, {hardware()}. Processor time of `spot_video` (decoding, face, tracking, "
-        "judging), one thread, each time in a new process, revisions in turns; medians, and the ratios' range.",
+        f"--pairs {arguments.pairs}`, {json.dumps(hardware(torch.device('cpu')))}. "
+        "Processor time of `spot_video` (decoding, face, tracking, judging), one thread, "
+        "each time in a new process, revisions in turns; medians, and the ratios' range.",
         "",
         "| video | frames | ms a frame before | now | now / before | expressions |",
         "|---|---|---|---|---|---|",

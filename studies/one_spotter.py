@@ -23,7 +23,7 @@ import torch
 from mer_pipeline.device import hardware
 from mer_pipeline.inference import Predictor
 from mer_pipeline.spotting.live import LiveSpotter
-from mer_pipeline.spotting.video import spot_video
+from mer_pipeline.spotting.video import doubt_of, spot_video
 from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.video import H264, VideoWriter, open_footage
 
@@ -83,7 +83,9 @@ def three_answers(film: Path, predictor: Predictor) -> tuple[Found, Found, Found
     predicted = [(e.onset_frame, e.apex_frame, e.offset_frame or 0, str(e.kind)) for e in result.expressions]
     predicted += [(e.onset_frame, e.apex_frame, e.offset_frame, str(e.kind)) for e in result.unclassified]
     footage = open_footage(film)
-    spotter = LiveSpotter(footage.fps or 0.0, lambda image: next(iter(predictor.find_faces(image)), None))
+    spotter = LiveSpotter(
+        footage.fps or 0.0, lambda image: next(iter(predictor.find_faces(image)), None), doubt=doubt_of(footage)
+    )
     lived = [each for index, image in footage.read(range(len(footage))) for each in spotter.push(index, image)]
     lived += spotter.finish()
     live = sorted((each.onset_frame, each.apex_frame, each.offset_frame, str(each.kind)) for each in lived)

@@ -23,13 +23,14 @@ import numpy.typing as npt
 from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.follow import DetectionCounts
+from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.inference.classifier import to_keyframes, to_unclassified
 from mer_pipeline.inference.predictor import Predictor
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.spotting.intervals import LONGEST_S, MARGIN_S
 from mer_pipeline.spotting.live import HOP_S, LiveSpotter
 from mer_pipeline.spotting.result import Interval, merged
-from mer_pipeline.spotting.video import rate_of
+from mer_pipeline.spotting.video import doubt_of, rate_of
 from mer_pipeline.video import open_footage
 
 _WAITING_S = 0.5
@@ -45,10 +46,12 @@ class Camera(Protocol):
     Attributes:
         name: What the user calls it.
         fps: Frames a second that it means to give.
+        doubt: How much more than usual must stand out in its pictures; see `doubt_of`.
     """
 
     name: str
     fps: float
+    doubt: float
 
     def frames(self) -> Iterator[Image]:
         """(H, W, 3) uint8 RGB, each when it is taken."""
@@ -73,7 +76,7 @@ class Webcam:
             raise MerError(
                 "cannot be opened", where=self.name, fix="check that it is connected and that no other program uses it"
             )
-        self.fps = self._device.get(cv2.CAP_PROP_FPS) or _USUAL_FPS
+        self.fps, self.doubt = self._device.get(cv2.CAP_PROP_FPS) or _USUAL_FPS, 1.0
 
     def frames(self) -> Iterator[Image]:
         """Until it is unplugged."""
@@ -100,6 +103,7 @@ class PlayedFile:
         self._footage = open_footage(path)
         self.name = str(path)
         self.fps = rate_of(self._footage, fps, force=force_fps)[0] or _USUAL_FPS
+        self.doubt = doubt_of(self._footage)
 
     def frames(self) -> Iterator[Image]:
         """Each frame when its time has come."""
@@ -180,7 +184,7 @@ class _Watch:
         self._camera, self._predictor, self._on_state, self._macro = camera, predictor, on_state, macro
         self._waiting: queue.Queue[_Taken | None] = queue.Queue(max(2, round(_WAITING_S * camera.fps)))
         self._looked = DetectionCounts()
-        self._spotter = LiveSpotter(camera.fps, lambda image: self._looked.at(predictor.find_faces, image))
+        self._spotter = LiveSpotter(camera.fps, self._find, doubt=camera.doubt)
         self._past: deque[tuple[int, npt.NDArray[np.uint8]]] = deque()
         self._delays_s: deque[float] = deque(maxlen=round(4 * camera.fps))
         self._expressions: list[Expression] = []
@@ -188,6 +192,9 @@ class _Watch:
         self._error: MerError | None = None
         self._began_s = 0.0
         self.live = Live()
+
+    def _find(self, image: Image) -> Landmarks | None:
+        return self._looked.at(self._predictor.find_faces, image)
 
     def run(self, stop: threading.Event) -> ClipResult:
         thread = threading.Thread(target=self._take, args=(stop,), daemon=True)

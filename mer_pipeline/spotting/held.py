@@ -127,7 +127,7 @@ def find_rises(moves: Moves, usual: NoiseFloor, signs: Signs) -> list[Rise]:
     found, taken = [], [(lag, _step(moves, lag)) for lag in (max(1, round(rise * moves.fps)) for rise in _RISES_S)]
     now = typical(moved for _, moved in taken)
     # A face that has become calm is compared with its own calm, not with the minute before.
-    floor = np.minimum(usual.update(now), NoiseFloor(1).update(now))
+    floor = np.minimum(usual.update(now), NoiseFloor(1, usual.doubt).update(now))
     trust, eyeless = moves.trust, without_eyes(moves.trust)
     for (lag, moved), least in zip(taken, floor, strict=True):
         blinks = np.zeros(len(moved), bool)

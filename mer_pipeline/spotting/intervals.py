@@ -129,10 +129,15 @@ class _Scale:
 
 
 class NoiseFloor:
-    """What each cell shows on each scale when nothing happens: the median of the last minute."""
+    """What each cell shows on each scale when nothing happens: the median of the last minute.
 
-    def __init__(self, kept: int = 30) -> None:
-        self._kept = kept
+    Args:
+        kept: So many stretches are remembered.
+        doubt: How much more than that counts as nothing; see `spotting.video.doubt_of`.
+    """
+
+    def __init__(self, kept: int = 30, doubt: float = 1.0) -> None:
+        self.doubt, self._kept = doubt, kept
         self._seen: list[Matrix] = []
 
     def update(self, typical_px: Matrix) -> Matrix:
@@ -142,7 +147,7 @@ class NoiseFloor:
             typical_px: (scales, CELLS * CELLS) of that stretch; see `typical`.
         """
         self._seen = [*self._seen, typical_px][-self._kept :]
-        return np.asarray(np.maximum(np.median(self._seen, 0), _LEAST_USUAL_PX))
+        return np.asarray(self.doubt * np.maximum(np.median(self._seen, 0), _LEAST_USUAL_PX))
 
 
 def typical(moved_px: Iterable[Matrix]) -> Matrix:

@@ -34,6 +34,7 @@ class LiveSpotter:
     Args:
         fps: Frames a second.
         look: Finds the face in a frame.
+        doubt: How much more than usual must stand out; see `spotting.video.doubt_of`.
         on_energy: Called with the index of a first frame and, (frames,) from there, how far the skin is from rest.
         on_tracked: Called with each frame's index and its face.
 
@@ -46,6 +47,7 @@ class LiveSpotter:
         fps: float,
         look: FindFace,
         *,
+        doubt: float = 1.0,
         on_energy: Callable[[int, npt.NDArray[np.float64]], None] = lambda first, energy: None,  # noqa: ARG005
         on_tracked: Callable[[int, Tracked], None] = lambda index, face: None,  # noqa: ARG005
     ) -> None:
@@ -55,7 +57,7 @@ class LiveSpotter:
         self._on_energy, self._on_tracked = on_energy, on_tracked
         self._hop, self._margin = max(1, round(HOP_S * fps)), max(1, round(MARGIN_S * fps))
         kept = max(1, round(_USUAL_S / HOP_S))
-        self._usual, self._usual_rise = NoiseFloor(kept), NoiseFloor(kept)
+        self._usual, self._usual_rise = NoiseFloor(kept, doubt), NoiseFloor(kept, doubt)
         self._rows: list[npt.NDArray[np.float32]] = []
         self._seen: list[Seen] = []
         self._began = 0  # index of the first frame of the segment

@@ -33,6 +33,8 @@ from mer_pipeline.video import Excerpt, Footage, Window, open_footage
 # Below this rate a micro-expression (1/25 to 1/5 s) spans too few frames to be seen rising and falling.
 FEW_FPS = 60.0
 _SAME_RATE = 0.02  # 29.97 for 30, 59.94 for 60
+# Bits a second and pixel below which a film is strongly compressed; what is found in such is in benchmarks/reports.
+_FEW_BITS = 1.0
 
 
 class _Course:
@@ -135,7 +137,7 @@ def in_film(found: Spotting, part: Excerpt) -> Spotting:
 
 
 def rate_of(footage: Footage, fps: float | None, *, force: bool = False) -> tuple[float | None, bool, list[str]]:
-    """Frames a second of a medium; whether its own times count; and what the reader should know of that.
+    """Frames a second of a medium; whether its own times count; and what the reader should know of it.
 
     Args:
         footage: The medium.
@@ -152,15 +154,37 @@ def rate_of(footage: Footage, fps: float | None, *, force: bool = False) -> tupl
             where=footage.path,
             fix="give the rate of its camera by --fps with --force-fps",
         )
+    said = compression_warnings(footage)
     if fps is None or footage.fps is None or abs(fps / footage.fps - 1) <= _SAME_RATE:
-        return footage.fps or fps, footage.fps is not None, []
+        return footage.fps or fps, footage.fps is not None, said
     if not force:
         raise MerError(
             f"{fps:g} frames a second were asked for, and it states {footage.fps:.4g}",
             where=footage.path,
             fix="leave --fps out, or add --force-fps if the file is wrong (a recording that was slowed down)",
         )
-    return fps, False, [f"taken for {fps:g} frames a second by --force-fps; it states {footage.fps:.4g}"]
+    return fps, False, [f"taken for {fps:g} frames a second by --force-fps; it states {footage.fps:.4g}", *said]
+
+
+def doubt_of(footage: Footage) -> float:
+    """How much more than usual must stand out: more, the fewer bits a second the file has for a pixel.
+
+    What compression leaves out of a moving face, and puts right at its key frames, looks like movements. The bar rises
+    by 30 % for each halving below `_FEW_BITS`.
+    """
+    bits = footage.bits_a_second
+    return 1.0 if bits is None or bits >= _FEW_BITS else 1 + 0.3 * float(np.log2(_FEW_BITS / max(bits, 1e-3)))
+
+
+def compression_warnings(footage: Footage) -> list[str]:
+    """What the reader should know where little of the picture is left."""
+    bits = footage.bits_a_second
+    if bits is None or bits >= _FEW_BITS:
+        return []
+    return [
+        f"strongly compressed ({bits:.2g} bits a second for each pixel; cameras write 2 and more): small movements are "
+        "lost in it, and some of what is found may be compression; take the camera's own file"
+    ]
 
 
 def spot_footage(
@@ -195,9 +219,9 @@ def spot_footage(
     course, kept = _Course(len(footage), times_s), _Kept(len(footage)) if force else None
     look = functools.partial(counts.at, find_faces)
     if kept is None:
-        spotter = LiveSpotter(fps, look, on_energy=course.add)
+        spotter = LiveSpotter(fps, look, doubt=doubt_of(footage), on_energy=course.add)
     else:
-        spotter = LiveSpotter(fps, look, on_energy=course.add, on_tracked=kept.add)
+        spotter = LiveSpotter(fps, look, doubt=doubt_of(footage), on_energy=course.add, on_tracked=kept.add)
     intervals, done, broken = _spot_frames(footage, spotter, progress)
     if not counts.with_face:
         raise faceless(counts.frames, footage.path)

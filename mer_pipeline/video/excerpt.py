@@ -92,6 +92,7 @@ class Excerpt(Footage):
 
     def __init__(self, whole: Footage, first: int, last: int, start_s: float) -> None:
         super().__init__(whole.path, whole.fps)
+        self.bits_a_second = whole.bits_a_second
         self._whole, self.first, self._last, self.start_s = whole, first, last, start_s
 
     def __len__(self) -> int:

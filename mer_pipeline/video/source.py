@@ -43,12 +43,15 @@ class Footage(abc.ABC):
     Attributes:
         path: The video file or the frame folder.
         fps: Frames a second; None where the medium does not say (a frame folder).
+        bits_a_second: Of the file for each pixel of the picture; None for pictures, and where the rate is unknown.
+            Cameras write 2 and more, calls less than 0.5.
         decoded: How many frames have been decoded so far, for those who must prove that none was wasted.
     """
 
     def __init__(self, path: Path, fps: float | None) -> None:
         self.path = path
         self.fps = fps
+        self.bits_a_second: float | None = None
         self.decoded = 0
 
     @abc.abstractmethod
@@ -152,6 +155,7 @@ class VideoFile(Footage):
                 self._time_base = Fraction(stream.time_base or 1)
                 rate = stream.average_rate or stream.guessed_rate
                 keeps_times = container.format.name not in ("avi", "asf")
+                pixels = stream.width * stream.height
         except (av.error.FFmpegError, OSError, ValueError, MemoryError, OverflowError, ZeroDivisionError) as error:
             raise _unreadable(path, error) from None
         if not stamps:
@@ -167,6 +171,8 @@ class VideoFile(Footage):
         keys = np.flatnonzero(np.array(keyframes)[order]).tolist()
         self._keys = keys if keys and not self._counted else [0]
         self.fps = float(rate) if rate else None
+        if self.fps and pixels:
+            self.bits_a_second = 8 * path.stat().st_size / pixels * self.fps / len(stamps)
 
     def __len__(self) -> int:
         return len(self._pts)

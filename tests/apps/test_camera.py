@@ -52,7 +52,7 @@ def test_a_file_played_as_a_camera_is_judged(film, predictor):
 class Fast:
     """A camera that gives everything at once."""
 
-    name, fps = "fast", 1000.0
+    name, fps, doubt = "fast", 1000.0, 1.0
 
     def __init__(self, image, frames):
         self._image, self._frames = image, frames

@@ -167,7 +167,7 @@ def test_a_rate_that_no_camera_has_or_that_is_left_out_is_wrong_usage(mer, long_
 
 
 def test_a_file_that_states_a_rate_that_no_camera_has_is_one_line():
-    footage = Mock(path="film.mp4", fps=99_999_999.0)
+    footage = Mock(path="film.mp4", fps=99_999_999.0, bits_a_second=None)
     with pytest.raises(MerError, match=r"film.mp4: it states 1e\+08 frames a second, more than 10000; give the rate"):
         rate_of(footage, None)
     assert rate_of(footage, 200.0, force=True)[0] == 200.0

@@ -1,5 +1,8 @@
 """Spotting in rendered videos: what is found, what is told, and how much is kept in memory."""
 
+from dataclasses import replace
+from unittest.mock import Mock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +15,7 @@ from mer_pipeline.spotting.intervals import MARGIN_S
 from mer_pipeline.spotting.live import LiveSpotter
 from mer_pipeline.spotting.result import TIMELINE_POINTS, Interval
 from mer_pipeline.spotting.score import pooled
-from mer_pipeline.spotting.video import _Course, spot_video
+from mer_pipeline.spotting.video import _Course, doubt_of, rate_of, spot_video
 from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.video import FOR_MEASURING, VideoWriter, open_footage
 
@@ -199,3 +202,24 @@ def test_planted_micro_expressions_are_spotted(tmp_path, fps, disturbance, least
     result = spot_videos([], truth=tmp_path / "set")
     assert result.scores["micro"].f1 >= least_f1, result.scores
     assert result.scores["macro"].f1 >= least_f1 - 0.15, result.scores
+
+
+@pytest.mark.parametrize(
+    ("bits", "doubt"), [(None, 1.0), (12.0, 1.0), (1.0, 1.0), (0.5, 1.3), (0.25, 1.6), (0.0, 3.99)]
+)
+def test_the_fewer_bits_the_more_must_stand_out(bits, doubt):
+    film = Mock(bits_a_second=bits, fps=30.0)
+    assert doubt_of(film) == pytest.approx(doubt, abs=0.01)
+    said = rate_of(film, None)[2]
+    assert [each.startswith("strongly compressed") for each in said] == [True] * (doubt > 1)
+
+
+def test_a_strongly_compressed_film_says_so(tmp_path, mesh, long_set):
+    """A still face: an encoder that has nothing to do writes next to nothing."""
+    path, image = tmp_path / "still.mp4", open_footage(long_set / "s01.mp4").frame(0)
+    with VideoWriter(path, 30, replace(FOR_MEASURING, crf=35)) as writer:
+        for _ in range(60):
+            writer.write(image)
+    still = open_footage(path)
+    assert still.bits_a_second == pytest.approx(8 * path.stat().st_size / 2 / image[..., 0].size)
+    assert any("strongly compressed" in each for each in spot_video(path, find_faces=mesh).warnings)

@@ -32,6 +32,7 @@ _CHOICES = {
     "optimiser": ("adamw", "adam"),
     "au_start": ("base-rates", "even"),
     "au_weights": ("rare", "none"),
+    "prior": ("none", "shipped"),
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "size": (0, 1024),
@@ -81,6 +82,8 @@ class Recipe:
             clips, or `none`.
         au_substitution: Share of training clips whose annotated AUs are replaced by the head's own estimate.
         aus: AU source at test time: `predicted` by the head, `annotated` (a new clip has none), or `none`.
+        prior: `shipped`, to add the answer of the model that ships to that of a network of flow, which then learns what
+            it lacks; or `none`.
         flip: Probability that a clip is mirrored.
         rotation_deg: Clips are turned by up to this angle, either way.
         shift: Clips are shifted by up to this share of their side, either way.
@@ -110,6 +113,7 @@ class Recipe:
     au_weights: str = "rare"
     au_substitution: float = 0.5
     aus: str = "predicted"
+    prior: str = "none"
     flip: float = 0.5
     rotation_deg: float = 3.0
     shift: float = 15 / 224
@@ -148,7 +152,8 @@ class Recipe:
             if name not in known:
                 fix = suggest(name, known)
                 raise MerError(f"{self.network} has no option {name!r}", where=f"recipe {self.model}", fix=fix)
-        return {**known, **({"frames": self.frames} if "frames" in known else {}), **self.options}
+        beside = {"prior": True} if self.prior == "shipped" else {}
+        return {**known, **({"frames": self.frames} if "frames" in known else {}), **beside, **self.options}
 
     @property
     def view(self) -> View:

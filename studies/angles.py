@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -154,8 +154,8 @@ def train(
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    options = {"attention": attention, "theta_deg": start_deg, "position": False, "au_input": False}
-    widths = {"stem": [8, 12], "channels": [12, 16, 16, 32]}
+    options: dict[str, Any] = {"attention": attention, "theta_deg": start_deg, "position": False, "au_input": False}
+    widths: dict[str, Any] = {"stem": [8, 12], "channels": [12, 16, 16, 32]}
     network = build("facesleuth", classes=2, size=SIZE, head=head, **options, **widths)
     angles = angle_parameters(network)
     for angle, start in zip(angles, starts_deg or (), strict=False):

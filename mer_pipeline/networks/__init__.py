@@ -18,6 +18,7 @@ from mer_pipeline.networks.blocks import AU_COUNT, ActionUnitHead
 from mer_pipeline.networks.cost import example_batch, multiply_accumulates
 from mer_pipeline.networks.explain import LEAST_MOVES, CellMap, Explanation, LineMap, Ranks, holds
 from mer_pipeline.networks.modes import MODES
+from mer_pipeline.networks.prior import Prior
 from mer_pipeline.networks.registry import build, names, option_defaults
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Network",
     "OrientationAttention",
     "Output",
+    "Prior",
     "Ranks",
     "View",
     "angle_parameters",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mer_pipeline.networks.explain import Explanation, Map, MapSource, evidence, recorded_maps, recorded_outputs
 from mer_pipeline.networks.heads import Answer
 from mer_pipeline.networks.perturb import moves
+from mer_pipeline.networks.prior import Prior
 
 View = Literal["pair", "sequence", "flow", "flow_sequence"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -29,6 +30,11 @@ class Output(NamedTuple):
     def of(cls, answer: Answer, au_logits: Tensor | None) -> Output:
         """What a head answered, and the estimate of the Action Units."""
         return cls(answer.logits, au_logits, None, answer.branches)
+
+    def beside(self, prior: Tensor) -> Output:
+        """With the answer of a prior added, (B, classes): the network is taught what it lacks."""
+        branches = None if self.branches is None else (self.branches[0] + prior, self.branches[1])
+        return self._replace(logits=self.logits + prior, branches=branches)
 
 
 def named_tensors(view: View, images: Tensor) -> dict[str, Tensor]:
@@ -65,13 +71,16 @@ class Network(nn.Module):
         size: Side of the pictures, in pixels.
         frames: T of the clips it is meant for; 0 where its view is not a sequence.
         takes_aus: Whether Action Units enter its decision.
+        prior: What answers beside it, if anything does; see `build`.
         least_px, step_px: The sizes that it can be built for: multiples of `step_px`, from `least_px`.
     """
 
     view: View
     least_px: ClassVar[int] = 1
     step_px: ClassVar[int] = 1
-    action_units: nn.Module | None  # set by the constructor: a default here would hide the module
+    # Set by the constructor: a default here would hide the modules.
+    action_units: nn.Module | None
+    prior: Prior | None
 
     def __init__(self, size: int, *, frames: int = 0, takes_aus: bool = False) -> None:
         """Check what the network is built for.
@@ -87,7 +96,7 @@ class Network(nn.Module):
         if self.view.endswith("sequence") and frames < 2:
             raise ValueError(f"frames is {frames}: give at least 2")
         self.size, self.frames, self.takes_aus = size, frames, takes_aus
-        self.action_units = None
+        self.action_units = self.prior = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -107,7 +116,8 @@ class Network(nn.Module):
 
     def run(self, batch: Mapping[str, Tensor]) -> Output:
         """Give the network the tensors of a batch that it takes; one that the batch lacks has the network's default."""
-        return cast(Output, self(**{name: batch[name] for name in self.inputs if name in batch}))
+        output = cast(Output, self(**{name: batch[name] for name in self.inputs if name in batch}))
+        return output if self.prior is None else output.beside(self.prior(batch[self.view]))
 
     def explain(self, batch: Mapping[str, Tensor]) -> Explanation:
         """What the network's parts attended to in one clip, and where the evidence lies; call `eval()` first.

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from mer_pipeline.networks.base import Network
+from mer_pipeline.networks.prior import Prior
 
 _Class = TypeVar("_Class", bound=type[Network])
 _NETWORKS: dict[str, type[Network]] = {}
@@ -54,17 +55,19 @@ def option_defaults(name: str) -> dict[str, Any]:
     }
 
 
-def build(name: str, *, classes: int, size: int, **options: Any) -> Network:
+def build(name: str, *, classes: int, size: int, prior: bool = False, **options: Any) -> Network:
     """Build a network with fresh weights (torch's random state decides them).
 
     Args:
         name: See `names`.
         classes: Emotions.
         size: Of the square pictures, in pixels.
+        prior: Whether a reader's answer is added to its own; `Prior.start` says which.
         options: See `option_defaults`.
 
     Raises:
-        ValueError: An unknown name or option (the nearest valid one is named), or an impossible value.
+        ValueError: An unknown name or option (the nearest valid one is named), an impossible value, or a prior beside a
+            network that is not shown flow.
     """
     network: Callable[..., Network] = _class(name)
     known = option_defaults(name)
@@ -74,7 +77,12 @@ def build(name: str, *, classes: int, size: int, **options: Any) -> Network:
         raise ValueError(f"{name} has no such option: {found}")
     if classes < 2:
         raise ValueError(f"classes is {classes}: give at least 2")
-    return network(classes, size, **options)
+    built = network(classes, size, **options)
+    if prior:
+        if built.view != "flow":
+            raise ValueError(f"a prior reads flow, and {name} is shown {built.view}: take a network of flow")
+        built.prior = Prior(classes, size)
+    return built
 
 
 @cache

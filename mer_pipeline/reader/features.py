@@ -23,15 +23,17 @@ def to_side(flow: Pictures, aligned: bool) -> FloatImage:
     Returns:
         (clips, 2, 28, 28) float32.
     """
-    fields = np.asarray(flow[:, :2], np.float32)
-    if aligned:
-        size = fields.shape[-1]
-        top, left, width = (round(share * size) for share in (_TOP, _LEFT, _WIDTH))
-        fields = fields[..., top : top + width, left : left + width]
+    top, left, width = window(flow.shape[-1], aligned)
+    fields = np.asarray(flow[:, :2, top : top + width, left : left + width], np.float32)
     if fields.shape[-1] == SIDE:
         return fields
     small = [[cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for plane in field] for field in fields]
     return np.asarray(small, np.float32)
+
+
+def window(size: int, aligned: bool) -> tuple[int, int, int]:
+    """Top, left and side of the part of a square field that is read, in pixels; see `to_side`."""
+    return (round(_TOP * size), round(_LEFT * size), round(_WIDTH * size)) if aligned else (0, 0, size)
 
 
 def normalised(fields: FloatImage) -> FloatImage:

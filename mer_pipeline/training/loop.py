@@ -23,6 +23,7 @@ from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.results import History
 from mer_pipeline.training.augment import augment
 from mer_pipeline.training.checkpoint import TrainingState
+from mer_pipeline.training.prior import start_prior
 
 # Test clips a step; more would only need more memory.
 _EVALUATION_BATCH = 64
@@ -117,6 +118,7 @@ class _Session:
         self._rows, self._chosen_epoch = torch.tensor(train), chosen_epoch
         self._weight = _class_weight(clips.labels[self._rows], len(clips.classes), recipe).to(device)
         network = networks.build(recipe.network, classes=len(clips.classes), size=clips.size, **recipe.network_options)
+        start_prior(network, clips)
         self._au_weight = start_au_head(network, clips.aus[self._rows][clips.aus_known[self._rows]], recipe).to(device)
         network = network.to(device)
         self._state = TrainingState(network, *_optimiser(network, recipe), torch.Generator().manual_seed(seed), device)

@@ -36,6 +36,7 @@ from mer_pipeline.runs.provenance import versions
 from mer_pipeline.runs.results import OPTIMISTIC, Calibration, FoldResult, UnitScores
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training.parallel import one_thread, train_folds
+from mer_pipeline.training.prior import NOTE as PRIOR
 from mer_pipeline.training.tensorboard import check_tensorboard, write_events
 from mer_pipeline.training.trainer import Trainer
 
@@ -124,7 +125,7 @@ class _Session:
             cache=clips.cache,
             versions=versions(),
             hardware=hardware(self.device),
-            notes=(*clips.notes, *look_alikes(clips)),
+            notes=(*clips.notes, *([PRIOR] if recipe.prior == "shipped" else []), *look_alikes(clips)),
         )
         return Run.create(folder, facts)
 

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
-import signal
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from importlib.resources import files
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from mer_pipeline.apps.jobs import JobQueue, busy, safe_name
+from mer_pipeline.apps.server import HEADERS, answer_requests, as_answer, listening, make_application, page_file
 from mer_pipeline.errors import MerError
 from mer_pipeline.inference.predictor import Predictor
 
@@ -26,46 +22,34 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-# Of the page and of everything else: nothing from other places, and no other page may show it in a frame.
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _OPEN = 8  # uploads at once: with the limit of each, this bounds the disk that they take
-_CONNECTIONS = 200
 _IDLE_S = 30  # without a byte
-_LAST_S = 3  # for open requests when the server ends
 
 
 class _Page:
     """What the routes answer."""
 
     def __init__(self, jobs: JobQueue, most_mib: int) -> None:
-        page = (files("mer_pipeline.apps") / "page.html").read_text("utf-8")
         self._jobs, self._most, self._open = jobs, most_mib << 20, 0
-        self._html = page.replace("{{most_mib}}", str(most_mib))
+        self._html = page_file("page.html").replace("{{most_mib}}", str(most_mib))
 
     def show(self, request: Request) -> Response:
         from starlette.responses import HTMLResponse
 
         del request
-        return HTMLResponse(self._html, headers=_HEADERS)
+        return HTMLResponse(self._html, headers=HEADERS)
 
     async def upload(self, request: Request) -> Response:
         # A page from elsewhere cannot send this type without asking first, and is never allowed to.
         if request.headers.get("content-type") != "application/octet-stream":
-            return _json({"error": "send the file itself, as application/octet-stream"}, 415)
+            return as_answer({"error": "send the file itself, as application/octet-stream"}, 415)
         name = request.query_params.get("name", "clip")
         if self._announced(request) > 2 * self._most:
-            return _json({"error": str(self._too_large(name))}, 413)
+            return as_answer({"error": str(self._too_large(name))}, 413)
         if self._jobs.full or self._open >= _OPEN:
             with suppress(TimeoutError, asyncio.TimeoutError, _disconnect()):
                 await self._receive(request, io.BytesIO(), keep=0)
-            return _json({"error": str(busy())}, 503, {"Retry-After": "10"})
+            return as_answer({"error": str(busy())}, 503, {"Retry-After": "10"})
         self._open += 1
         try:
             return await self._take(request, name)
@@ -80,16 +64,16 @@ class _Page:
             with file.open("wb") as target:
                 whole = await self._receive(request, target, keep=self._most)
             if not whole:
-                return _json({"error": str(self._too_large(name))}, 413)
+                return as_answer({"error": str(self._too_large(name))}, 413)
             key = self._jobs.take(name, file)
             taken = True
-            return _json({"key": key}, 202)
+            return as_answer({"key": key}, 202)
         except MerError as error:
-            return _json({"error": str(error)}, 503, {"Retry-After": "10"})
+            return as_answer({"error": str(error)}, 503, {"Retry-After": "10"})
         except (TimeoutError, asyncio.TimeoutError, _disconnect()):
-            return _json({"error": f"nothing was sent for {_IDLE_S} s"}, 408)
+            return as_answer({"error": f"nothing was sent for {_IDLE_S} s"}, 408)
         except OSError as error:
-            return _json({"error": f"cannot be written ({error.strerror})"}, 507)
+            return as_answer({"error": f"cannot be written ({error.strerror})"}, 507)
         finally:
             if file is not None and not taken:
                 file.unlink(missing_ok=True)
@@ -116,15 +100,19 @@ class _Page:
 
     def state(self, request: Request) -> Response:
         job = self._jobs.job(request.path_params["key"])
-        return _json({"error": "no such clip, or it is forgotten"}, 404) if job is None else _json(job.as_json(), 200)
+        return (
+            as_answer({"error": "no such clip, or it is forgotten"}, 404)
+            if job is None
+            else as_answer(job.as_json(), 200)
+        )
 
     def sheet(self, request: Request) -> Response:
         from starlette.responses import Response
 
         job, number = self._jobs.job(request.path_params["key"]), request.path_params["number"]
         if job is None or not 0 <= number < len(job.sheets):
-            return _json({"error": "no such picture"}, 404)
-        return Response(job.sheets[number], headers=_HEADERS, media_type="image/png")
+            return as_answer({"error": "no such picture"}, 404)
+        return Response(job.sheets[number], headers=HEADERS, media_type="image/png")
 
 
 def _disconnect() -> type[Exception]:
@@ -132,12 +120,6 @@ def _disconnect() -> type[Exception]:
     from starlette.requests import ClientDisconnect
 
     return ClientDisconnect
-
-
-def _json(values: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None) -> Response:
-    from starlette.responses import JSONResponse
-
-    return JSONResponse(values, status, {**_HEADERS, **(headers or {})})
 
 
 def make_app(jobs: JobQueue, *, host: str, most_mib: int) -> Starlette:
@@ -148,9 +130,6 @@ def make_app(jobs: JobQueue, *, host: str, most_mib: int) -> Starlette:
         host: What the server listens on.
         most_mib: Larger uploads are refused.
     """
-    from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.routing import Route
 
     page = _Page(jobs, most_mib)
@@ -160,10 +139,7 @@ def make_app(jobs: JobQueue, *, host: str, most_mib: int) -> Starlette:
         Route("/clips/{key}", page.state),
         Route("/clips/{key}/sheets/{number:int}.png", page.sheet),
     ]
-    # Other names may be pointed at this machine by pages from elsewhere. Of [::1]:8000 older middleware sees what
-    # stands before the first colon; an address in brackets is no name, so no such page has one.
-    allowed = [*_LOOPBACK, "[", "[::1]"] if host in _LOOPBACK else ["*"]
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed)])
+    return make_application(routes, host)
 
 
 def serve(
@@ -188,45 +164,6 @@ def serve(
     Raises:
         MerError: The extra is absent, or the address cannot be listened on.
     """
-    try:
-        import uvicorn
-    except ImportError:
-        raise MerError("the page needs starlette and uvicorn", fix='run: pip install "mer-pipeline[web]"') from None
-    try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise MerError(
-            f"cannot listen ({os.strerror(error.errno or 0)})", where=f"{host}:{port}", fix="choose another --port"
-        ) from None
-    with listening, _ended_by_signals(), JobQueue(make_predictor, keep) as jobs:
-        name = f"[{host}]" if ":" in host else host
-        on_ready(f"http://{name}:{listening.getsockname()[1]}/")
-        app = make_app(jobs, host=host, most_mib=most_mib)
-        uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_level="warning",
-                access_log=False,
-                timeout_graceful_shutdown=_LAST_S,
-                limit_concurrency=_CONNECTIONS,
-            )
-        ).run(sockets=[listening])
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """End by SystemExit when asked to by the system, so that uploads are removed on the way out."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, end) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with listening(host, port) as (listens, address), JobQueue(make_predictor, keep) as jobs:
+        on_ready(address)
+        answer_requests(make_app(jobs, host=host, most_mib=most_mib), listens)

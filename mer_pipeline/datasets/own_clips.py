@@ -1,7 +1,8 @@
 """A user's own data: a folder of clips and a `clips.csv`; no code.
 
 Columns: clip, subject, emotion, onset, apex, offset, aus, fps; all but clip may be absent. A clip is the path of a
-video or a frame folder below the folder. Onset, apex and offset are the numbers in the frames' file names; in a video,
+video or a frame folder below the folder; where a film has several expressions, a column `clip name` names each, and
+`type` says which are macro-expressions. Onset, apex and offset are the numbers in the frames' file names; in a video,
 frames count from 0, as everywhere in what `mer` prints. The set is called after the folder. Clips without a subject
 count as one person, so that no person stands on both sides of a fold unseen. Emotions may be of the user's own naming.
 """
@@ -38,6 +39,8 @@ COLUMNS = {
     "offset": ("offset", "offset frame"),
     "aus": ("aus", "au", "action units"),
     "fps": ("fps",),
+    "name": ("clip name",),
+    "type": ("type", "expression type"),
 }
 UNKNOWN = "unknown"
 
@@ -78,7 +81,12 @@ def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation | None:
         return None
     subject, fps = re.sub(r"\.0$", "", row["subject"]), _fps(table, row)
     source = table.raw / row["clip"]
-    return ClipLocation(subject, _name(row["clip"]), source, fps=fps, first_number=0, sparse=True, own_labels=True)
+    # A column of this name may say anything else in a table of somebody's own, so only the one word counts.
+    macro = row["type"].casefold().startswith("macro")
+    return ClipLocation(
+        subject, row["name"] or clip_name(row["clip"]), source, fps=fps, first_number=0, macro=macro, sparse=True,
+        own_labels=True,
+    )  # fmt: skip
 
 
 def own_name(raw: Path, taken: frozenset[str] = frozenset()) -> str:
@@ -91,7 +99,7 @@ def own_name(raw: Path, taken: frozenset[str] = frozenset()) -> str:
     return f"own-{name}" if name in taken else name
 
 
-def _name(clip: str) -> str:
+def clip_name(clip: str) -> str:
     """A clip's path as a name: unique, since the whole path is kept."""
     return re.sub(r"[/\\]+", "-", clip.strip("./\\")) or clip
 

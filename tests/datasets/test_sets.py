@@ -265,6 +265,17 @@ def test_own_data(tmp_path: Path) -> None:
     assert told(found) == [("carl.mp4", "fps", "fast"), ("my-clips/dora/dora", "frames", str(raw / "dora"))]
 
 
+def test_own_data_with_several_expressions_of_a_film(tmp_path: Path) -> None:
+    (tmp_path / "talk.mp4").touch()
+    rows = ["clip,subject,onset,apex,offset,clip name,type", "talk.mp4,anna,4,7,9,talk_4,micro",
+            "talk.mp4,anna,20,40,80,talk_20,Macro-expression", "talk.mp4,anna,90,92,99,,posed"]  # fmt: skip
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    found = read_dataset(tmp_path)
+    assert [(clip.name, points(clip)) for clip in found.clips] == [("talk_4", (4, 7, 9)), ("talk.mp4", (90, 92, 99))]
+    assert [(clip.name, points(clip)) for clip in found.macro] == [("talk_20", (20, 40, 80))]
+    assert found.problems == ()
+
+
 def test_own_data_with_clips_alone(tmp_path: Path) -> None:
     frames(tmp_path / "a", range(3))
     frames(tmp_path / "b", range(3))

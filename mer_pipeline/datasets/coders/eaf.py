@@ -95,15 +95,16 @@ def _times(eaf: Any, start: str, stop: str) -> tuple[int, int]:
     return times
 
 
-def to_bytes(coding: Coding) -> bytes:
-    """A coding as an .eaf file beside its film."""
+def to_bytes(coding: Coding, film_at: str | None = None) -> bytes:
+    """A coding as an .eaf file; `film_at` is where its film lies from there, where that is not beside it."""
     from pympi.Elan import Eaf, to_string
 
     eaf = Eaf(author="mer")
     eaf.remove_tier("default")
     name = coding.film.name
-    # Without the folders of this machine: ELAN looks for the film beside the file.
-    eaf.add_linked_file(name, f"./{name}", "video/mp4" if coding.film.suffix.lower() == ".mp4" else "video/*")
+    # Without the folders of this machine: ELAN looks for the film from the file on.
+    kind = "video/mp4" if coding.film.suffix.lower() == ".mp4" else "video/*"
+    eaf.add_linked_file(name, film_at or f"./{name}", kind)
     fps = coding.fps or 0.0
     eaf.add_property(_RATE, repr(fps))
     eaf.add_property(_FRAMES, str(coding.length))

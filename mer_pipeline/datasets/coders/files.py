@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mer_pipeline.video import Footage
 
 CODED = (".eaf", ".csv", ".tsv")  # that are read; subtitles are written only
-_FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
+FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 
 
 def read_codings(path: Path, film: Path | None = None) -> list[Coding]:
@@ -68,13 +68,18 @@ def _opened(film: Path) -> Footage | None:
 
 def film_of(named: Path, coded: Path) -> Path | None:
     """The film that a file of a coder names, or one of the same name as this file; None where neither is there."""
-    stems = dict.fromkeys((named.with_suffix("") if named.suffix.lower() in _FILMS else named, coded.with_suffix("")))
-    candidates = [named, *(stem.with_name(stem.name + end) for stem in stems for end in _FILMS), *stems]
+    stems = dict.fromkeys((named.with_suffix("") if named.suffix.lower() in FILMS else named, coded.with_suffix("")))
+    candidates = [named, *(stem.with_name(stem.name + end) for stem in stems for end in FILMS), *stems]
     return next((each for each in candidates if each.exists() and each != coded), None)
 
 
-def write_codings(path: Path, codings: Sequence[Coding]) -> None:
+def write_codings(path: Path, codings: Sequence[Coding], film_at: str | None = None) -> None:
     """Write films' marks as .eaf or .vtt (one film), or as BORIS's table.
+
+    Args:
+        path: The file.
+        codings: What is marked.
+        film_at: For .eaf, where its film lies from there, where that is not beside it.
 
     Raises:
         MerError: The ending is none of these, or the file cannot hold several films.
@@ -84,7 +89,7 @@ def write_codings(path: Path, codings: Sequence[Coding]) -> None:
     if ending in (".eaf", ".vtt"):
         if len(codings) != 1:
             raise MerError(f"one {ending} file holds one film, not {len(codings)}", where=path, fix="give one video")
-        write_atomically(path, eaf.to_bytes(codings[0]) if ending == ".eaf" else _vtt(codings[0]))
+        write_atomically(path, eaf.to_bytes(codings[0], film_at) if ending == ".eaf" else _vtt(codings[0]))
     elif ending == ".csv":
         write_atomically(path, boris.to_bytes(codings))
     else:

@@ -1,0 +1,1 @@
+"""The page of `mer annotate`: people mark expressions in films, and what they mark is a dataset."""

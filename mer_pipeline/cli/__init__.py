@@ -34,6 +34,7 @@ COMMANDS = (
     "predict",
     "spot",
     "serve",
+    "annotate",
     "export",
     "models",
     "synth",

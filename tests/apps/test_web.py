@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,20 +14,12 @@ import pytest
 
 from mer_pipeline.video import VideoWriter, open_footage
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from .browser import browser, needs_chromium, this_machine, watched  # noqa: F401
+
 SERVE = [sys.executable, "-u", "-c", "from mer_pipeline.cli import main; main()", "serve"]
 
 
-@pytest.fixture(autouse=True)
-def _no_network(monkeypatch):
-    """Here alone connections are opened, and to this machine only."""
-    connect = socket.socket.connect
-
-    def local(self, address):
-        assert not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1"), address
-        return connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", local)
+pytestmark = pytest.mark.usefixtures("this_machine")
 
 
 @pytest.fixture(scope="module")
@@ -148,26 +138,12 @@ def test_an_absent_extra_is_one_line(mer, run, monkeypatch):
     assert 'pip install "mer-pipeline[web]"' in called.error_lines[-1]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@needs_chromium
 @pytest.mark.parametrize("width", [1280, 390])
 def test_in_a_browser_from_the_upload_to_the_result(server, clip, width, tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    quiet = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--no-first-run",
-    ]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet, headless=True)
-        page = browser.new_page(viewport={"width": width, "height": 844})
-        complaints, asked = [], []
-        page.on(
-            "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+    with browser() as chromium:
+        page = chromium.new_page(viewport={"width": width, "height": 844})
+        complaints, asked = watched(page)
         page.goto(server[0])
         page.set_input_files("#file", clip)
         page.wait_for_selector("a.button", timeout=60_000)
@@ -197,6 +173,5 @@ def test_in_a_browser_from_the_upload_to_the_result(server, clip, width, tmp_pat
         assert "larger than 3 MiB" in page.locator("[role=alert]").first.inner_text()
         if folder := os.environ.get("MER_SCREENSHOTS"):
             page.screenshot(path=f"{folder}/serve-{width}.png", full_page=True)
-        browser.close()
     assert complaints == []
     assert all(url.startswith((server[0], "blob:", "data:")) for url in asked), asked

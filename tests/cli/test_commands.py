@@ -23,8 +23,8 @@ def test_version_and_help(mer):
     assert mer("--version").out.startswith("mer 0.")
     called = mer("--help")
     for name in (
-        "inspect", "preprocess", "train", "compare", "ablate", "report", "predict", "spot", "serve", "export", "models",
-        "synth", "demo", "setup", "doctor",
+        "inspect", "preprocess", "train", "compare", "ablate", "report", "predict", "spot", "serve", "annotate",
+        "export", "models", "synth", "demo", "setup", "doctor",
     ):  # fmt: skip
         assert name in called.out
 

@@ -1,6 +1,5 @@
 """What coders mark is kept, read back as a dataset and by ELAN's reader, and nobody else's table is written over."""
 
-import asyncio
 import json
 import re
 import socket
@@ -22,6 +21,8 @@ from mer_pipeline.datasets.coders import read_codings
 from mer_pipeline.errors import MerError
 from mer_pipeline.spotting.result import Interval
 from mer_pipeline.video import FOR_MEASURING, VideoWriter
+
+from . import asgi
 
 MARKS = (
     Entry("micro", "accepted", 7, 11, 16, "disgust", "4+l12b", "=sure"),
@@ -181,26 +182,11 @@ class Server:
         book = Book(self.films)
         self.app = make_app(self.films, book, Spotter(self.films, None), self.pictures, "secret")
 
-    def __call__(self, path, content=None, host="127.0.0.1:1", kind="application/json", method=None):
-        path, _, query = path.partition("?")
-        headers = [(b"host", host.encode()), (b"content-type", kind.encode())]
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "path": path,
-            "method": method or ("GET" if content is None else "PUT"), "raw_path": path.encode(), "headers": headers,
-            "query_string": query.encode(), "root_path": "", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 1),
-        }  # fmt: skip
-        sent = []
-
-        async def receive():
-            return {"type": "http.request", "body": content or b"", "more_body": False}
-
-        async def send(message):
-            sent.append(message)
-
-        asyncio.run(self.app(scope, receive, send))
-        body = b"".join(part.get("body", b"") for part in sent[1:])
-        own = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return sent[0]["status"], own, json.loads(body) if own.get("content-type") == "application/json" else body
+    def __call__(self, path, content=None, host="127.0.0.1", kind="application/json", method=None):
+        method = method or ("GET" if content is None else "PUT")
+        given = [("content-type", kind)]
+        status, headers, body, _ = asgi.ask(self.app, path, headers=given, method=method, end=content or b"", host=host)
+        return status, headers, json.loads(body) if headers.get("content-type") == "application/json" else body
 
     def put(self, number, work, coder="Anna"):
         return self(f"/secret/films/{number}?coder={coder}", json.dumps(work.as_json()).encode())

@@ -1,6 +1,5 @@
 """Uploads that are broken off, too large, too many or too slow: an answer, and nothing that stays."""
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -11,7 +10,10 @@ import pytest
 
 from mer_pipeline.apps import web
 from mer_pipeline.apps.jobs import JobQueue
+from mer_pipeline.apps.server import listening
 from mer_pipeline.apps.web import make_app
+
+from . import asgi
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="modes and signals of POSIX")
 
@@ -27,28 +29,12 @@ def jobs(monkeypatch, tmp_path):
 
 def ask(jobs, *parts, headers=(), method="POST", path="/clips", end=b"", host="127.0.0.1"):
     """Status and headers of a request whose body comes in parts, and how many of these were taken."""
-    left = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
-    left.append({"type": "http.disconnect"} if end is None else {"type": "http.request", "body": end})
-    sent, taken = [], []
-
-    async def receive():
-        taken.append(1)
-        if end == b"idle" and len(left) == 1:
-            await asyncio.sleep(60)
-        return left.pop(0)
-
-    async def send(message):
-        sent.append(message)
-
-    given = {"host": f"{host}:8000", "content-type": "application/octet-stream", **dict(headers)}
-    scope = {
-        "type": "http", "http_version": "1.1", "method": method, "path": path, "raw_path": path.encode(),
-        "query_string": b"name=a.mp4", "root_path": "", "scheme": "http", "server": ("127.0.0.1", 8000),
-        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
-    }  # fmt: skip
-    asyncio.run(make_app(jobs, host="127.0.0.1", most_mib=1)(scope, receive, send))
-    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], found, len(taken)
+    app = make_app(jobs, host="127.0.0.1", most_mib=1)
+    given = [("content-type", "application/octet-stream"), *headers]
+    status, found, _, taken = asgi.ask(
+        app, f"{path}?name=a.mp4", *parts, headers=given, method=method, end=end, host=host
+    )
+    return status, found, taken
 
 
 def uploads(tmp_path):
@@ -125,7 +111,7 @@ def test_a_server_that_is_asked_to_end_leaves_nothing(monkeypatch, tmp_path, num
     before = signal.getsignal(number)
 
     def serve():
-        with web._ended_by_signals(), JobQueue(lambda: contextlib.nullcontext(contextlib.nullcontext())) as jobs:
+        with listening("127.0.0.1", 0), JobQueue(lambda: contextlib.nullcontext(contextlib.nullcontext())) as jobs:
             Path(jobs.place("a.mp4")).write_bytes(b"face")
             signal.raise_signal(number)
 

@@ -49,8 +49,7 @@ class Book:
         self._films, self._lock = films, threading.Lock()
         self.root = films.folder / ANNOTATIONS
         self.owner()
-        # Now, and not when the first change is to be kept.
-        write_atomically(private_folder(self.root) / ".written", b"")
+        private_folder(self.root)
         for coder in self.coders():
             self._refresh(coder)
 

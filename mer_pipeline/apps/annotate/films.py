@@ -113,7 +113,7 @@ class Films:
 
 
 def _below(folder: Path) -> Iterator[str]:
-    for at, folders, files in os.walk(folder):
+    for at, folders, files in os.walk(folder, followlinks=True):  # which may lead in a circle, but not deeper
         below = Path(at).relative_to(folder)
         parts = len(below.parts)
         if parts and sum(PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES for file in files) > 1:

@@ -10,7 +10,7 @@ let undo = [], redo = [], group = "", unsaved = false, saving = null, playing = 
 const pictures = new Map();
 
 const get = async (path, options) => {
-  const answer = await fetch(path, options), values = await answer.json();
+  const answer = await fetch(path, options), values = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(values.error || `the server refused it (${answer.status})`), { status: answer.status });
   return values;
 };

@@ -44,7 +44,10 @@ function renderEntries() {
     if (wrong[each.aus]) button.children[1].append(make("span", " \u2013 these are no Action Units", "bad"));
     button.setAttribute("aria-label", `${each.status}: ${frames}, ${what}${wrong[each.aus] ? ": no Action Units" : ""}`);
     if (n === chosen) button.setAttribute("aria-current", "true");
-    button.onclick = () => choose(n);
+    button.onclick = event => {
+      choose(n);
+      if (!event.detail) $("entries").children[chosen].firstChild.focus(); // pressed by the keyboard
+    };
     row.append(button);
     return row;
   }));

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript", "marks.js": "text/javascript"}
 _MOST_BYTES = 8 << 20  # of a change that is sent
+_SECRET_BYTES = 16
 _Asked = ParamSpec("_Asked")
 
 
@@ -238,10 +239,11 @@ def annotate(
 
 
 def _secret(path: Path) -> str:
-    if path.exists() and (kept := read_text(path).strip()).isalnum() and len(kept) >= 32:
-        return kept
-    write_atomically(path, (made := secrets.token_hex(16)).encode())
-    return made
+    """The secret of a folder; written in any case, so that a folder that may not be written is refused at once."""
+    kept = read_text(path).strip() if path.exists() else ""
+    secret = kept if kept.isalnum() and len(kept) >= _SECRET_BYTES else secrets.token_hex(_SECRET_BYTES)
+    write_atomically(path, secret.encode())
+    return secret
 
 
 def _state(found: Candidates) -> dict[str, Any]:

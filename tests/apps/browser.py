@@ -1,7 +1,6 @@
-"""A real browser for the pages, and connections to this machine alone."""
+"""A real browser for the pages."""
 
 import shutil
-import socket
 from contextlib import contextmanager
 
 import pytest
@@ -15,18 +14,6 @@ QUIET = [
     "--no-first-run",
 ]
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
-
-@pytest.fixture
-def this_machine(monkeypatch):
-    """Here alone connections are opened, and to this machine only."""
-    connect = socket.socket.connect
-
-    def local(self, address):
-        assert not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1"), address
-        return connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", local)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,16 +11,18 @@ import cv2
 import numpy as np
 import pytest
 
+from mer_pipeline.apps.annotate import candidates
 from mer_pipeline.apps.annotate.book import Book, Conflict
 from mer_pipeline.apps.annotate.candidates import Spotter
 from mer_pipeline.apps.annotate.films import Films
 from mer_pipeline.apps.annotate.page import make_app
 from mer_pipeline.apps.annotate.pictures import Pictures
 from mer_pipeline.apps.annotate.work import Entry, Work
+from mer_pipeline.cache import Store
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.datasets.coders import read_codings
 from mer_pipeline.errors import MerError
-from mer_pipeline.spotting.result import Interval
+from mer_pipeline.spotting.result import Event, Interval, Spotting, Timeline
 from mer_pipeline.video import FOR_MEASURING, VideoWriter
 
 from . import asgi
@@ -150,7 +153,7 @@ def test_candidates_join_what_was_marked_before():
     found = Work(entries=(*work.entries, moved)).with_candidates([spotted(49, 52, 60), spotted(5, 5, 5)])
     # One that is no longer spotted goes while it is open; a moved one is the same; an apex lies after its onset.
     assert [each.frames for each in found.entries] == [(5, 6, 6), (7, 11, 16), (20, 40, 71), (50, 52, 60)]
-    assert (found.entries[0].note, found.counts()) == ("blink", {"open": 1, "accepted": 3, "rejected": 0})
+    assert (found.entries[0].flags, found.counts()) == ("blink", {"open": 1, "accepted": 3, "rejected": 0})
     assert Work.of_json(json.loads(json.dumps(found.as_json()))) == found
 
 
@@ -177,10 +180,10 @@ def test_what_a_page_must_not_send(change, message):
 class Server:
     """The application without a network: a request gives status, headers and body."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, spotter=None):
         self.films, self.pictures = Films(folder), Pictures()
-        book = Book(self.films)
-        self.app = make_app(self.films, book, Spotter(self.films, None), self.pictures, "secret")
+        book, spotter = Book(self.films), spotter or Spotter(self.films, None)
+        self.app = make_app(self.films, book, spotter, self.pictures, "secret")
 
     def __call__(self, path, content=None, host="127.0.0.1", kind="application/json", method=None):
         method = method or ("GET" if content is None else "PUT")
@@ -275,6 +278,42 @@ def test_a_film_that_cannot_be_read_is_one_line_and_the_others_go_on(folder):
     assert status == 422
     assert answer["error"].startswith("p1/broken.mp4: not a readable video")
     assert server.put(1, Work(entries=MARKS[:1]))[0] == 200
+
+
+class NoModels:
+    """A detector that cannot be opened."""
+
+    identity = ("none",)
+
+    def open(self):
+        raise MerError("no models", fix="run mer setup")
+
+
+def test_what_was_spotted_is_there_at_the_next_start(folder, one_film):
+    """And a film in which nothing can be spotted is one line, and does not hold up the others."""
+    film(folder / "p1" / "another.mp4", frames=20)
+    films, detector = Films(folder), NoModels()
+    found = Spotting(
+        "", 30.0, 100, intervals=[Interval.at((10, 14, 20), 30.0, "micro", 1.0, 2.0, ("blink",))],
+        events=[Event("blink", 12, 15)], warnings=["30 fps"],
+        timeline=Timeline(np.arange(2.0), np.array([0.5, np.nan])),
+    )  # fmt: skip
+    candidates._write(
+        Store(folder / "annotations" / ".spotted"), candidates._key(films.film("p1/talk.mp4"), detector), found
+    )
+    spotter = Spotter(films, detector)
+    spotter.start()
+    for _ in range(500):
+        if {spotter.of(name).state for name in films.names} <= {"done", "failed"}:
+            break
+        time.sleep(0.01)
+    server = Server(folder, spotter)
+    failed = server("/secret/films/0?coder=Anna")[2]["candidates"]
+    assert (failed["state"], failed["error"]) == ("failed", "p1/another.mp4: no models; run mer setup")
+    shown = server("/secret/films/1?coder=Anna")[2]
+    assert (shown["energy"], shown["events"], shown["warnings"]) == ([0.5, None], [["blink", 12, 15]], ["30 fps"])
+    (entry,) = shown["work"]["entries"]
+    assert (entry["status"], entry["spotted"], entry["flags"]) == ("open", [10, 14, 20], "blink")
 
 
 def test_the_page_loads_nothing_from_elsewhere(server):

@@ -19,10 +19,10 @@ from mer_pipeline.faces.detectors import DEFAULT, choose_detector
 from mer_pipeline.spotting.result import Event, Interval, Spotting, Timeline
 from mer_pipeline.synth import Options, synthesise
 
-from .browser import browser, needs_chromium, this_machine, watched  # noqa: F401
+from .browser import browser, needs_chromium, watched
 from .test_annotate import film
 
-pytestmark = [needs_chromium, pytest.mark.usefixtures("this_machine")]
+pytestmark = needs_chromium
 ANNOTATE = [sys.executable, "-u", "-c", "from mer_pipeline.cli import main; main()", "annotate"]
 STARTS = range(20, 520, 50)  # ten
 

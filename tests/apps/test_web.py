@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -14,12 +15,21 @@ import pytest
 
 from mer_pipeline.video import VideoWriter, open_footage
 
-from .browser import browser, needs_chromium, this_machine, watched  # noqa: F401
+from .browser import browser, needs_chromium, watched
 
 SERVE = [sys.executable, "-u", "-c", "from mer_pipeline.cli import main; main()", "serve"]
 
 
-pytestmark = pytest.mark.usefixtures("this_machine")
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch):
+    """Here alone connections are opened, and to this machine only."""
+    connect = socket.socket.connect
+
+    def local(self, address):
+        assert not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1"), address
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", local)
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ def _spot(film: Film, find_faces: FaceFinder, found: Candidates) -> Spotting:
 
 
 def _key(film: Film, detector: Detector) -> str:
-    inputs = [film.footage.fingerprint(), film.fps]
+    inputs = [film.footage.fingerprint(), film.footage.content(()), film.fps]
     return key_of(_STAGE, VERSIONS["keyframes"], inputs, {"detector": detector.identity})
 
 

@@ -101,7 +101,7 @@ async function open(number) {
   $("film").value = at;
   let found;
   try { found = await get(`films/${at}?${as()}`); } catch (error) { at = before; trouble(error.message); $("film").value = before; return; }
-  if (before !== at) { pictures.clear(); undo = []; redo = []; group = ""; chosen = -1; held = null; }
+  if (before !== at) { pictures.clear(); undo = []; redo = []; group = ""; chosen = -1; held = null; frame = 0; }
   const seen = before === at ? work.entries : [], own_at = entry() && JSON.stringify(entry());
   film = found;
   work = found.work;
@@ -310,7 +310,7 @@ function go(by) {
 function add() {
   const onset = clamp(frame, 0, film.frames - 3), length = Math.max(2, Math.round(film.fps / 4));
   const offset = clamp(onset + length, 2, film.frames - 1), apex = Math.max(onset + 1, Math.round((onset + offset) / 2));
-  const one = { kind: "micro", status: "accepted", onset_frame: onset, apex_frame: apex, offset_frame: offset, emotion: "", aus: "", note: "", spotted: null };
+  const one = { kind: "micro", status: "accepted", onset_frame: onset, apex_frame: apex, offset_frame: offset, emotion: "", aus: "", note: "", flags: "", spotted: null };
   change(() => { work.entries.push(one); sort(one); });
   choose(chosen, "onset");
 }

@@ -39,7 +39,7 @@ function renderEntries() {
     const sure = make("b", sign[each.status]);
     sure.title = each.status;
     const frames = `${each.onset_frame}\u2013${each.apex_frame}\u2013${each.offset_frame}`;
-    const what = [each.kind, each.aus, each.emotion, each.note].filter(Boolean).join(", ");
+    const what = [each.kind, each.aus, each.emotion, each.note, each.flags && `(${each.flags})`].filter(Boolean).join(", ");
     button.append(sure, make("span", `${frames}, ${what}`, "what"), make("span", lasts(each), "soft"));
     if (wrong[each.aus]) button.children[1].append(make("span", " \u2013 these are no Action Units", "bad"));
     button.setAttribute("aria-label", `${each.status}: ${frames}, ${what}${wrong[each.aus] ? ": no Action Units" : ""}`);

@@ -29,6 +29,7 @@ class Entry(Checked):
         onset_frame, apex_frame, offset_frame: 0 <= onset < apex <= offset.
         emotion, note: As the coder wrote them; blank where not.
         aus: As they are typed so far, which need not be Action Units yet: a tab may be closed at any letter.
+        flags: What else was spotted meanwhile, or makes the frames doubtful.
         spotted: Onset, apex and offset of the candidate that it was; None where the coder marked it.
     """
 
@@ -40,6 +41,7 @@ class Entry(Checked):
     emotion: Annotated[str, Between(0, 40)] = ""
     aus: Annotated[str, Between(0, 200)] = ""
     note: Annotated[str, Between(0, 500)] = ""
+    flags: Annotated[str, Between(0, 200)] = ""
     spotted: tuple[Count, Count, Count] | None = None
 
     def __post_init__(self) -> None:
@@ -76,7 +78,7 @@ class Entry(Checked):
         onset, offset = found.onset_frame, max(found.offset_frame, found.onset_frame + 1)
         apex = min(max(found.apex_frame, onset + 1), offset)
         spotted = found.onset_frame, found.apex_frame, found.offset_frame
-        return cls(found.kind, "open", onset, apex, offset, note=", ".join(found.flags), spotted=spotted)
+        return cls(found.kind, "open", onset, apex, offset, flags=", ".join(found.flags), spotted=spotted)
 
     def mark(self, film: Film) -> Mark:
         """For coders' files and for agreement."""

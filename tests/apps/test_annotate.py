@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -118,6 +119,19 @@ def test_the_table_of_the_folder_is_one_coders(folder):
     assert "Ben" in (folder / "annotations" / "Ben" / "clips.csv").read_text()
     book.make_dataset("Ben")
     assert (book.owner(), "Anna" in (folder / "clips.csv").read_text()) == ("Ben", False)
+
+
+def test_a_table_that_was_edited_by_hand_is_kept(folder):
+    films = Films(folder)
+    book, talk = Book(films), films.film("p1/talk.mp4")
+    first = book.save("Anna", talk, Work(entries=MARKS[:1]))
+    again = book.save("Anna", talk, replace(first, entries=MARKS[:2]))
+    assert not (folder / "clips.csv.edited").exists()
+    edited = (folder / "clips.csv").read_text().replace("disgust", "contempt")
+    (folder / "clips.csv").write_text(edited)
+    book.save("Anna", talk, replace(again, entries=MARKS[:1]))
+    assert (folder / "clips.csv.edited").read_text() == edited
+    assert "disgust" in (folder / "clips.csv").read_text()
 
 
 def test_two_pages_do_not_write_over_each_other(folder):

@@ -25,6 +25,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.reading import json_bytes, read_json, read_text, well_formed
 
 TABLE = "clips.csv"
+EDITED = f"{TABLE}.edited"  # which no reader takes for a table
 # The headers of `clips.csv` as its reader knows them, and what stands there for people; `coder` marks it as ours.
 _CODER = "coder"
 _HEADERS = (*(names[0] for names in COLUMNS.values()), "note", _CODER)
@@ -101,7 +102,7 @@ class Book:
             return None
         rows: list[dict[str, str]] | None = None
         if table.name == TABLE:
-            with well_formed(table):
+            with well_formed(table, fix="move it away"):
                 reader = csv.DictReader(io.StringIO(read_text(table)), strict=True)
                 rows = list(reader) if _CODER in (reader.fieldnames or ()) else None
         if rows is None:
@@ -118,7 +119,7 @@ class Book:
         """
         with self._lock:
             self.owner()
-            write_atomically(self._films.folder / TABLE, self._table(coder))
+            self._write_dataset(self._table(coder))
 
     def both(self, first: str, second: str) -> Iterator[tuple[Film, Work, Work]]:
         """The films that two coders worked on."""
@@ -140,10 +141,18 @@ class Book:
 
     def _write_tables(self, coder: str) -> None:
         content = self._table(coder)
+        there = (self._films.folder / TABLE).exists()
+        if self.owner() in (None, coder) and (there or content.count(b"\n") > 1):
+            self._write_dataset(content)
         write_atomically(self.root / coder / TABLE, content)
+
+    def _write_dataset(self, content: bytes) -> None:
+        """The folder's table; one that somebody has edited since it was written is kept beside it."""
         dataset = self._films.folder / TABLE
-        if self.owner() in (None, coder) and (dataset.exists() or content.count(b"\n") > 1):
-            write_atomically(dataset, content)
+        ours = [table.read_bytes() for table in self.root.glob(f"*/{TABLE}")]
+        if dataset.exists() and (there := dataset.read_bytes()) not in (content, *ours):
+            write_atomically(dataset.with_name(EDITED), there)
+        write_atomically(dataset, content)
 
     def _refresh(self, coder: str) -> None:
         """Write again what a server that was killed had not written after the record."""

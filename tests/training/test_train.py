@@ -165,6 +165,7 @@ def learnable(tmp_path_factory):
 LEARNING = {"epochs": 40, "batch": 8, "options.attention": "soa", "options.position": False}
 
 
+@pytest.mark.slow  # the demo, whose score `scripts/check_demo.py` holds, shows it for the same network and more clips
 def test_loso_is_far_above_chance(learnable, tmp_path):
     found = train(learnable, load_recipe("facesleuth-tiny", LEARNING), tmp_path / "run", device="cpu")
     assert found.metrics.scores.uar > 0.6

@@ -84,6 +84,7 @@ class Recipe:
         aus: AU source at test time: `predicted` by the head, `annotated` (a new clip has none), or `none`.
         prior: `shipped`, to add the answer of the model that ships to that of a network of flow, which then learns what
             it lacks; or `none`.
+        start: A run folder or weights file whose weights a training begins with; empty for fresh ones.
         flip: Probability that a clip is mirrored.
         rotation_deg: Clips are turned by up to this angle, either way.
         shift: Clips are shifted by up to this share of their side, either way.
@@ -114,6 +115,7 @@ class Recipe:
     au_substitution: float = 0.5
     aus: str = "predicted"
     prior: str = "none"
+    start: str = ""
     flip: float = 0.5
     rotation_deg: float = 3.0
     shift: float = 15 / 224

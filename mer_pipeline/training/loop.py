@@ -24,6 +24,7 @@ from mer_pipeline.runs.results import History
 from mer_pipeline.training.augment import augment
 from mer_pipeline.training.checkpoint import TrainingState
 from mer_pipeline.training.prior import start_prior
+from mer_pipeline.training.start import start_weights
 
 # Test clips a step; more would only need more memory.
 _EVALUATION_BATCH = 64
@@ -119,6 +120,7 @@ class _Session:
         self._weight = _class_weight(clips.labels[self._rows], len(clips.classes), recipe).to(device)
         network = networks.build(recipe.network, classes=len(clips.classes), size=clips.size, **recipe.network_options)
         start_prior(network, clips)
+        start_weights(network, clips, recipe)
         self._au_weight = start_au_head(network, clips.aus[self._rows][clips.aus_known[self._rows]], recipe).to(device)
         network = network.to(device)
         self._state = TrainingState(network, *_optimiser(network, recipe), torch.Generator().manual_seed(seed), device)

@@ -37,6 +37,7 @@ from mer_pipeline.runs.results import OPTIMISTIC, Calibration, FoldResult, UnitS
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training.parallel import one_thread, train_folds
 from mer_pipeline.training.prior import NOTE as PRIOR
+from mer_pipeline.training.start import start_note
 from mer_pipeline.training.tensorboard import check_tensorboard, write_events
 from mer_pipeline.training.trainer import Trainer
 
@@ -101,6 +102,7 @@ class _Session:
     def open(self, folder: Path, recipe: Recipe, folds: Sequence[Sequence[Fold]]) -> Run:
         """Create the run folder, or make sure that the one that exists is of the same run."""
         clips, plan = self.clips, self.plan
+        begins_with = [*([PRIOR] if recipe.prior == "shipped" else []), *start_note(clips, recipe)]
         data = Data(
             clips=len(clips.clip_ids),
             fingerprint=clips.fingerprint(),
@@ -125,7 +127,7 @@ class _Session:
             cache=clips.cache,
             versions=versions(),
             hardware=hardware(self.device),
-            notes=(*clips.notes, *([PRIOR] if recipe.prior == "shipped" else []), *look_alikes(clips)),
+            notes=(*clips.notes, *begins_with, *look_alikes(clips)),
         )
         return Run.create(folder, facts)
 

@@ -6,7 +6,8 @@ import os
 import re
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mer_pipeline.errors import WriteError
@@ -31,7 +32,7 @@ def private_folder(path: Path) -> Path:
         if not path.is_dir():
             raise NotADirectoryError(20, "a file has this name")
     except OSError as error:
-        raise _cannot_write(path, error) from None
+        raise cannot_write(path, error) from None
     return path
 
 
@@ -48,21 +49,55 @@ def write_atomically(path: Path, content: bytes, sync: bool = True) -> None:
     Raises:
         WriteError: No permission, or no space on the disk.
     """
+    with _written_beside(path, content, sync) as temporary:
+        temporary.replace(path)
+
+
+def create_atomically(path: Path, content: bytes) -> bool:
+    """`write_atomically`, but only where there is no such file; of several processes one creates it.
+
+    Returns:
+        Whether it was this call that created it.
+
+    Raises:
+        WriteError: No permission, or no space on the disk.
+    """
+    with _written_beside(path, content) as temporary:
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            if path.exists():
+                return False
+            temporary.replace(path)
+        return True
+
+
+@contextmanager
+def _written_beside(path: Path, content: bytes, sync: bool = True) -> Iterator[Path]:
+    """A temporary file in the folder of another, removed where it was not renamed."""
     private_folder(path.parent)
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        yield temporary
     except OSError as error:
-        raise _cannot_write(path, error) from None
+        raise cannot_write(path, error) from None
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file has the name of one that is not yet in its place."""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -73,13 +108,14 @@ def remove_leftovers(folder: Path) -> None:
     """
     latest = time.time() - _LEFT_S
     for path in folder.rglob("*"):
-        if _TEMPORARY.fullmatch(path.name) or path.name.endswith(DAMAGED):
+        if is_temporary(path) or path.name.endswith(DAMAGED):
             with suppress(OSError):
                 if path.lstat().st_mtime < latest and (path.is_symlink() or path.is_file()):
                     path.unlink()
 
 
-def _cannot_write(path: Path, error: OSError) -> WriteError:
+def cannot_write(path: Path, error: OSError) -> WriteError:
+    """What the system said, in one line."""
     return WriteError(
         f"cannot be written ({error.strerror})",
         where=path,

@@ -50,6 +50,7 @@ class Facts(Checked):
         cache: The folder that the clips were read from, if any.
         versions, hardware: Of the program and the machine.
         notes: What was left out of the data and why.
+        folds: Names of what is held out in turn; empty in runs of older versions.
     """
 
     recipe: Mapping[str, Any]
@@ -65,6 +66,7 @@ class Facts(Checked):
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    folds: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Facts:
@@ -77,7 +79,7 @@ class Facts(Checked):
         for name, kind in (("network", str), ("model", str), ("epochs", int), ("options", dict)):
             if not isinstance(recipe[name], kind):
                 raise ValueError(f"the recipe's {name} is {recipe[name]!r}")
-        known = picked(cls, values, but=("recipe", "data", "seeds", "notes"))
+        known = picked(cls, values, but=("recipe", "data", "seeds", "notes", "folds"))
         old: dict[str, Any] = {
             name: "" if name == "command" else {} for name in ("defaults", "command") if known.get(name) is None
         }
@@ -86,6 +88,7 @@ class Facts(Checked):
             data=Data(**picked(Data, data)),
             seeds=values.get("seeds", 1),
             notes=listed(values.get("notes") or ()),
+            folds=listed(values.get("folds") or ()),
             **{**known, **old},
         )
 
@@ -111,4 +114,5 @@ class Facts(Checked):
             "hardware": dict(self.hardware),
             "notes": list(self.notes),
             "defaults": dict(self.defaults),
+            "folds": list(self.folds),
         }

@@ -310,6 +310,7 @@ class FoldResult(Checked):
         spotted: Of the test clips whose key frames were spotted too, by the honest selection and the run's AU source.
         aus: Test clip -> its 21 estimated probabilities of Action Units; empty where the network estimates none.
         measured: Test clip -> what its network measures of itself, by name; empty where that is nothing.
+        seconds: How long the process that finished it trained; 0 in runs of older versions.
     """
 
     folder: Path
@@ -320,6 +321,7 @@ class FoldResult(Checked):
     spotted: tuple[Prediction, ...] = ()
     aus: Mapping[str, list[Share]] = field(default_factory=dict)
     measured: Mapping[str, dict[str, float]] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -347,10 +349,11 @@ class FoldResult(Checked):
             for each in (values["predictions"], values.get("spotted", ()))
         )
         kept = {name: values.get(name, {}) for name in ("aus", "measured")}
-        return cls(folder, chosen, predictions, History.of(values["history"]), split, spotted, **kept)
+        seconds = values.get("seconds", 0.0)
+        return cls(folder, chosen, predictions, History.of(values["history"]), split, spotted, seconds=seconds, **kept)
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the folder."""
         known = {name: [asdict(p) for p in getattr(self, name)] for name in ("predictions", "spotted")}
         rest = {"aus": dict(self.aus), "measured": dict(self.measured), "history": self.history.as_json()}
-        return {"chosen_epoch": self.chosen_epoch, "split": self.split, **known, **rest}
+        return {"chosen_epoch": self.chosen_epoch, "split": self.split, **known, **rest, "seconds": self.seconds}

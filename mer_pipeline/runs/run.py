@@ -9,6 +9,9 @@
     RUN/final/                   weights.safetensors and card.json of the network trained on all subjects
     RUN/tensorboard/<fold>/      event files, where they were asked for
 
+While a fold or the final network is trained, its folder also has `lock` and `under-way.json`; `failed.json` says why
+the last try ended (see `claim`).
+
 With several seeds, RUN/seed-<n>/ is a run folder each, and RUN/metrics.json has their mean.
 """
 
@@ -26,11 +29,11 @@ from typing import Any, TypeVar
 
 import torch
 
-from mer_pipeline.cache import private_folder, remove_leftovers, write_atomically
+from mer_pipeline.cache import create_atomically, is_temporary, remove_leftovers, write_atomically
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.networks.heads import present_head
 from mer_pipeline.networks.registry import present_name
-from mer_pipeline.reading import digest_of, read_bytes, read_json, well_formed
+from mer_pipeline.reading import digest_of, json_bytes, read_bytes, read_json, well_formed
 from mer_pipeline.runs.card import Card, Prediction, write_json
 from mer_pipeline.runs.facts import Facts
 from mer_pipeline.runs.metrics import Metrics
@@ -95,19 +98,17 @@ class Run:
             MerError: The folder holds something else.
         """
         path = folder / _FACTS
-        if path.is_file():
-            before = _with_present_name(read_json(path))
-            # An older version did not record its folds; each of them is compared when it is read.
-            known = {key: value for key, value in facts.identity().items() if key in before or key != "split"}
-            if differing := [key for key, value in known.items() if before.get(key) != value]:
-                what = " and ".join(differing)
-                raise MerError(f"this folder holds a run with another {what}", where=folder, fix="choose another --out")
-            remove_leftovers(folder)
-            return cls(folder, under_way=True)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or not _is_run_or_empty(folder)):
             raise MerError("exists and is not a run folder", where=folder, fix="choose another --out")
-        private_folder(folder)
-        write_json(path, facts.as_json())
+        if not path.is_file() and create_atomically(path, json_bytes(facts.as_json())):
+            return cls(folder, under_way=True)
+        before = _with_present_name(read_json(path))
+        # An older version did not record its folds; each of them is compared when it is read.
+        known = {key: value for key, value in facts.identity().items() if key in before or key != "split"}
+        if differing := [key for key, value in known.items() if before.get(key) != value]:
+            what = " and ".join(differing)
+            raise MerError(f"this folder holds a run with another {what}", where=folder, fix="choose another --out")
+        remove_leftovers(folder)
         return cls(folder, under_way=True)
 
     def check(self) -> Run:
@@ -327,6 +328,12 @@ def _with_present_name(facts: dict[str, Any]) -> dict[str, Any]:
         options["head"] = "literal"
     recipe = {**_OLDER, **recipe, "options": options}
     return {**facts, "recipe": {**recipe, "network": present_name(str(recipe["network"]))}}
+
+
+def _is_run_or_empty(folder: Path) -> bool:
+    """Whether a run may be here; another process may be creating it, and has only begun to write."""
+    entries = list(folder.iterdir())
+    return folder / _FACTS in entries or all(is_temporary(path) for path in entries)
 
 
 def _fold_result(path: Path) -> FoldResult:

@@ -1,0 +1,45 @@
+"""Locks between processes, also of other machines that share the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mer_pipeline.cache.atomic import cannot_write, private_folder
+
+_ASK_EVERY_S = 0.2
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock while the block runs; the system frees it when the process ends, also by SIGKILL.
+
+    The file is removed at the end: who waited for it finds that out, and takes a new one.
+
+    Args:
+        path: A file that is created for it.
+        wait: Whether to wait for a process that holds it.
+
+    Yields:
+        Whether it is held; False only where another process holds it and `wait` is False.
+
+    Raises:
+        WriteError: The file cannot be created.
+    """
+    import filelock  # what holds no lock need not wait for it
+
+    private_folder(path.parent)
+    lock = filelock.FileLock(path, mode=0o600)
+    try:
+        lock.acquire(blocking=wait, poll_interval=_ASK_EVERY_S)
+    except filelock.Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    try:
+        yield True
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()

@@ -10,13 +10,13 @@ import pandas as pd
 
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.device import choose_device
+from mer_pipeline.engines import cores
 from mer_pipeline.errors import MerError
 from mer_pipeline.inference import Predictor
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.reports import write_report
 from mer_pipeline.runs.run import Run
 from mer_pipeline.stages.preprocess import Parameters, preprocess
-from mer_pipeline.stages.workers import cores
 from mer_pipeline.synth import synthesise
 from mer_pipeline.training import Plan, load_clips, load_recipe, train
 

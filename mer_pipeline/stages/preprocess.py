@@ -21,6 +21,7 @@ from mer_pipeline.cache import Store, private_folder, remove_leftovers, write_at
 from mer_pipeline.cache.chain import read_chain
 from mer_pipeline.cache.manifest import ManifestRow, read_manifests, write_manifest
 from mer_pipeline.datasets import Annotations, Clip
+from mer_pipeline.engines import Local
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.detectors import DEFAULT, FORMER, Detector
 from mer_pipeline.progress import Progress, silent
@@ -188,7 +189,7 @@ def _run(
     if summary.jobs == 1:
         yield from map(pipeline.run, pending)
     else:
-        with closing(run_clips(pending, store.root, pipeline.parameters, summary.jobs)) as running:
+        with closing(run_clips(pending, store.root, pipeline.parameters, Local(summary.jobs))) as running:
             yield from running
 
 

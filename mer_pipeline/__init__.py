@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from mer_pipeline.stages.preprocess import preprocess
     from mer_pipeline.synth.dataset import synthesise
     from mer_pipeline.synth.options import Options
-    from mer_pipeline.training.train import Plan, train
+    from mer_pipeline.training.session import Plan
+    from mer_pipeline.training.train import train
 
 # Name of the door -> module that holds it, and its name there where that is another.
 _ROOMS = {
@@ -52,7 +53,7 @@ _ROOMS = {
     "MerError": "errors",
     "Options": "synth.options",
     "Parameters": "stages.parameters",
-    "Plan": "training.train",
+    "Plan": "training.session",
     "PredictionFiles": "figures.prediction_files",
     "Predictor": "inference.predictor",
     "Recipe": "recipe",

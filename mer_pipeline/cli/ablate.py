@@ -74,7 +74,7 @@ def ablate(
     for note in notes:
         say_warning(note)
     held_out = chosen.protocol or "loso" if protocol is None else protocol
-    plan = training.Plan(held_out, select, seeds, jobs=jobs or _cores())
+    plan = training.Plan(held_out, select, seeds, jobs=jobs)
     folder = out or Path("runs") / (f"ablation-{name}" if table == "parts" else f"ablation-{name}-{table}")
     found = []
     for cache in dataset:
@@ -95,12 +95,6 @@ def _numbers(text: str) -> list[float]:
         return [float(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a list of degrees", param_hint="--starts") from None
-
-
-def _cores() -> int:
-    from mer_pipeline.stages.workers import cores
-
-    return cores()
 
 
 def _load(cache: Path, labels: str | None, recipe: Recipe) -> ClipSet:

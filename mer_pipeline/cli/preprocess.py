@@ -63,9 +63,9 @@ def preprocess(
 ) -> None:
     """Find key frames and faces, align and crop them; every stage is cached, so a second run computes nothing."""
     from mer_pipeline.datasets import read_dataset
+    from mer_pipeline.engines import cores
     from mer_pipeline.stages.preprocess import Parameters
     from mer_pipeline.stages.preprocess import preprocess as run_stages
-    from mer_pipeline.stages.workers import cores
 
     if flow_images is not None and motion == "none":
         raise MerError("--flow-images needs motion", fix="add --motion tvl1 or --motion dis")

@@ -53,6 +53,16 @@ ShuffleLabels = Annotated[
         "--shuffle-labels", help="Deal each subject's labels at random among its clips: what chance comes to."
     ),
 ]
+OneFold = Annotated[
+    str | None,
+    typer.Option(
+        "--fold",
+        metavar="KEY",
+        help="Train this fold alone, such as casme2/01, of the training with --seed, into --out; the same command "
+        "without --fold and --seed collects.",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Check recipe, folds, cache and memory, estimate the cost, and train nothing."),
@@ -79,15 +89,20 @@ def train(
     shuffle_labels: ShuffleLabels = False,
     jobs: Jobs = None,
     dry_run: DryRun = False,
+    fold: OneFold = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train and judge leave-one-subject-out, then train once on all subjects for prediction; --out resumes a run."""
+    if fold is not None and (out is None or dry_run):
+        raise typer.BadParameter("one fold is a part of a run: give --out RUN, and no --dry-run", param_hint="--fold")
     from mer_pipeline.evaluation.protocols import check_selection, parse_protocol
     from mer_pipeline.recipe import load_recipe, parse_settings
 
     overrides: dict[str, Any] = {"epochs": epochs, "seed": seed, "aus": aus, "options.attention": attention}
+    if fold is not None and out is not None and seeds > 1:
+        overrides["seed"] = _first_seed(out)
     overrides = {key: value for key, value in overrides.items() if value is not None}
     recipe = load_recipe(model, {**overrides, **parse_settings(settings or [])})
     select = select or recipe.select
@@ -96,9 +111,8 @@ def train(
     check_folder(dataset)
     from mer_pipeline import training  # after what is quick to refuse: it imports torch
     from mer_pipeline.evaluation.leaks import look_alikes
-    from mer_pipeline.stages.workers import cores
 
-    plan = training.Plan(protocol, select, seeds, tensorboard, jobs or cores())
+    plan = training.Plan(protocol, select, seeds, tensorboard, jobs)
     clips = training.load_clips(dataset, labels or old_labels, recipe.view, size=recipe.size, frames=recipe.frames)
     clips = training.shuffle_labels(clips, recipe.seed) if shuffle_labels else clips
     for note in (*clips.notes, *look_alikes(clips)):
@@ -109,11 +123,25 @@ def train(
         return
     run = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{model}"
     with progress_bar(quiet, f"the same command with --out {run} goes on from here") as progress:
-        found = training.train(clips, recipe, run, plan, device=device, command=shlex.join(sys.argv), progress=progress)
+        given: dict[str, Any] = {"device": device, "command": shlex.join(sys.argv), "progress": progress}
+        if fold is not None:
+            one = training.train_fold(clips, recipe, run, plan, fold, seed, **given)
+        else:
+            found = training.train(clips, recipe, run, plan, **given)
+    if fold is not None:
+        say_json(one.as_json()) if as_json else say(one.words)
+        return
     if as_json:
         say_json(found.metrics.as_json())
         return
     say_summary(found.metrics, clips.class_counts)
+
+
+def _first_seed(run: Path) -> int | None:
+    """Of the trainings of a run that has begun; with --fold, --seed is one of them."""
+    from mer_pipeline.runs.run import Run
+
+    return int(Run(run, under_way=True).facts.recipe["seed"]) if (run / "run.json").is_file() else None
 
 
 def _say_estimate(found: Estimate) -> None:

@@ -28,6 +28,32 @@ SAME_PERSON = "same_person.csv"
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where clips were read from, and how: what another process needs to read the same ones.
+
+    Attributes:
+        cache, labels, view, size, frames: See `load_clips`; paths are absolute.
+        shuffled: The seed that their labels were dealt by; None where they were not.
+    """
+
+    cache: str
+    labels: str | None
+    view: ViewName
+    size: int
+    frames: int
+    shuffled: int | None = None
+
+    def load(self) -> ClipSet:
+        """Read the clips.
+
+        Raises:
+            MerError: See `load_clips`.
+        """
+        clips = load_clips(self.cache, self.labels, self.view, size=self.size, frames=self.frames)
+        return clips if self.shuffled is None else shuffle_labels(clips, self.shuffled)
+
+
+@dataclass(frozen=True)
 class ClipSet:
     """Clips ready for training; row i of every field belongs to `clip_ids[i]`.
 
@@ -48,6 +74,7 @@ class ClipSet:
         spotted: `images` with onset and apex spotted, as those of a new video are; None where the cache has none.
         spotted_known: (n,) bool, False where spotting failed or was not asked for.
         synthetic: The sets that `mer synth` wrote.
+        source: How another process reads the same; None where they were not read from a cache.
     """
 
     clip_ids: Sequence[str]
@@ -66,6 +93,7 @@ class ClipSet:
     spotted: torch.Tensor | None = None
     spotted_known: torch.Tensor | None = None
     synthetic: tuple[str, ...] = ()
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         n, size = len(self.clip_ids), self.images.shape[-1]
@@ -179,7 +207,12 @@ def load_clips(
         synthetic=tuple(name for name in sorted(set(kept["dataset"])) if is_synthetic(cache / name)),
         spotted=spotted,
         spotted_known=spotted_known,
+        source=Source(str(cache.absolute()), _absolute(labels), view, size, frames),
     )
+
+
+def _absolute(labels: str | None) -> str | None:
+    return str(Path(labels).absolute()) if labels and labels.endswith(".toml") else labels
 
 
 def _keyframes(kept: pd.DataFrame) -> str:
@@ -224,7 +257,10 @@ def shuffle_labels(clips: ClipSet, seed: int) -> ClipSet:
         rows = np.flatnonzero(groups == group)
         labels[rows] = clips.labels[random.permutation(rows)]
     note = "the labels were dealt at random: every score above chance is luck, or a fault"
-    return replace(clips, labels=labels, label_set=f"{clips.label_set}, shuffled", notes=(*clips.notes, note))
+    source = clips.source and replace(clips.source, shuffled=seed)
+    return replace(
+        clips, labels=labels, label_set=f"{clips.label_set}, shuffled", notes=(*clips.notes, note), source=source
+    )
 
 
 def _merged(subjects: list[str], table: Path) -> list[str]:

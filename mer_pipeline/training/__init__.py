@@ -6,7 +6,8 @@ from mer_pipeline.recipe import Recipe, load_recipe, model_names, parse_settings
 from mer_pipeline.runs.results import OPTIMISTIC
 from mer_pipeline.training.ablate import ablate, chosen_variants, read_table
 from mer_pipeline.training.estimate import estimate
-from mer_pipeline.training.train import Plan, train
+from mer_pipeline.training.session import Plan
+from mer_pipeline.training.train import train, train_fold
 
 __all__ = [
     "OPTIMISTIC",
@@ -24,4 +25,5 @@ __all__ = [
     "read_table",
     "shuffle_labels",
     "train",
+    "train_fold",
 ]

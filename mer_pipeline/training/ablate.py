@@ -24,8 +24,9 @@ from mer_pipeline.runs.provenance import versions
 from mer_pipeline.runs.results import AUS_ONLY
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training.orientations import learned_angles, orientation_remarks
+from mer_pipeline.training.session import Plan
 from mer_pipeline.training.tables import as_csv, as_latex, as_text, published, published_of_others
-from mer_pipeline.training.train import Plan, train
+from mer_pipeline.training.train import train
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -9,13 +9,14 @@ from typing import Any
 
 from mer_pipeline import networks
 from mer_pipeline.device import choose_device, free_memory_mb, used_memory_mb
+from mer_pipeline.engines import cores
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.protocols import inner_splits
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.training.loop import time_steps
 from mer_pipeline.training.parallel import one_thread
-from mer_pipeline.training.train import Plan
+from mer_pipeline.training.session import Plan
 
 # Weights, their gradients and the two moments of Adam.
 _BYTES_A_PARAMETER = 16
@@ -95,7 +96,7 @@ def estimate(clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto") -
     largest = max(folds, key=lambda fold: len(fold.train))
     with one_thread():
         step, test = time_steps(clips, largest.train, recipe, where)
-    at_once = min(plan.jobs, len(folds) * plan.seeds) if where.type == "cpu" else 1
+    at_once = min(plan.jobs or cores(), len(folds) * plan.seeds) if where.type == "cpu" else 1
     seconds = sum(
         _seconds(len(fold.train), len(fold.test), recipe, step, test)
         * (1 + (len(inner_splits(clips.groups, fold.train)) if plan.select == "inner" else 0))

@@ -6,30 +6,28 @@ one thread a fold, wherever it runs, a result does not depend on the machine's c
 
 from __future__ import annotations
 
-import multiprocessing
+import functools
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import fields
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 
+from mer_pipeline.device import choose_device
+from mer_pipeline.engines import Engine, Local, Work
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.protocols import Fold
-from mer_pipeline.inputs.clip_set import ClipSet
-from mer_pipeline.progress import Progress, silent
+from mer_pipeline.inputs.clip_set import ClipSet, Source
+from mer_pipeline.progress import silent
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.run import Run
-from mer_pipeline.stages.workers import end_with_parent
-from mer_pipeline.training.trainer import Trainer
+from mer_pipeline.training.session import Part, Plan, Session
 
 _WORTH_S = 20.0  # a process takes seconds to start: shorter work is done here
 
@@ -45,67 +43,167 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def train_folds(clips: ClipSet, trainers: Sequence[Trainer], jobs: int, progress: Progress) -> None:
-    """Train the folds that are not finished, in `jobs` processes; their results are then in the run folders.
+@dataclass(frozen=True)
+class Task:
+    """A fold, or the network for prediction, in names and paths.
 
-    The first is trained here, and so are the others, later, where it shows that they are quick.
+    Attributes:
+        source: Where the clips are; None for those that the process was given.
+        plan: How the run is judged.
+        number: Which training of the run, from 0.
+        folder: The run folder of that training.
+        recipe: With its seed.
+        fold: Who is held out; None for the network for prediction, whose folds are finished.
+        device: Where; `cuda` is the GPU that the process was given.
+    """
+
+    source: Source | None
+    plan: Plan
+    number: int
+    folder: Path
+    recipe: Recipe
+    fold: str | None
+    device: str
+
+    @property
+    def name(self) -> str:
+        """What is trained, for people."""
+        return f"{self.fold or 'final network'}, seed {self.recipe.seed}"
+
+
+def train_ahead(session: Session, parts: Sequence[Part], engine: Engine, device: str) -> None:
+    """Train in other processes what is not finished: folds, then networks for prediction.
+
+    Of processes on this machine, the first fold is trained here, and so are the others, later, where it shows that they
+    are quick.
 
     Args:
-        clips: All clips.
-        trainers: One a run.
-        jobs: How many processes.
-        progress: Called after every fold.
+        session: What is trained.
+        parts: The trainings, also of several runs.
+        engine: What shares them out.
+        device: As the user named it.
 
     Raises:
-        MerError: A fold cannot be trained, or a process was ended from outside.
+        MerError: A fold cannot be trained, a process was ended from outside, or the engine cannot be used.
     """
-    tasks = [(trainer, fold) for trainer in trainers for fold in trainer.unfinished()]
-    if len(tasks) < 3:
-        return
-    started = time.monotonic()
-    _train_here(clips, *tasks[0][0].ticket, tasks.pop(0)[1])
-    if (time.monotonic() - started) * len(tasks) < _WORTH_S:
-        return
+    folds = [(part, fold) for part in parts for fold in session.trainer(part).unfinished()]
+    if engine.elsewhere:
+        if session.clips.source is None:
+            fix = "load them by load_clips, or take the engine local"
+            raise MerError("clips in memory cannot be given to other machines", fix=fix)
+        source, begin, where = session.clips.source, None, device
+    else:
+        engine = _of_this_machine(engine, session.device)
+        if engine.jobs == 1 or not _worth(session, folds):
+            return
+        source, where = None, str(session.device)
+        begin = functools.partial(_start, *_as_bytes(session.clips))
+    work = Work(train_task, _folder(parts), begin)
+
+    def run(what: str, wanted: Sequence[tuple[Part, str | None]]) -> None:
+        tasks = [
+            Task(source, session.plan, part.number, part.run.folder, part.recipe, fold, where) for part, fold in wanted
+        ]
+        with closing(engine.run(work, tasks)) as running:
+            for done, (at, _) in enumerate(running, 1):
+                session.progress(what, done, len(tasks), tasks[at].name)
+
+    run("folds", [(part, fold.held_out) for part, fold in folds])
+    finals = [(part, None) for part in parts if not part.run.has_final]
+    if len(finals) > 1 or engine.elsewhere:
+        run("final networks", finals)
+
+
+def _of_this_machine(engine: Engine, device: torch.device) -> Engine:
+    """As many processes as were asked for; else one a core, or one a GPU."""
+    gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1
+    return engine if engine.jobs or device.type == "cpu" else Local(gpus)
+
+
+def _worth(session: Session, folds: list[tuple[Part, Fold]]) -> bool:
+    """Whether the folds are long enough for processes of their own; the first is trained to see, and taken out."""
+    if len(folds) < 3:
+        return False
+    started, (part, fold) = time.monotonic(), folds.pop(0)
+    session.trainer(part, fold, silent).fold(fold, wait=False)
+    return (time.monotonic() - started) * len(folds) >= _WORTH_S
+
+
+def _folder(parts: Sequence[Part]) -> Path:
+    """Where all trainings lie."""
+    return Path(os.path.commonpath([part.run.folder.absolute() for part in parts]))
+
+
+def _as_bytes(clips: ClipSet) -> tuple[dict[str, Any], bytes]:
+    """Clips for another process; as bytes, since shared memory is a few megabytes in many containers."""
     values = {field.name: getattr(clips, field.name) for field in fields(clips)}
-    named = {name: value for name, value in values.items() if not isinstance(value, torch.Tensor)}
-    # As bytes: shared memory is a few megabytes in many containers.
-    tensors = safetensors.torch.save({n: v.contiguous() for n, v in values.items() if isinstance(v, torch.Tensor)})
-    context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
-    executor = ProcessPoolExecutor(min(jobs, len(tasks)), context, _start, (named, tensors))
-    try:
-        waiting = {executor.submit(_train, *trainer.ticket, fold): fold for trainer, fold in tasks}
-        for done, future in enumerate(as_completed(waiting), 1):
-            future.result()
-            progress("folds", done, len(tasks), waiting[future].held_out)
-    except BrokenProcessPool:
-        raise MerError(
-            "a training process was ended from outside, perhaps for want of memory",
-            fix="run the same command with fewer --jobs; it goes on from here",
-        ) from None
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+    tensors = {name: value.contiguous() for name, value in values.items() if isinstance(value, torch.Tensor)}
+    named = {name: value for name, value in values.items() if name not in tensors}
+    return named, safetensors.torch.save(tensors)
 
 
-_clips: ClipSet | None = None  # of this process
+@dataclass
+class _Here:
+    """What this process was given."""
+
+    number: int
+    clips: ClipSet
 
 
-def _start(named: dict[str, Any], tensors: bytes) -> None:
+_here: _Here | None = None
+
+
+def _start(named: dict[str, Any], tensors: bytes, number: int) -> None:
     """Make this process a worker; an interruption ends it at once, since a fold goes on where it was last kept."""
-    global _clips
+    global _here
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    _clips = ClipSet(**{**named, **safetensors.torch.load(tensors)})
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    _here = _Here(number, ClipSet(**{**named, **safetensors.torch.load(tensors)}))
 
 
-def _train(recipe: Recipe, folder: Path, device: str, folds: Sequence[Fold], inner: bool, fold: Fold) -> None:
-    if _clips is None:
+def train_task(task: Task) -> None:
+    """Train what a task names; what is finished is not trained again, and the result is in its run folder.
+
+    Raises:
+        MerError: It cannot be trained, or the clips are not those that the run began with.
+    """
+    with one_thread():
+        clips, run = _clips(task.source), Run(task.folder, under_way=True)
+        if task.source is not None and _fingerprint(task.source) != run.facts.data.fingerprint:
+            raise MerError("the clips are not those that the run began with", where=task.source.cache,
+                           fix="restore the cache, or choose another --out")  # fmt: skip
+        folds = _folds(task.source, task.plan, task.number)
+        part = Part(task.number, run, task.recipe, folds)
+        session = Session(clips, task.plan, _device(task.device), "", silent)
+        if task.fold is None:
+            trainer = session.trainer(part)
+            session.final(part, trainer, trainer.all_folds())
+        else:
+            fold = next(one for one in folds if one.held_out == task.fold)
+            session.trainer(part, fold).fold(fold)
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and _here is not None:
+        return torch.device("cuda", _here.number % torch.cuda.device_count())
+    return choose_device(name)
+
+
+@functools.lru_cache(maxsize=1)
+def _clips(source: Source | None) -> ClipSet:
+    if source is not None:
+        return source.load()
+    if _here is None:
         raise RuntimeError("this process was not started as a worker")
-    _train_here(_clips, recipe, folder, device, folds, inner, fold)
+    return _here.clips
 
 
-def _train_here(
-    clips: ClipSet, recipe: Recipe, folder: Path, device: str, folds: Sequence[Fold], inner: bool, fold: Fold
-) -> None:
-    run = Run(folder, under_way=True)
-    Trainer(clips, recipe, run, torch.device(device), folds=folds, inner=inner, progress=silent).fold(fold)
+@functools.lru_cache(maxsize=1)
+def _fingerprint(source: Source) -> str:
+    return _clips(source).fingerprint()
+
+
+@functools.lru_cache(maxsize=1000)
+def _folds(source: Source | None, plan: Plan, number: int) -> list[Fold]:
+    return plan.folds(_clips(source), number)

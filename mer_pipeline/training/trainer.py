@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from mer_pipeline.inputs.normalise import MEAN, STD
 from mer_pipeline.progress import Progress
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.card import Card, Prediction
+from mer_pipeline.runs.claim import Claim, claimed
 from mer_pipeline.runs.provenance import versions
 from mer_pipeline.runs.results import Calibration, FoldResult, History, UnitScores
 from mer_pipeline.runs.run import Run
@@ -37,6 +40,7 @@ class Trainer:
         folds: Sequence[Fold],
         inner: bool,
         progress: Progress,
+        final: bool = True,
     ) -> None:
         """State what is trained.
 
@@ -48,16 +52,13 @@ class Trainer:
             folds: All that there will be.
             inner: Whether subjects inside each training fold choose the epoch.
             progress: Called after every epoch.
+            final: Whether the network for prediction will be trained too.
         """
         self._clips, self._recipe, self._run, self._device, self._folds = clips, recipe, run, device, folds
         self._inner, self._progress = inner, progress
+        self._claim: Claim | None = None
         inner_trainings = sum(len(inner_splits(clips.groups, fold.train)) for fold in folds if inner)
-        self._total, self._done = (len(folds) + inner_trainings + 1) * recipe.epochs, 0
-
-    @property
-    def ticket(self) -> tuple[Recipe, Path, str, Sequence[Fold], bool]:
-        """What another process needs to make this trainer, besides the clips."""
-        return self._recipe, self._run.folder, str(self._device), self._folds, self._inner
+        self._total, self._done = (len(folds) + inner_trainings + final) * recipe.epochs, 0
 
     def unfinished(self) -> list[Fold]:
         """The folds that are still to be trained."""
@@ -67,17 +68,53 @@ class Trainer:
         test = [self._clips.clip_ids[row] for row in fold.test]
         return self._run.fold_result(fold.held_out, split_digest([fold], self._clips.clip_ids), test)
 
-    def fold(self, fold: Fold) -> FoldResult:
+    def all_folds(self) -> list[FoldResult]:
+        """Train every fold, or read it: first those that no other process trains, then what these have left undone."""
+        early = [self.fold(fold, wait=False) for fold in self._folds]
+        return [self.fold(fold) if found is None else found for fold, found in zip(self._folds, early, strict=True)]
+
+    @overload
+    def fold(self, fold: Fold) -> FoldResult: ...
+
+    @overload
+    def fold(self, fold: Fold, *, wait: bool) -> FoldResult | None: ...
+
+    def fold(self, fold: Fold, *, wait: bool = True) -> FoldResult | None:
         """Train one fold, or read what an earlier call left.
+
+        Args:
+            fold: Which.
+            wait: Whether to wait for another process that trains it, and to go on where that one has ended.
+
+        Returns:
+            Its result; None only where another process trains it and `wait` is False.
 
         Raises:
             MerError: What was left is of other clips.
         """
         splits = inner_splits(self._clips.groups, fold.train) if self._inner else []
+        epochs = self._recipe.epochs * (1 + len(splits))
         finished = self._finished(fold)
-        if finished is not None:
-            self._advance(self._recipe.epochs * (1 + len(splits)), f"{fold.held_out} was finished before")
-            return finished
+        if finished is None:
+            with self._claimed(self._run.fold_folder(fold.held_out), epochs, wait) as claim:
+                if claim is None:
+                    return None
+                finished = self._finished(fold)  # by a process that was waited for
+                if finished is None:
+                    return self._train_fold(fold, splits, claim)
+        self._advance(epochs, f"{fold.held_out} was finished before")
+        return finished
+
+    @contextmanager
+    def _claimed(self, folder: Path, epochs: int, wait: bool = True) -> Iterator[Claim | None]:
+        with claimed(folder, epochs, wait=wait) as self._claim:
+            try:
+                yield self._claim
+            finally:
+                self._claim = None
+
+    def _train_fold(self, fold: Fold, splits: Sequence[tuple[list[int], list[int]]], claim: Claim) -> FoldResult:
+        claim.advance(0)
         chosen = self._choose_epoch(fold, splits) if splits else None
         trained = self._train(
             fold.train, fold.test, fold.held_out, self._run.checkpoint(fold.held_out), self._recipe, chosen
@@ -95,6 +132,7 @@ class Trainer:
             spotted,
             self._aus(fold, trained),
             self._measured(fold, trained),
+            round(claim.seconds, 3),
         )
         self._run.write_fold(result, trained.network.state_dict(), self._card(fold.train, fold.held_out))
         return result
@@ -108,9 +146,13 @@ class Trainer:
             units: How well the networks of the folds find Action Units, for its card.
         """
         epochs = round(statistics.median(chosen_epochs)) if chosen_epochs else self._recipe.epochs
-        if self._run.has_final:
-            self._advance(self._recipe.epochs, "the final network was finished before")
-            return
+        if not self._run.has_final:
+            with self._claimed(self._run.folder / "final", epochs):
+                if not self._run.has_final:
+                    return self._train_final(calibration, epochs, units)
+        return self._advance(self._recipe.epochs, "the final network was finished before")
+
+    def _train_final(self, calibration: Calibration, epochs: int, units: Mapping[int, UnitScores]) -> None:
         everyone = range(len(self._clips.clip_ids))
         recipe = replace(self._recipe, epochs=epochs)
         trained = self._train(everyone, (), "final", self._run.checkpoint(None), recipe, None)
@@ -170,6 +212,8 @@ class Trainer:
 
     def _advance(self, epochs: int, detail: str) -> None:
         self._done += epochs
+        if self._claim is not None:
+            self._claim.advance(epochs)
         self._progress("train", self._done, self._total, detail)
 
     def _card(self, rows: Sequence[int], held_out: str | None) -> Card:

@@ -107,3 +107,18 @@ def test_ablate_writes_the_table_in_every_form(mer, cache, tmp_path):
     for name in ("table.txt", "table.csv", "table.tex", "ablation.json", "report.html"):
         assert (tmp_path / "a" / name).is_file()
     assert mer("ablate", "--dataset", cache, "--model", "ststnet", "--out", tmp_path / "b").code == 1
+
+
+def test_one_fold_is_one_command(mer, cache, tmp_path):
+    given = ("train", "--dataset", cache, *TINY, "--set", "size=32", "--seeds", 2, "--out", tmp_path / "r", "-q")
+    first = json.loads(mer(*given, "--fold", "casme2/02", "--seed", 1, "--json").out)
+    assert (first["fold"], first["seed"], first["before"]) == ("casme2/02", 1, False)
+    again = mer(*given, "--fold", "casme2/02", "--seed", 1)
+    assert (again.code, again.out) == (0, "fold casme2/02 of seed 1: was finished before\n")
+    wrong = mer(*given, "--fold", "casme2/2", "--seed", 0)
+    assert (wrong.code, wrong.error_lines[-1]) == (
+        1, "error: no fold is called 'casme2/2'; did you mean casme2/02? Known: casme2/01, casme2/02, casme2/03"
+    )  # fmt: skip
+    assert mer("train", "--dataset", cache, *TINY, "--fold", "casme2/02").code == 2
+    collected = json.loads(mer(*given, "--json").out)
+    assert (collected["seeds"], collected["folds"]) == ([0, 1], 3)

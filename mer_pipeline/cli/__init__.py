@@ -29,6 +29,7 @@ COMMANDS = (
     "train",
     "compare",
     "ablate",
+    "status",
     "report",
     "evaluate",
     "predict",

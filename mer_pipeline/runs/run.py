@@ -18,7 +18,6 @@ With several seeds, RUN/seed-<n>/ is a run folder each, and RUN/metrics.json has
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -36,6 +35,7 @@ from mer_pipeline.networks.registry import present_name
 from mer_pipeline.reading import digest_of, json_bytes, read_bytes, read_json, well_formed
 from mer_pipeline.runs.card import Card, Prediction, write_json
 from mer_pipeline.runs.facts import Facts
+from mer_pipeline.runs.folders import fold_folders
 from mer_pipeline.runs.metrics import Metrics
 from mer_pipeline.runs.results import FoldResult, History
 from mer_pipeline.runs.weights import load_network, save_network
@@ -182,14 +182,12 @@ class Run:
         Args:
             held_out: Name of the fold, such as the subject `casme2/01`.
         """
-        folds = (self if self.under_way else self.trainings[0]).folder / "folds"
-        plain = folds / held_out.replace("/", "-")
-        if not ("-" in held_out and "/" in held_out):
-            return plain
-        # `mine/1-02` and `mine-1/02` are two subjects; an older version gave them one folder.
-        digest = hashlib.blake2b(held_out.encode(), digest_size=4).hexdigest()
-        older = plain / _RESULT
-        return plain if older.is_file() and _fold_result(older).held_out == held_out else Path(f"{plain}-{digest}")
+        run = (self if self.under_way else self.trainings[0]).folder
+        present, *older = fold_folders(run, held_out)
+        for folder in older:
+            if (folder / _RESULT).is_file() and _fold_result(folder / _RESULT).held_out == held_out:
+                return folder
+        return present
 
     def seed_folder(self, seed: int) -> Path:
         """The run folder of one of several seeds."""

@@ -208,3 +208,51 @@ def test_a_dead_process_is_not_under_way(tmp_path):
         os.utime(tmp_path / claim.UNDER_WAY, (0, 0))
         assert read_under_way(tmp_path) is None
     assert not list(tmp_path.iterdir())
+
+
+def cannot(folder):
+    raise WriteError("disk", where=folder)
+
+
+def test_status_of_a_run_under_way(mer, clips, recipe, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train_fold(clips, recipe, run, PLAN, "casme2/01", 0, device="cpu")
+    monkeypatch.setattr(
+        runs, "save_network", lambda folder, *_: (_ for _ in ()).throw(WriteError("disk", where=folder))
+    )
+    with pytest.raises(WriteError):
+        train_fold(clips, recipe, run, PLAN, "casme2/02", 1, device="cpu")
+    monkeypatch.undo()
+    with claimed(run / "seed-1" / "folds" / "casme2-03", 4) as mine:
+        mine.advance(1)
+        found = json.loads(mer("status", run, "--json").out)
+        words = mer("status", run).out
+    assert (found["pieces"], found["counts"]) == (8, {"done": 1, "running": 1, "failed": 1, "waiting": 5})
+    (running,), (failed,) = found["running"], found["failed"]
+    assert (running["fold"], running["seed"], running["epoch"], running["epochs"]) == ("casme2/03", 1, 1, 4)
+    assert (failed["fold"], failed["seed"]) == ("casme2/02", 1)
+    assert failed["error"].endswith("casme2-02: disk")
+    assert found["seconds_left"] == pytest.approx(found["fold_seconds"] * (6 + 3 / 4))
+    assert "1 of 8 trainings done, 1 running, 1 failed, 5 waiting" in words
+    assert f"running: casme2/03, seed 1: epoch 1 of 4, 0 s, {os.getpid()} on" in words
+    assert "failed: casme2/02, seed 1:" in words
+    assert "left with 1 process; a fold takes" in words
+
+
+def test_status_of_a_finished_run_and_of_none(mer, sequential, tmp_path):
+    found = json.loads(mer("status", sequential, "--json").out)
+    assert (found["finished"], found["counts"]["done"], found["seconds_left"]) == (True, 8, 0.0)
+    assert "8 of 8 trainings done, 0 running, 0 failed, 0 waiting; finished" in mer("status", sequential).out
+    called = mer("status", tmp_path)
+    assert (called.code, called.error_lines) == (
+        1, [f"error: {tmp_path}: no training has begun here; give the --out of mer train or mer ablate"]
+    )  # fmt: skip
+    assert mer("status", tmp_path / "absent").code == 1
+
+
+def test_status_of_an_ablation_counts_rows_that_have_not_begun(mer, clips, recipe, tmp_path):
+    train_fold(clips, recipe, tmp_path / "soa", PLAN, "casme2/01", 0, device="cpu")
+    claim.write_json(tmp_path / "ablation.json", {"wanted": ["baseline", "soa"]})
+    found = json.loads(mer("status", tmp_path, "--json").out)
+    assert (found["pieces"], found["counts"]["done"], found["finished"]) == (16, 1, False)
+    assert {piece["row"] for piece in found["waiting"]} == {"baseline", "soa"}

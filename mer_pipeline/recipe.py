@@ -315,7 +315,7 @@ def _read_recipe(model: str, overrides: Mapping[str, Any]) -> tuple[Recipe, dict
     return Recipe(**{key: _typed(key, value) for key, value in values.items()}, options=options), built
 
 
-def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+def parse_settings(settings: Sequence[str], example: str = "--set epochs=20") -> dict[str, Any]:
     """`key=value` texts as overrides; values are read as TOML where they are, else as text.
 
     >>> parse_settings(["epochs=5", "options.head=literal"])
@@ -325,7 +325,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:
-            raise MerError(f"{setting!r} is not key=value", fix="write for example --set epochs=20")
+            raise MerError(f"{setting!r} is not key=value", fix=f"write for example {example}")
         try:
             parsed[key] = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:

@@ -13,6 +13,7 @@ import typer
 
 from mer_pipeline import progress as reports
 from mer_pipeline.choices import GREATEST_FPS
+from mer_pipeline.engines import ENGINES, Engine, engine_of
 from mer_pipeline.errors import MerError, printable
 from mer_pipeline.evaluation.protocols import protocol_help
 from mer_pipeline.faces.detectors import DEFAULT, DETECTORS, FORMER, Detector, choose_detector
@@ -57,6 +58,20 @@ ForceFps = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores where not given.")]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine", help="What trains: " + "; ".join(f"{name}, {words}" for name, (words, _) in ENGINES.items()) + "."
+    ),
+]
+EngineOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine-option",
+        metavar="KEY=VALUE",
+        help="An option of the engine, such as partition=gpu or address=HOST:PORT; may be repeated.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**31, help="Of everything drawn at random.")]
 
 
@@ -129,6 +144,17 @@ def _err() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+
+def chosen_engine(name: str, jobs: int | None, options: Sequence[str] | None) -> Engine:
+    """The engine that a user chose.
+
+    Raises:
+        MerError: See `engine_of`.
+    """
+    from mer_pipeline.recipe import parse_settings
+
+    return engine_of(name, jobs, parse_settings(options or [], "--engine-option partition=gpu"))
 
 
 def check_folder(folder: Path, fix: str = "make one with: mer preprocess RAW --out CACHE") -> None:

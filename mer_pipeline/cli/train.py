@@ -13,6 +13,8 @@ import typer
 
 from mer_pipeline.cli.common import (
     Device,
+    EngineName,
+    EngineOptions,
     HeldOut,
     Jobs,
     Json,
@@ -20,6 +22,7 @@ from mer_pipeline.cli.common import (
     OldLabels,
     Quiet,
     check_folder,
+    chosen_engine,
     counts_line,
     progress_bar,
     say,
@@ -88,6 +91,8 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
     shuffle_labels: ShuffleLabels = False,
     jobs: Jobs = None,
+    engine: EngineName = "local",
+    engine_option: EngineOptions = None,
     dry_run: DryRun = False,
     fold: OneFold = None,
     device: Device = "auto",
@@ -108,6 +113,7 @@ def train(
     select = select or recipe.select
     parse_protocol(protocol)
     check_selection(select)
+    processes = chosen_engine(engine, jobs, engine_option)
     check_folder(dataset)
     from mer_pipeline import training  # after what is quick to refuse: it imports torch
     from mer_pipeline.evaluation.leaks import look_alikes
@@ -127,7 +133,7 @@ def train(
         if fold is not None:
             one = training.train_fold(clips, recipe, run, plan, fold, seed, **given)
         else:
-            found = training.train(clips, recipe, run, plan, **given)
+            found = training.train(clips, recipe, run, plan, engine=processes, **given)
     if fold is not None:
         say_json(one.as_json()) if as_json else say(one.words)
         return

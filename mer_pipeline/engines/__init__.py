@@ -2,5 +2,6 @@
 
 from mer_pipeline.engines.engine import Engine, Work
 from mer_pipeline.engines.local import Local, cores
+from mer_pipeline.engines.registry import ENGINES, engine_of
 
-__all__ = ["Engine", "Local", "Work", "cores"]
+__all__ = ["ENGINES", "Engine", "Local", "Work", "cores", "engine_of"]

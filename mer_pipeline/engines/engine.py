@@ -5,13 +5,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from mer_pipeline.errors import MerError, os_errors
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def need(package: str, extra: str) -> None:
+    """Make sure that a package is installed.
+
+    Raises:
+        MerError: It is not.
+    """
+    if find_spec(package) is None:
+        raise MerError(f"{package} is not installed", fix=f"pip install 'mer-pipeline[{extra}]'")
 
 
 @dataclass(frozen=True)
@@ -39,18 +50,26 @@ class Work(Generic[T, R]):
             return error
 
 
+@dataclass(frozen=True)
+class NoOptions:
+    """Of an engine that has none."""
+
+
 class Engine(ABC):
     """Shares tasks out among processes.
 
     Attributes:
         jobs: How many processes, or parts of a job array; None for as many as suit.
+        options: Of the class that `options_type` names.
     """
 
     name: str
     elsewhere = True  # whether another machine may do the work: it is given paths, and chooses its own device
+    options_type: type[Any] = NoOptions
 
-    def __init__(self, jobs: int | None = None) -> None:
+    def __init__(self, jobs: int | None = None, options: Any = None) -> None:
         self.jobs = jobs
+        self.options = self.options_type() if options is None else options
 
     @abstractmethod
     def outcomes(self, work: Work[T, R], tasks: Sequence[T]) -> Generator[tuple[int, R | MerError], None, None]:

@@ -12,11 +12,14 @@ import typer
 
 from mer_pipeline.cli.common import (
     Device,
+    EngineName,
+    EngineOptions,
     Jobs,
     Json,
     Labels,
     OldLabels,
     Quiet,
+    chosen_engine,
     progress_bar,
     say,
     say_json,
@@ -59,6 +62,8 @@ def ablate(
     labels: Labels = None,
     old_labels: OldLabels = None,
     jobs: Jobs = None,
+    engine: EngineName = "local",
+    engine_option: EngineOptions = None,
     out: Annotated[Path | None, typer.Option(help="Folder; by default runs/ablation-<model>.")] = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -75,6 +80,7 @@ def ablate(
         say_warning(note)
     held_out = chosen.protocol or "loso" if protocol is None else protocol
     plan = training.Plan(held_out, select, seeds, jobs=jobs)
+    processes = chosen_engine(engine, jobs, engine_option)
     folder = out or Path("runs") / (f"ablation-{name}" if table == "parts" else f"ablation-{name}-{table}")
     found = []
     for cache in dataset:
@@ -82,7 +88,7 @@ def ablate(
         with progress_bar(quiet, f"the same command with --out {folder} goes on from here") as progress:
             finished = training.ablate(
                 functools.partial(_load, cache, labels or old_labels), name, part, plan,
-                settings=changes, rows=variants, device=device, table=table, pairs=pairs,
+                settings=changes, rows=variants, device=device, engine=processes, table=table, pairs=pairs,
                 command=shlex.join(sys.argv), progress=progress,
             )  # fmt: skip
         found.append(_written(finished, part, as_json))

@@ -58,12 +58,8 @@ ForceFps = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores where not given.")]
-EngineName = Annotated[
-    str,
-    typer.Option(
-        "--engine", help="What trains: " + "; ".join(f"{name}, {words}" for name, (words, _) in ENGINES.items()) + "."
-    ),
-]
+_ENGINES = "; ".join(f"{name}, {words}" for name, (words, _) in ENGINES.items())
+EngineName = Annotated[str, typer.Option("--engine", help=f"What does the work: {_ENGINES}.")]
 EngineOptions = Annotated[
     list[str] | None,
     typer.Option(

@@ -12,12 +12,15 @@ from mer_pipeline.cli.common import (
     Corrected,
     Dataset,
     DetectorName,
+    EngineName,
+    EngineOptions,
     FaceModelFile,
     Jobs,
     Json,
     PredictorFile,
     Quiet,
     RawFolder,
+    chosen_engine,
     progress_bar,
     say,
     say_json,
@@ -56,6 +59,8 @@ def preprocess(
         ),
     ] = False,
     jobs: Jobs = None,
+    engine: EngineName = "local",
+    engine_option: EngineOptions = None,
     corrections: Corrected = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any clip fails.")] = False,
     as_json: Json = False,
@@ -63,24 +68,24 @@ def preprocess(
 ) -> None:
     """Find key frames and faces, align and crop them; every stage is cached, so a second run computes nothing."""
     from mer_pipeline.datasets import read_dataset
-    from mer_pipeline.engines import cores
     from mer_pipeline.stages.preprocess import Parameters
     from mer_pipeline.stages.preprocess import preprocess as run_stages
 
     if flow_images is not None and motion == "none":
         raise MerError("--flow-images needs motion", fix="add --motion tvl1 or --motion dis")
     chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
+    processes = chosen_engine(engine, jobs, engine_option)
     parameters = Parameters(size, chosen, registration, motion, frames)
     annotations = read_dataset(raw, dataset, corrections)
     with progress_bar(quiet) as progress:
         summary = run_stages(
-            annotations, out, parameters, jobs=jobs or cores(), flow_images=flow_images,
+            annotations, out, parameters, engine=processes, flow_images=flow_images,
             keep_landmarks=detector != DEFAULT, progress=progress,
         )  # fmt: skip
         as_new = None
         if spotted:
             unknown = annotations.without_key_frames()
-            as_new = run_stages(unknown, out / SPOTTED, parameters, jobs=jobs or cores(), progress=progress)
+            as_new = run_stages(unknown, out / SPOTTED, parameters, engine=processes, progress=progress)
     for note in summary.notes:
         say_warning(note)
     for path in summary.damaged:

@@ -15,16 +15,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def need(package: str, extra: str) -> None:
-    """Make sure that a package is installed.
-
-    Raises:
-        MerError: It is not.
-    """
-    if find_spec(package) is None:
-        raise MerError(f"{package} is not installed", fix=f"pip install 'mer-pipeline[{extra}]'")
-
-
 @dataclass(frozen=True)
 class Work(Generic[T, R]):
     """What is done with every task.
@@ -61,15 +51,36 @@ class Engine(ABC):
     Attributes:
         jobs: How many processes, or parts of a job array; None for as many as suit.
         options: Of the class that `options_type` names.
+
+    Raises:
+        MerError: Its package is not installed.
     """
 
     name: str
     elsewhere = True  # whether another machine may do the work: it is given paths, and chooses its own device
     options_type: type[Any] = NoOptions
+    start_s: float  # how long a process of it takes to start, roughly
+    requires = ("", "")  # the package and the extra that it is in
 
     def __init__(self, jobs: int | None = None, options: Any = None) -> None:
+        if missing := self.missing():
+            raise MerError(f"{self.requires[0]} is not installed", fix=missing)
         self.jobs = jobs
         self.options = self.options_type() if options is None else options
+
+    @classmethod
+    def missing(cls) -> str:
+        """Why it cannot be used here; empty where it can."""
+        package, extra = cls.requires
+        return "" if not package or find_spec(package) else f"pip install 'mer-pipeline[{extra}]'"
+
+    def lacks(self) -> str:
+        """What it needs of this machine besides its package; empty where it is there."""
+        return ""
+
+    @abstractmethod
+    def workers(self, tasks: int) -> int:
+        """How many of some tasks it does at the same time."""
 
     @abstractmethod
     def outcomes(self, work: Work[T, R], tasks: Sequence[T]) -> Generator[tuple[int, R | MerError], None, None]:

@@ -29,6 +29,11 @@ class Local(Engine):
 
     name = "local"
     elsewhere = False
+    start_s = 5.0
+
+    def workers(self, tasks: int) -> int:
+        """See `Engine.workers`."""
+        return min(self.jobs or cores(), tasks)
 
     def outcomes(self, work: Work[T, R], tasks: Sequence[T]) -> Generator[tuple[int, R | MerError], None, None]:
         """See `Engine.outcomes`.
@@ -39,7 +44,7 @@ class Local(Engine):
         Raises:
             MerError: A process was ended from outside.
         """
-        jobs = min(self.jobs or cores(), len(tasks))
+        jobs = self.workers(len(tasks))
         # Spawned, not forked: LiteRT, OpenCV and torch hold threads that a fork would leave locked.
         context = multiprocessing.get_context("spawn")
         executor = ProcessPoolExecutor(jobs, context, _start, (context.Value("i", 0), work.begin))

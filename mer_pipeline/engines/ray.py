@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from mer_pipeline.engines.engine import Engine, R, T, Work, need
+from mer_pipeline.engines.engine import Engine, R, T, Work
 from mer_pipeline.engines.local import cores
 from mer_pipeline.errors import MerError
 from mer_pipeline.reading import Checked
@@ -53,10 +53,14 @@ class Ray(Engine):
 
     name = "ray"
     options_type = RayOptions
+    start_s = 20.0
+    requires = ("ray", "ray")
 
-    def __init__(self, jobs: int | None = None, options: RayOptions | None = None) -> None:
-        need("ray", "ray")
-        super().__init__(jobs, options)
+    options: RayOptions
+
+    def workers(self, tasks: int) -> int:
+        """See `Engine.workers`; what a cluster has room for is known to the cluster alone."""
+        return min(self.jobs or (tasks if self.options.address else cores()), tasks)
 
     def outcomes(self, work: Work[T, R], tasks: Sequence[T]) -> Generator[tuple[int, R | MerError], None, None]:
         """See `Engine.outcomes`.

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Generic
 
-from mer_pipeline.engines.engine import Engine, R, T, Work, need
+from mer_pipeline.engines.engine import Engine, R, T, Work
 from mer_pipeline.engines.local import cores
 from mer_pipeline.errors import MerError
 from mer_pipeline.reading import Checked, Count
@@ -106,10 +106,22 @@ class Slurm(Engine):
 
     name = "slurm"
     options_type = SlurmOptions
+    start_s = 60.0  # without waiting in the queue
+    requires = ("submitit", "cluster")
 
-    def __init__(self, jobs: int | None = None, options: SlurmOptions | None = None) -> None:
-        need("submitit", "cluster")
-        super().__init__(jobs, options)
+    options: SlurmOptions
+
+    def lacks(self) -> str:
+        """See `Engine.lacks`."""
+        return "" if self.options.cluster == "local" or shutil.which("sbatch") else "no sbatch on this machine"
+
+    def workers(self, tasks: int) -> int:
+        """See `Engine.workers`."""
+        return min(self._parts(tasks), self.options.array_parallelism)
+
+    def _parts(self, tasks: int) -> int:
+        usual = _MOST_PARTS if self.options.cluster == "slurm" else cores()
+        return min(tasks, self.jobs or usual)
 
     def outcomes(self, work: Work[T, R], tasks: Sequence[T]) -> Generator[tuple[int, R | MerError], None, None]:
         """See `Engine.outcomes`; a job's come together, at its end.
@@ -117,8 +129,7 @@ class Slurm(Engine):
         Raises:
             MerError: The cluster refuses the jobs, or one of them ended without a result.
         """
-        usual = _MOST_PARTS if self.options.cluster == "slurm" else cores()
-        parts = min(len(tasks), self.jobs or usual)
+        parts = self._parts(len(tasks))
         folder = Path(mkdtemp(prefix="jobs-", dir=work.folder))
         shares = [_Share(work, tasks[part::parts]) for part in range(parts)]
         running = dict(enumerate(self._submit(folder, shares)))

@@ -21,7 +21,7 @@ from mer_pipeline.cache import Store, private_folder, remove_leftovers, write_at
 from mer_pipeline.cache.chain import read_chain
 from mer_pipeline.cache.manifest import ManifestRow, read_manifests, write_manifest
 from mer_pipeline.datasets import Annotations, Clip
-from mer_pipeline.engines import Local
+from mer_pipeline.engines import Engine, Local, cores
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.detectors import DEFAULT, FORMER, Detector
 from mer_pipeline.progress import Progress, silent
@@ -103,6 +103,7 @@ def preprocess(
     parameters: Parameters | None = None,
     *,
     jobs: int = 1,
+    engine: Engine | None = None,
     flow_images: str | Path | None = None,
     keep_landmarks: bool = True,
     progress: Progress = silent,
@@ -114,6 +115,7 @@ def preprocess(
         cache: The cache folder; created with mode 0700.
         parameters: What the stages are given.
         jobs: How many processes may work. Few clips are done by this one alone, and so is looking at what is cached.
+        engine: What shares the clips out; by default `jobs` processes of this machine.
         flow_images: A folder for the motion of every clip as published flow images show it; needs a method of motion.
         keep_landmarks: Where the default detector is chosen and an older cache has what MediaPipe 0.10.21 found in all
             clips, leave it at that; False finds the faces anew.
@@ -140,7 +142,7 @@ def preprocess(
     outcomes: dict[str, ClipOutcome] = {}
     with (
         Pipeline(store, parameters) as pipeline,
-        closing(_run(annotations.clips, pipeline, store, jobs, summary)) as running,
+        closing(_run(annotations.clips, pipeline, store, engine or Local(jobs), summary)) as running,
     ):
         for outcome in running:
             outcomes[outcome.row.clip_id] = outcome
@@ -172,10 +174,11 @@ def _without_clips(annotations: Annotations) -> MerError:
 
 
 def _run(
-    clips: tuple[Clip, ...], pipeline: Pipeline, store: Store, jobs: int, summary: Summary
+    clips: tuple[Clip, ...], pipeline: Pipeline, store: Store, engine: Engine, summary: Summary
 ) -> Generator[ClipOutcome, None, None]:
     """The outcome of every clip, by one process or several."""
-    if min(jobs, _worth(clips, pipeline.parameters)) <= 1:
+    jobs = engine.jobs or cores()
+    if not engine.elsewhere and min(jobs, _worth(clips, pipeline.parameters)) <= 1:
         yield from map(pipeline.run, clips)
         return
     pending = []
@@ -185,11 +188,15 @@ def _run(
             pending.append(clip)
         else:
             yield found
-    summary.jobs = max(1, min(jobs, len(pending), _worth(pending, pipeline.parameters)))
-    if summary.jobs == 1:
-        yield from map(pipeline.run, pending)
+    if engine.elsewhere:
+        summary.jobs = min(engine.jobs or len(pending), len(pending))
     else:
-        with closing(run_clips(pending, store.root, pipeline.parameters, Local(summary.jobs))) as running:
+        summary.jobs = max(1, min(jobs, len(pending), _worth(pending, pipeline.parameters)))
+        engine = Local(summary.jobs)
+    if summary.jobs <= 1 and not engine.elsewhere:
+        yield from map(pipeline.run, pending)
+    elif pending:
+        with closing(run_clips(pending, store.root, pipeline.parameters, engine)) as running:
             yield from running
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from mer_pipeline import networks
 from mer_pipeline.device import choose_device, hardware
+from mer_pipeline.engines import Engine, Local
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.compare import Comparison, compare
 from mer_pipeline.evaluation.controls import MAJORITY, SVM
@@ -24,7 +25,8 @@ from mer_pipeline.runs.provenance import versions
 from mer_pipeline.runs.results import AUS_ONLY
 from mer_pipeline.runs.run import Run
 from mer_pipeline.training.orientations import learned_angles, orientation_remarks
-from mer_pipeline.training.session import Plan
+from mer_pipeline.training.parallel import one_thread, train_ahead
+from mer_pipeline.training.session import Plan, Session
 from mer_pipeline.training.tables import as_csv, as_latex, as_text, published, published_of_others
 from mer_pipeline.training.train import train
 
@@ -138,6 +140,7 @@ def ablate(
     settings: Mapping[str, Any],
     rows: Sequence[Variant],
     device: str = "auto",
+    engine: Engine | None = None,
     table: str = "",
     pairs: bool = False,
     command: str = "",
@@ -153,6 +156,7 @@ def ablate(
         settings: What all rows change of the model's recipe.
         rows: See `chosen_variants`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        engine: What shares the folds of all rows out; by default `plan.jobs` processes of this machine.
         table: The name of the table, for the record.
         pairs: Whether all rows are compared with each other, not with the first alone.
         command: What the user typed, for the record.
@@ -167,12 +171,17 @@ def ablate(
     }
     clips = load(next(iter(recipes.values())))
     facts = _facts(clips, model, plan, settings, rows)
-    ablation, runs = Ablation.create(out, facts), dict[str, Run]()
+    ablation, runs, engine = Ablation.create(out, facts), dict[str, Run](), engine or Local(plan.jobs)
+    with one_thread():
+        session = Session(clips, plan, choose_device("auto" if engine.elsewhere else device), command, progress)
+        parts = [part for row in rows for part in session.begin(out / row.name, recipes[row.name])[1]]
+        train_ahead(session, parts, engine, device)
     for number, row in enumerate(rows, 1):
         report = _named(progress, f"{row.label} ({number} of {len(rows)})")
         runs[row.name] = train(
-            clips, recipes[row.name], out / row.name, plan, device=device, command=command, progress=report
-        )
+            clips, recipes[row.name], out / row.name, plan,
+            device=device, engine=engine, command=command, progress=report,
+        )  # fmt: skip
     trained = [_with_cost(row, recipes[row.name], clips) for row in _rows(rows, runs)]
     found = trained + _control_rows(runs.values())
     others = published_of_others([model, *recipes], clips.datasets, clips.label_set)
@@ -186,7 +195,7 @@ def ablate(
         table=table,
         remarks=tuple(remarks),
         versions=versions(),
-        hardware=hardware(choose_device(device)),
+        hardware=hardware(session.device),
     )
     return ablation.finish(found, finished, {"txt": as_text(found), "csv": as_csv(found), "tex": as_latex(found)})
 

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 
 from mer_pipeline.device import choose_device
-from mer_pipeline.engines import Engine, Local, Work
+from mer_pipeline.engines import Engine, Local, Work, cores
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.protocols import Fold
 from mer_pipeline.inputs.clip_set import ClipSet, Source
@@ -72,7 +72,7 @@ class Task:
 
 
 def train_ahead(session: Session, parts: Sequence[Part], engine: Engine, device: str) -> None:
-    """Train in other processes what is not finished: folds, then networks for prediction.
+    """Train in other processes what is not finished: folds, and networks for prediction.
 
     Of processes on this machine, the first fold is trained here, and so are the others, later, where it shows that they
     are quick.
@@ -93,31 +93,31 @@ def train_ahead(session: Session, parts: Sequence[Part], engine: Engine, device:
             raise MerError("clips in memory cannot be given to other machines", fix=fix)
         source, begin, where = session.clips.source, None, device
     else:
-        engine = _of_this_machine(engine, session.device)
+        engine = of_this_machine(engine, session.device)
         if engine.jobs == 1 or not _worth(session, folds):
-            return
+            return  # where they are trained one after another
         source, where = None, str(session.device)
         begin = functools.partial(_start, *_as_bytes(session.clips))
-    work = Work(train_task, _folder(parts), begin)
-
-    def run(what: str, wanted: Sequence[tuple[Part, str | None]]) -> None:
-        tasks = [
-            Task(source, session.plan, part.number, part.run.folder, part.recipe, fold, where) for part, fold in wanted
-        ]
-        with closing(engine.run(work, tasks)) as running:
-            for done, (at, _) in enumerate(running, 1):
-                session.progress(what, done, len(tasks), tasks[at].name)
-
-    run("folds", [(part, fold.held_out) for part, fold in folds])
-    finals = [(part, None) for part in parts if not part.run.has_final]
-    if len(finals) > 1 or engine.elsewhere:
-        run("final networks", finals)
+    # A network for prediction waits for folds that others train, and takes up those that are not begun: no barrier.
+    wanted: list[tuple[Part, str | None]] = [(part, fold.held_out) for part, fold in folds]
+    wanted += [(part, None) for part in parts if not part.run.has_final]
+    tasks = [
+        Task(source, session.plan, part.number, part.run.folder, part.recipe, fold, where) for part, fold in wanted
+    ]
+    if not tasks:
+        return
+    with closing(engine.run(Work(train_task, _folder(parts), begin), tasks)) as running:
+        for done, (at, _) in enumerate(running, 1):
+            session.progress("folds", done, len(tasks), tasks[at].name)
 
 
-def _of_this_machine(engine: Engine, device: torch.device) -> Engine:
-    """As many processes as were asked for; else one a core, or one a GPU."""
-    gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1
-    return engine if engine.jobs or device.type == "cpu" else Local(gpus)
+def of_this_machine(engine: Engine, device: torch.device) -> Engine:
+    """As many processes as were asked for, or else one a core, or one a GPU; an engine for elsewhere as it is."""
+    if engine.elsewhere:
+        return engine
+    if device.type == "cpu":
+        return Local(engine.jobs or cores())
+    return Local(engine.jobs or (torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1))
 
 
 def _worth(session: Session, folds: list[tuple[Part, Fold]]) -> bool:

@@ -124,7 +124,7 @@ def train(
     for note in (*clips.notes, *look_alikes(clips)):
         say_warning(note)
     if dry_run:
-        estimate = training.estimate(clips, recipe, plan, device)
+        estimate = training.estimate(clips, recipe, plan, device, processes)
         say_json(estimate.as_json()) if as_json else _say_estimate(estimate)
         return
     run = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{model}"
@@ -157,6 +157,10 @@ def _say_estimate(found: Estimate) -> None:
         f"{found.folds} folds ({found.protocol}); no subject, clip or equal picture on both sides")  # fmt: skip
     say(f"memory: {found.data_mb:,} MB of clips, {found.memory_mb:,} MB in all; {found.memory_free_mb:,} MB were free")
     say(f"time: about {_duration(found.seconds)} on {found.device} ({found.seconds_per_step:.2f} s a step)")
+    for each in found.engines:
+        times = f"about {_duration(each.seconds)}, {each.workers} at a time" if each.workers else "not installed"
+        say(f"engine {each.engine}: {times}{f' ({each.missing})' if each.missing else ''}")
+    say(f"fastest here: {found.fastest} (of devices like this one; waiting in a queue is not counted)")
     for problem in found.problems:
         say_warning(problem)
 

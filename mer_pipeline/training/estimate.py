@@ -9,13 +9,13 @@ from typing import Any
 
 from mer_pipeline import networks
 from mer_pipeline.device import choose_device, free_memory_mb, used_memory_mb
-from mer_pipeline.engines import cores
+from mer_pipeline.engines import Engine, EngineTime, Local, fastest, times_of
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.protocols import inner_splits
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.training.loop import time_steps
-from mer_pipeline.training.parallel import one_thread
+from mer_pipeline.training.parallel import of_this_machine, one_thread
 from mer_pipeline.training.session import Plan
 
 # Weights, their gradients and the two moments of Adam.
@@ -38,8 +38,10 @@ class Estimate:
         device: Where.
         data_mb, memory_mb, memory_free_mb: Of the clips, in all, and free, in MB (10^6 bytes).
         seconds_per_step: Measured.
-        seconds: Of the whole training, estimated from it.
+        seconds: Of the whole training by the engine that was asked for, estimated from it.
         problems: What does not forbid the training, but should be known before it.
+        engines: What every engine would take: of devices like this one, without a queue.
+        fastest: The name of the fastest that can be used here.
     """
 
     model: str
@@ -62,13 +64,17 @@ class Estimate:
     seconds_per_step: float
     seconds: float
     problems: tuple[str, ...]
+    engines: tuple[EngineTime, ...] = ()
+    fastest: str = "local"
 
     def as_json(self) -> dict[str, Any]:
         """What `mer train --dry-run --json` prints."""
-        return {**asdict(self), "problems": list(self.problems)}
+        return {**asdict(self), "problems": list(self.problems), "engines": [asdict(each) for each in self.engines]}
 
 
-def estimate(clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto") -> Estimate:
+def estimate(
+    clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto", engine: Engine | None = None
+) -> Estimate:
     """Check that a training can begin, and estimate what it would cost.
 
     Args:
@@ -76,6 +82,7 @@ def estimate(clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto") -
         recipe: How.
         plan: How it is judged.
         device: Where.
+        engine: What shares the folds out; by default `plan.jobs` processes of this machine.
 
     Raises:
         MerError: The clips cannot be split, something of a test clip would be trained on, or the network's weights
@@ -96,12 +103,14 @@ def estimate(clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto") -
     largest = max(folds, key=lambda fold: len(fold.train))
     with one_thread():
         step, test = time_steps(clips, largest.train, recipe, where)
-    at_once = min(plan.jobs or cores(), len(folds) * plan.seeds) if where.type == "cpu" else 1
-    seconds = sum(
+    tasks = [
         _seconds(len(fold.train), len(fold.test), recipe, step, test)
         * (1 + (len(inner_splits(clips.groups, fold.train)) if plan.select == "inner" else 0))
         for fold in folds
-    ) / at_once + _seconds(len(clips.clip_ids), 0, recipe, step, test)
+    ]
+    final = _seconds(len(clips.clip_ids), 0, recipe, step, test)
+    engine = of_this_machine(engine or Local(plan.jobs), where)
+    times = times_of(tasks * plan.seeds + [final] * plan.seeds, engine)
     used = used_memory_mb(where)
     return Estimate(
         model=recipe.model,
@@ -122,8 +131,10 @@ def estimate(clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto") -
         memory_mb=used,
         memory_free_mb=free,
         seconds_per_step=round(step, 4),
-        seconds=round(seconds * plan.seeds, 1),
+        seconds=next(each.seconds for each in times if each.engine == engine.name),
         problems=_problems(clips, recipe, largest.train, used, free),
+        engines=tuple(times),
+        fastest=fastest(times).engine,
     )
 
 

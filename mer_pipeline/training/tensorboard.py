@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from mer_pipeline.cache import private_folder
-from mer_pipeline.engines.engine import need
+from mer_pipeline.errors import MerError
 from mer_pipeline.runs.results import History
 
 
@@ -15,7 +16,8 @@ def check_tensorboard() -> None:
     Raises:
         MerError: The extra is not installed.
     """
-    need("tensorboard", "tensorboard")
+    if find_spec("tensorboard") is None:
+        raise MerError("tensorboard is not installed", fix="pip install 'mer-pipeline[tensorboard]'")
 
 
 def write_events(folder: Path, history: History) -> None:

@@ -18,6 +18,7 @@ def test_a_dry_run_tells_the_cost_and_trains_nothing(mer, cache, tmp_path, monke
     assert "parameters" in called.out
     assert "no subject, clip or equal picture on both sides" in called.out
     assert "time: about" in called.out
+    assert "fastest here: local (of devices like this one; waiting in a queue is not counted)" in called.out
     assert not list(tmp_path.iterdir())
 
 

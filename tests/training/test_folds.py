@@ -5,18 +5,24 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 
 import pytest
+import torch
 
 from mer_pipeline.cache import create_atomically, locked
+from mer_pipeline.engines import engine_of
 from mer_pipeline.errors import MerError, WriteError
+from mer_pipeline.inputs.clip_set import shuffle_labels
 from mer_pipeline.runs import claim
 from mer_pipeline.runs import run as runs
 from mer_pipeline.runs.claim import UnderWay, claimed, read_failure, read_under_way
 from mer_pipeline.runs.run import Run
 from mer_pipeline.runs.weights import load_network
-from mer_pipeline.training import Plan, load_recipe, train, train_fold, trainer
+from mer_pipeline.training import Plan, load_clips, load_recipe, parallel, train, train_fold, trainer
 from tests.training.conftest import flow_clips
 
 QUICK = {"epochs": 2, "batch": 8, "lr": 5e-3}
@@ -217,9 +223,7 @@ def cannot(folder):
 def test_status_of_a_run_under_way(mer, clips, recipe, tmp_path, monkeypatch):
     run = tmp_path / "run"
     train_fold(clips, recipe, run, PLAN, "casme2/01", 0, device="cpu")
-    monkeypatch.setattr(
-        runs, "save_network", lambda folder, *_: (_ for _ in ()).throw(WriteError("disk", where=folder))
-    )
+    monkeypatch.setattr(runs, "save_network", lambda folder, *_: cannot(folder))
     with pytest.raises(WriteError):
         train_fold(clips, recipe, run, PLAN, "casme2/02", 1, device="cpu")
     monkeypatch.undo()
@@ -234,7 +238,8 @@ def test_status_of_a_run_under_way(mer, clips, recipe, tmp_path, monkeypatch):
     assert failed["error"].endswith("casme2-02: disk")
     assert found["seconds_left"] == pytest.approx(found["fold_seconds"] * (6 + 3 / 4))
     assert "1 of 8 trainings done, 1 running, 1 failed, 5 waiting" in words
-    assert f"running: casme2/03, seed 1: epoch 1 of 4, 0 s, {os.getpid()} on" in words
+    assert "running: casme2/03, seed 1: epoch 1 of 4, " in words
+    assert f"{os.getpid()} on {socket.gethostname()}" in words
     assert "failed: casme2/02, seed 1:" in words
     assert "left with 1 process; a fold takes" in words
 
@@ -256,3 +261,39 @@ def test_status_of_an_ablation_counts_rows_that_have_not_begun(mer, clips, recip
     found = json.loads(mer("status", tmp_path, "--json").out)
     assert (found["pieces"], found["counts"]["done"], found["finished"]) == (16, 1, False)
     assert {piece["row"] for piece in found["waiting"]} == {"baseline", "soa"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "package"), [("slurm", "submitit"), ("ray", "ray")])
+def test_engines_give_the_numbers_of_one_process(cache, tmp_path, engine, package):
+    pytest.importorskip(package)
+    recipe = load_recipe("facesleuth-tiny", {"epochs": 1, "size": 32})
+    train(load_clips(cache, size=32), recipe, tmp_path / "one", PLAN, device="cpu")
+    options = ("--engine-option", "cluster=local") if engine == "slurm" else ()
+    subprocess.run(
+        [sys.executable, "-c", "from mer_pipeline.cli import main; main()", "train", "--dataset", cache, "--model",
+         "facesleuth-tiny", "--epochs", "1", "--set", "size=32", "--seeds", "2", "--device", "cpu", "--jobs", "2",
+         "--engine", engine, *options, "--out", tmp_path / "many", "-q"], check=True
+    )  # fmt: skip
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == sorted(
+        path.name for path in (tmp_path / "one").iterdir()
+    )
+
+
+def test_clips_in_memory_go_to_no_other_machine(clips, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("mer_pipeline.engines.engine.find_spec", lambda package: True)
+    with pytest.raises(MerError, match="clips in memory cannot be given to other machines"):
+        train(clips, recipe, tmp_path / "run", device="cpu", engine=engine_of("slurm"))
+
+
+def test_a_worker_reads_the_clips_that_the_run_began_with(cache, tmp_path):
+    clips, recipe = load_clips(cache, size=32), load_recipe("facesleuth-tiny", {"epochs": 1, "size": 32})
+    dealt = shuffle_labels(clips, 3)
+    assert torch.equal(dealt.source.load().labels, dealt.labels)
+    one = train_fold(dealt, recipe, tmp_path / "run", Plan(), "casme2/01", device="cpu")
+    task = parallel.Task(dealt.source, Plan(), 0, tmp_path / "run", recipe, "casme2/01", "cpu")
+    parallel.train_task(task)
+    assert (one.result.folder / "result.json").is_file()
+    with pytest.raises(MerError, match="the clips are not those that the run began with"):
+        parallel.train_task(dataclasses.replace(task, source=clips.source))

@@ -73,16 +73,14 @@ def ablate(
     from mer_pipeline import training
 
     changes, chosen = training.parse_settings(settings or []), training.read_table(table, _numbers(starts))
-    name = model or chosen.model or "facesleuth"
-    wanted = [row.strip() for row in rows.split(",") if row.strip()]
+    name, wanted = model or chosen.model or "facesleuth", [row.strip() for row in rows.split(",") if row.strip()]
     variants, notes = training.chosen_variants(name, changes, wanted, chosen)
     for note in notes:
         say_warning(note)
     held_out = chosen.protocol or "loso" if protocol is None else protocol
     plan = training.Plan(held_out, select, seeds, jobs=jobs)
-    processes = chosen_engine(engine, jobs, engine_option)
     folder = out or Path("runs") / (f"ablation-{name}" if table == "parts" else f"ablation-{name}-{table}")
-    found = []
+    found, processes = [], chosen_engine(engine, jobs, engine_option)
     for cache in dataset:
         part = folder if len(dataset) == 1 else folder / cache.name
         with progress_bar(quiet, f"the same command with --out {folder} goes on from here") as progress:

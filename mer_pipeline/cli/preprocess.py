@@ -74,9 +74,8 @@ def preprocess(
     if flow_images is not None and motion == "none":
         raise MerError("--flow-images needs motion", fix="add --motion tvl1 or --motion dis")
     chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
-    processes = chosen_engine(engine, jobs, engine_option)
     parameters = Parameters(size, chosen, registration, motion, frames)
-    annotations = read_dataset(raw, dataset, corrections)
+    processes, annotations = chosen_engine(engine, jobs, engine_option), read_dataset(raw, dataset, corrections)
     with progress_bar(quiet) as progress:
         summary = run_stages(
             annotations, out, parameters, engine=processes, flow_images=flow_images,
@@ -88,10 +87,9 @@ def preprocess(
             as_new = run_stages(unknown, out / SPOTTED, parameters, engine=processes, progress=progress)
     for note in summary.notes:
         say_warning(note)
-    for path in summary.damaged:
-        say_warning(f"{path}: was damaged; set aside and computed again")
-    for warning in summary.warnings:
-        say_warning(f"{warning['clip']}: {warning['text']}")
+    damaged = [f"{path}: was damaged; set aside and computed again" for path in summary.damaged]
+    for text in (*damaged, *(f"{warning['clip']}: {warning['text']}" for warning in summary.warnings)):
+        say_warning(text)
     if as_json:
         say_json({**summary.as_json(), **({"spotted": as_new.as_json()} if as_new else {})})
     else:

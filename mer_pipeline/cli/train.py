@@ -31,6 +31,7 @@ from mer_pipeline.cli.common import (
 )
 
 if TYPE_CHECKING:  # they import torch, which takes seconds
+    from mer_pipeline.recipe import Recipe
     from mer_pipeline.runs.metrics import Metrics
     from mer_pipeline.runs.results import Scores
     from mer_pipeline.training.estimate import Estimate
@@ -56,6 +57,8 @@ ShuffleLabels = Annotated[
         "--shuffle-labels", help="Deal each subject's labels at random among its clips: what chance comes to."
     ),
 ]
+
+
 OneFold = Annotated[
     str | None,
     typer.Option(
@@ -100,16 +103,11 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train and judge leave-one-subject-out, then train once on all subjects for prediction; --out resumes a run."""
-    if fold is not None and (out is None or dry_run):
-        raise typer.BadParameter("one fold is a part of a run: give --out RUN, and no --dry-run", param_hint="--fold")
     from mer_pipeline.evaluation.protocols import check_selection, parse_protocol
-    from mer_pipeline.recipe import load_recipe, parse_settings
 
-    overrides: dict[str, Any] = {"epochs": epochs, "seed": seed, "aus": aus, "options.attention": attention}
-    if fold is not None and out is not None and seeds > 1:
-        overrides["seed"] = _first_seed(out)
-    overrides = {key: value for key, value in overrides.items() if value is not None}
-    recipe = load_recipe(model, {**overrides, **parse_settings(settings or [])})
+    _check_part(fold, out, dry_run)
+    first = seed if fold is None or seeds == 1 else _first_seed(out)  # with --fold, --seed is one of several
+    recipe = _recipe(model, {"epochs": epochs, "seed": first, "aus": aus, "options.attention": attention}, settings)
     select = select or recipe.select
     parse_protocol(protocol)
     check_selection(select)
@@ -124,33 +122,46 @@ def train(
     for note in (*clips.notes, *look_alikes(clips)):
         say_warning(note)
     if dry_run:
-        estimate = training.estimate(clips, recipe, plan, device, processes)
-        say_json(estimate.as_json()) if as_json else _say_estimate(estimate)
+        _say_estimate(training.estimate(clips, recipe, plan, device, processes), as_json)
         return
     run = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{model}"
+    given: dict[str, Any] = {"device": device, "command": shlex.join(sys.argv)}
     with progress_bar(quiet, f"the same command with --out {run} goes on from here") as progress:
-        given: dict[str, Any] = {"device": device, "command": shlex.join(sys.argv), "progress": progress}
         if fold is not None:
-            one = training.train_fold(clips, recipe, run, plan, fold, seed, **given)
+            one = training.train_fold(clips, recipe, run, plan, fold, seed, **given, progress=progress)
         else:
-            found = training.train(clips, recipe, run, plan, engine=processes, **given)
+            found = training.train(clips, recipe, run, plan, engine=processes, **given, progress=progress)
     if fold is not None:
         say_json(one.as_json()) if as_json else say(one.words)
-        return
-    if as_json:
-        say_json(found.metrics.as_json())
-        return
-    say_summary(found.metrics, clips.class_counts)
+    else:
+        say_json(found.metrics.as_json()) if as_json else say_summary(found.metrics, clips.class_counts)
 
 
-def _first_seed(run: Path) -> int | None:
-    """Of the trainings of a run that has begun; with --fold, --seed is one of them."""
+def _check_part(fold: str | None, out: Path | None, dry_run: bool) -> None:
+    if fold is not None and (out is None or dry_run):
+        raise typer.BadParameter("one fold is a part of a run: give --out RUN, and no --dry-run", param_hint="--fold")
+
+
+def _recipe(model: str, changes: Mapping[str, Any], settings: list[str] | None) -> Recipe:
+    from mer_pipeline.recipe import load_recipe, parse_settings
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    return load_recipe(model, {**given, **parse_settings(settings or [])})
+
+
+def _first_seed(run: Path | None) -> int | None:
+    """Of the trainings of a run that has begun; None where none has."""
     from mer_pipeline.runs.run import Run
 
-    return int(Run(run, under_way=True).facts.recipe["seed"]) if (run / "run.json").is_file() else None
+    if run is None or not (run / "run.json").is_file():
+        return None
+    return int(Run(run, under_way=True).facts.recipe["seed"])
 
 
-def _say_estimate(found: Estimate) -> None:
+def _say_estimate(found: Estimate, as_json: bool) -> None:
+    if as_json:
+        say_json(found.as_json())
+        return
     say((found.model, "bold"), f": {found.parameters:,} parameters, {found.multiply_accumulates:,} "
         f"multiply-accumulates a clip")  # fmt: skip
     say(f"{found.clips} clips of {found.subjects} subjects, {found.view} at {found.size} px; "

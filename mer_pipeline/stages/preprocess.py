@@ -115,7 +115,7 @@ def preprocess(
         cache: The cache folder; created with mode 0700.
         parameters: What the stages are given.
         jobs: How many processes may work. Few clips are done by this one alone, and so is looking at what is cached.
-        engine: What shares the clips out; by default `jobs` processes of this machine.
+        engine: What shares the clips out, in the place of `jobs` processes of this machine.
         flow_images: A folder for the motion of every clip as published flow images show it; needs a method of motion.
         keep_landmarks: Where the default detector is chosen and an older cache has what MediaPipe 0.10.21 found in all
             clips, leave it at that; False finds the faces anew.
@@ -131,9 +131,8 @@ def preprocess(
     started, cache, parameters = time.monotonic(), Path(cache), parameters or Parameters()
     if flow_images is not None and parameters.motion == "none":
         raise ValueError("flow images need a method of motion")
-    store = Store(private_folder(cache) / "objects")
+    store, folder = Store(private_folder(cache) / "objects"), private_folder(cache / annotations.dataset)
     remove_leftovers(cache)
-    folder = private_folder(cache / annotations.dataset)
     summary = Summary(annotations.dataset, len(annotations.clips), stages=_no_counts(annotations, parameters))
     if parameters.detector == Detector() and _recorded_detector(folder) == (FORMER,):
         parameters, note = _with_former_landmarks(annotations, store, parameters, keep_landmarks)

@@ -171,17 +171,9 @@ def ablate(
     }
     clips = load(next(iter(recipes.values())))
     facts = _facts(clips, model, plan, settings, rows)
-    ablation, runs, engine = Ablation.create(out, facts), dict[str, Run](), engine or Local(plan.jobs)
-    with one_thread():
-        session = Session(clips, plan, choose_device("auto" if engine.elsewhere else device), command, progress)
-        parts = [part for row in rows for part in session.begin(out / row.name, recipes[row.name])[1]]
-        train_ahead(session, parts, engine, device)
-    for number, row in enumerate(rows, 1):
-        report = _named(progress, f"{row.label} ({number} of {len(rows)})")
-        runs[row.name] = train(
-            clips, recipes[row.name], out / row.name, plan,
-            device=device, engine=engine, command=command, progress=report,
-        )  # fmt: skip
+    ablation, engine = Ablation.create(out, facts), engine or Local(plan.jobs)
+    session = Session(clips, plan, choose_device("auto" if engine.elsewhere else device), command, progress)
+    runs = _train_rows(session, [(row, recipes[row.name]) for row in rows], out, engine, device)
     trained = [_with_cost(row, recipes[row.name], clips) for row in _rows(rows, runs)]
     found = trained + _control_rows(runs.values())
     others = published_of_others([model, *recipes], clips.datasets, clips.label_set)
@@ -198,6 +190,22 @@ def ablate(
         hardware=hardware(session.device),
     )
     return ablation.finish(found, finished, {"txt": as_text(found), "csv": as_csv(found), "tex": as_latex(found)})
+
+
+def _train_rows(
+    session: Session, recipes: Sequence[tuple[Variant, Recipe]], out: Path, engine: Engine, device: str
+) -> dict[str, Run]:
+    """The run of every row; the folds of all of them are shared out together."""
+    with one_thread():
+        begun = [session.begin(out / row.name, recipe) for row, recipe in recipes]
+        train_ahead(session, [part for _, parts in begun for part in parts], engine, device)
+    return {
+        row.name: train(
+            session.clips, recipe, out / row.name, session.plan, device=device, engine=engine, command=session.command,
+            progress=_named(session.progress, f"{row.label} ({number} of {len(recipes)})"),
+        )
+        for number, (row, recipe) in enumerate(recipes, 1)
+    }  # fmt: skip
 
 
 def _named(progress: Progress, row: str) -> Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from mer_pipeline import networks
 from mer_pipeline.device import choose_device, free_memory_mb, used_memory_mb
 from mer_pipeline.engines import Engine, EngineTime, Local, fastest, times_of
 from mer_pipeline.errors import MerError
-from mer_pipeline.evaluation.protocols import inner_splits
+from mer_pipeline.evaluation.protocols import Fold, inner_splits
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.training.loop import time_steps
@@ -103,14 +103,8 @@ def estimate(
     largest = max(folds, key=lambda fold: len(fold.train))
     with one_thread():
         step, test = time_steps(clips, largest.train, recipe, where)
-    tasks = [
-        _seconds(len(fold.train), len(fold.test), recipe, step, test)
-        * (1 + (len(inner_splits(clips.groups, fold.train)) if plan.select == "inner" else 0))
-        for fold in folds
-    ]
-    final = _seconds(len(clips.clip_ids), 0, recipe, step, test)
     engine = of_this_machine(engine or Local(plan.jobs), where)
-    times = times_of(tasks * plan.seeds + [final] * plan.seeds, engine)
+    times = times_of(_tasks_s(clips, recipe, plan, folds, step, test), engine)
     used = used_memory_mb(where)
     return Estimate(
         model=recipe.model,
@@ -136,6 +130,18 @@ def estimate(
         engines=tuple(times),
         fastest=fastest(times).engine,
     )
+
+
+def _tasks_s(
+    clips: ClipSet, recipe: Recipe, plan: Plan, folds: Sequence[Fold], step_s: float, test_s: float
+) -> list[float]:
+    """How long every fold and every network for prediction takes."""
+    tasks = [
+        _seconds(len(fold.train), len(fold.test), recipe, step_s, test_s)
+        * (1 + (len(inner_splits(clips.groups, fold.train)) if plan.select == "inner" else 0))
+        for fold in folds
+    ]
+    return [*tasks, _seconds(len(clips.clip_ids), 0, recipe, step_s, test_s)] * plan.seeds
 
 
 def _seconds(train: int, test: int, recipe: Recipe, step_s: float, test_s: float) -> float:

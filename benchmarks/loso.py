@@ -65,15 +65,15 @@ class Row:
         return self.usual_s / self.ours_s
 
 
-def casme2_sized(folder: Path) -> ClipSet:
-    """249 clips of 26 subjects at 224x224: synthetic crops, repeated with noise of their own."""
+def casme2_sized(folder: Path, clips: int = CLIPS, size: int = SIZE) -> ClipSet:
+    """Clips of 26 subjects: synthetic crops, repeated with noise of their own."""
     synthesise(folder / "raw", subjects=2, clips=5, seed=0)
-    preprocess(read_dataset(folder / "raw"), folder / "cache", Parameters(size=SIZE))
+    preprocess(read_dataset(folder / "raw"), folder / "cache", Parameters(size=size))
     few = load_clips(folder / "cache")
     generator = torch.Generator().manual_seed(0)
-    chosen = torch.arange(CLIPS) % len(few.clip_ids)
-    noise = torch.randint(-3, 4, (CLIPS, 2, 3, SIZE, SIZE), generator=generator)
-    groups = [f"casme2/{clip % SUBJECTS + 1:02d}" for clip in range(CLIPS)]
+    chosen = torch.arange(clips) % len(few.clip_ids)
+    noise = torch.randint(-3, 4, (clips, 2, 3, size, size), generator=generator)
+    groups = [f"casme2/{clip % SUBJECTS + 1:02d}" for clip in range(clips)]
     return ClipSet(
         clip_ids=[f"{group}/{at:03d}" for at, group in enumerate(groups)],
         groups=groups,

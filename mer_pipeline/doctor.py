@@ -33,6 +33,8 @@ _EXTRAS = {
     "export": ("onnxruntime", "ONNX files"),
     "web": ("starlette", "the page of mer serve"),
     "tensorboard": ("tensorboard", "training curves as event files"),
+    "cluster": ("submitit", "job arrays on a Slurm cluster"),
+    "ray": ("ray", "Ray clusters"),
 }
 _CODECS = ("h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1", "ffv1")
 

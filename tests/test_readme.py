@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 # In this order, each in the folder that the ones before it left; that of your own data adds a second set to the cache.
 PAGES = ["README.md", *(f"docs/guide/{name}.md" for name in (
-    "install", "first-day", "any-video", "training", "comparing", "your-data", "synthetic",
+    "install", "first-day", "any-video", "training", "many", "comparing", "your-data", "synthetic",
 ))]  # fmt: skip
 # Appended to a command so that it ends in seconds; an option given twice counts the second time.
 SHORTER = {

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mer_pipeline.cli.common import (
     CardDetector,
     Device,
+    EngineName,
+    EngineOptions,
     FaceModelFile,
     ForceFps,
     Fps,
@@ -21,6 +23,7 @@ from mer_pipeline.cli.common import (
     Quiet,
     To,
     card_detector,
+    chosen_engine,
     progress_bar,
     say,
     say_error,
@@ -32,7 +35,9 @@ from mer_pipeline.cli.common import (
 from mer_pipeline.errors import MerError, WriteError
 
 if TYPE_CHECKING:
+    from mer_pipeline.engines import Engine
     from mer_pipeline.inference import ClipResult, Expression, Predictor, Unclassified
+    from mer_pipeline.inference.many import PredictedAhead
 
 Clips = Annotated[
     list[Path] | None,
@@ -72,6 +77,10 @@ Overlay = Annotated[
     Path | None, typer.Option(help="Also write the video with face, expressions and motion drawn in (.mp4).")
 ]
 Picture = Annotated[Path | None, typer.Option(help="Also write a picture of each expression (.png).")]
+Processes = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="So many clips at a time, each in a process; one where not given."),
+]
 Camera = Annotated[
     str | None,
     typer.Option(help="Watch a camera (0, 1, ...), or a file that is played like one, instead.", show_default=False),
@@ -98,6 +107,9 @@ def predict(
     detector: CardDetector = None,
     predictor: PredictorFile = None,
     face_model: FaceModelFile = None,
+    jobs: Processes = None,
+    engine: EngineName = "local",
+    engine_option: EngineOptions = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -110,22 +122,22 @@ def predict(
     from mer_pipeline.inference import Predictor, write_csv
     from mer_pipeline.video import Window
 
-    if bool(clips) == (camera is not None):
-        raise typer.BadParameter("give clips, or --camera")
-    if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
-        raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
-    if (start, end) != (None, None) and any(given is not None for given in (onset, apex, camera, overlay)):
-        raise typer.BadParameter("--from and --to are for clips whose key frames are spotted, without --overlay")
+    shared = chosen_engine(engine, jobs, engine_option) if jobs is not None or engine != "local" else None
+    _check_usage(clips, camera, (onset, apex), every, (start, end), overlay, image, shared is not None)
     pictures, chosen = PredictionFiles(overlay, image, len(clips or ())), card_detector(detector, predictor, face_model)
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         _say_model(loaded, quiet)
         if camera is not None:
             results = [_watch(loaded, camera, fps, force_fps, macro, quiet)]
         else:
-            wanted = functools.partial(
-                loaded, onset_frame=onset, apex_frame=apex, fps=fps, force_fps=force_fps, every=every, macro=macro,
-                window=Window(start, end), on_expression=pictures.on_expression if pictures.draws_expressions else None,
-            )  # fmt: skip
+            options: dict[str, Any] = {
+                "onset_frame": onset, "apex_frame": apex, "fps": fps, "force_fps": force_fps, "every": every,
+                "macro": macro, "window": Window(start, end),
+            }  # fmt: skip
+            draw = pictures.on_expression if pictures.draws_expressions else None
+            wanted: Callable[..., ClipResult] = functools.partial(loaded, **options, on_expression=draw)
+            if shared is not None:
+                wanted = _ahead(shared, (model and str(model), device, aus, confidence, chosen), clips or [], options)
             results = _predict_clips(clips or [], wanted, functools.partial(pictures.finish, predictor=loaded), quiet)
     if table is not None:
         write_csv(table, results)
@@ -133,11 +145,43 @@ def predict(
         say_json([result.as_json() for result in results])
     else:
         _print(results, [*pictures.written, *([table] if table else [])])
+    _end(results)
+
+
+def _end(results: list[ClipResult]) -> None:
+    """Exit with 1 where a clip has no result; each is reported."""
     failed = [result for result in results if result.error]
     for result in failed:
         say_error(MerError(result.error or ""))
     if failed:
         raise typer.Exit(1)
+
+
+def _check_usage(
+    clips: list[Path] | None,
+    camera: str | None,
+    key_frames: tuple[int | None, int | None],
+    every: bool | None,
+    window: tuple[float | None, float | None],
+    overlay: Path | None,
+    image: Path | None,
+    shared: bool,
+) -> None:
+    if bool(clips) == (camera is not None):
+        raise typer.BadParameter("give clips, or --camera")
+    if camera is not None and any(given is not None for given in (*key_frames, every, overlay, image)):
+        raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
+    if window != (None, None) and any(given is not None for given in (*key_frames, camera, overlay)):
+        raise typer.BadParameter("--from and --to are for clips whose key frames are spotted, without --overlay")
+    if shared and any(given is not None for given in (camera, overlay, image)):
+        raise typer.BadParameter("--jobs and --engine are for clips, without --overlay, --image and --camera")
+
+
+def _ahead(engine: Engine, settings: tuple[Any, ...], clips: list[Path], options: dict[str, Any]) -> PredictedAhead:
+    """What predicts in other processes."""
+    from mer_pipeline.inference.many import PredictedAhead, Settings
+
+    return PredictedAhead(engine, Settings(*settings), clips, options)
 
 
 def _say_model(loaded: Predictor, quiet: bool) -> None:

@@ -124,3 +124,13 @@ def test_export_and_predict_with_the_file(mer, run, clip, cache, tmp_path):
     assert list(a["probabilities"].values()) == pytest.approx(list(b["probabilities"].values()), abs=1.5e-4)
     assert_one_error_line(mer("export", tmp_path), "not a run folder")
     assert mer("export", run, "--format", "tflite").code == 2
+
+
+def test_clips_predicted_by_two_processes_are_those_of_one(mer, clip, tmp_path):
+    given = ("predict", clip, tmp_path / "absent.avi", clip.parent / sorted(p.name for p in clip.parent.iterdir())[-1],
+             "--fps", 200, "--json", "-q")  # fmt: skip
+    one, two = mer(*given), mer(*given, "--jobs", 2)
+    assert (one.code, two.code) == (1, 1)
+    assert json.loads(two.out) == json.loads(one.out)
+    assert two.error_lines == one.error_lines
+    assert mer("predict", clip, "--jobs", 2, "--image", tmp_path / "i.png").code == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mer_pipeline.engines import ENGINES, Local, Work, engine_of, fastest, makespan_s, times_of
+from mer_pipeline.engines.slurm import _Share
 from mer_pipeline.errors import MerError
 
 TASKS = [3, 1, 2, 0, 4]
@@ -187,6 +188,36 @@ def test_slurm_is_given_the_options_by_submitits_names(monkeypatch):
                 "slurm_array_parallelism": 8, "cpus_per_task": 1, "name": "mer"}  # fmt: skip
     assert expected.items() <= found.items()
     assert "cluster" not in "".join(found)
+
+
+def test_what_sbatch_is_given(tmp_path, monkeypatch):
+    """Programs of the names of Slurm's, which keep what they are given."""
+    pytest.importorskip("submitit")
+    for name, prints in (("srun", ""), ("sbatch", "Submitted batch job 12"), ("sacct", "")):
+        (tmp_path / name).write_text(f'#!/bin/sh\ncp "$1" {tmp_path}/{name}.given 2>/dev/null\necho {prints}\n')
+        (tmp_path / name).chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    options = {"partition": "gpu", "account": "lab", "gpus_per_node": 1, "constraint": "h100", "timeout_min": 30,
+               "array_parallelism": 1}  # fmt: skip
+    work = Work(square, tmp_path)
+    (tmp_path / "jobs").mkdir()
+    engine = engine_of("slurm", 2, options)
+    jobs = engine._submit(tmp_path / "jobs", [_Share(work, [1]), _Share(work, [2])])
+    assert [job.job_id for job in jobs] == ["12_0", "12_1"]
+    script = (tmp_path / "sbatch.given").read_text()
+    for line in ("--array=0-1%1", "--partition=gpu", "--account=lab", "--constraint=h100", "--time=30",
+                 "--gpus-per-node=1", "--cpus-per-task=1", "--signal=USR2@120", "--job-name=mer"):  # fmt: skip
+        assert f"#SBATCH {line}" in script
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho invalid partition >&2\nexit 1\n")
+    with pytest.raises(MerError, match=r"the cluster takes no jobs .*invalid partition"):
+        engine._submit(tmp_path / "jobs", [_Share(work, [1]), _Share(work, [2])])
+
+
+def test_no_cluster_is_one_line(tmp_path, monkeypatch):
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MerError, match="slurm: the cluster takes no jobs"):
+        list(engine_of("slurm", 2).run(Work(square, tmp_path), [1, 2]))
 
 
 def test_every_engine_is_named_as_its_class():

@@ -10,6 +10,7 @@ import pytest
 from mer_pipeline.cache import Store
 from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.datasets import read_dataset
+from mer_pipeline.engines import engine_of
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.faces.face_mesh import FaceMesh
@@ -262,3 +263,14 @@ def test_frames_for_a_model_of_sequences(annotations, cache, tmp_path):
     assert (usual.images.int() - longer.images.int()).abs().float().mean() < 0.1
     with pytest.raises(MerError, match=r"1 frames are outside 2\.\.256"):
         Parameters(frames=1)
+
+
+def test_a_job_array_computes_what_one_process_does(annotations, tmp_path):
+    pytest.importorskip("submitit")
+    few = dataclasses.replace(annotations, clips=annotations.clips[:3])
+    engine = engine_of("slurm", 2, {"cluster": "local"})
+    one = preprocess(few, tmp_path / "1", Parameters(size=32))
+    two = preprocess(few, tmp_path / "2", Parameters(size=32), engine=engine)
+    assert (one.jobs, two.jobs, two.ok) == (1, 2, 3)
+    assert read_manifests(tmp_path / "1").equals(read_manifests(tmp_path / "2"))
+    assert not list((tmp_path / "2").glob("jobs-*"))

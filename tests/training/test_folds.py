@@ -1,15 +1,18 @@
 """One fold is one command: several processes train the folds of one run, and nothing is lost or trained twice."""
 
 import dataclasses
+import errno
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 
+import filelock
 import pytest
 import torch
 
@@ -17,6 +20,7 @@ from mer_pipeline.cache import create_atomically, locked
 from mer_pipeline.engines import engine_of
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.inputs.clip_set import shuffle_labels
+from mer_pipeline.reading import read_json
 from mer_pipeline.runs import claim
 from mer_pipeline.runs import run as runs
 from mer_pipeline.runs.claim import UnderWay, claimed, read_failure, read_under_way
@@ -200,6 +204,21 @@ def test_a_lock_is_held_once_and_leaves_no_file(tmp_path):
     assert not (tmp_path / "lock").exists()
 
 
+def test_without_locks_work_goes_on(tmp_path, monkeypatch):
+    def none(self, **given):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", none)
+    with locked(tmp_path / "lock") as first, locked(tmp_path / "lock", wait=False) as second:
+        assert (first, second) == (True, True)
+
+
+def test_a_lock_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(WriteError, match="lock: cannot be written"), locked(tmp_path / "lock"):
+        pass
+
+
 def test_a_dead_process_is_not_under_way(tmp_path):
     with claimed(tmp_path, 10) as mine:
         mine.advance(3)
@@ -253,6 +272,21 @@ def test_status_of_a_finished_run_and_of_none(mer, sequential, tmp_path):
         1, [f"error: {tmp_path}: no training has begun here; give the --out of mer train or mer ablate"]
     )  # fmt: skip
     assert mer("status", tmp_path / "absent").code == 1
+
+
+def test_status_of_a_run_of_an_older_version_counts_what_is_there(mer, sequential, tmp_path):
+    folder = shutil.copytree(sequential, tmp_path / "run")
+    for path in folder.rglob("run.json"):
+        facts = read_json(path)
+        del facts["folds"]
+        claim.write_json(path, facts)
+    for path in folder.rglob("result.json"):
+        fold = read_json(path)
+        del fold["seconds"]
+        claim.write_json(path, fold)
+    found = json.loads(mer("status", folder, "--json").out)
+    assert (found["counts"]["done"], found["fold_seconds"], found["finished"]) == (8, None, True)
+    assert Run(folder).check().trainings[0].folds[0].seconds == 0
 
 
 def test_status_of_an_ablation_counts_rows_that_have_not_begun(mer, clips, recipe, tmp_path):

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from mer_pipeline.cache import create_atomically, locked
-from mer_pipeline.engines import engine_of
+from mer_pipeline.engines import Local, engine_of
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.inputs.clip_set import shuffle_labels
 from mer_pipeline.reading import read_json
@@ -331,3 +331,22 @@ def test_a_worker_reads_the_clips_that_the_run_began_with(cache, tmp_path):
     assert (one.result.folder / "result.json").is_file()
     with pytest.raises(MerError, match="the clips are not those that the run began with"):
         parallel.train_task(dataclasses.replace(task, source=clips.source))
+
+
+def test_gpus_are_dealt_out_to_processes(clips, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    dealt = []
+    for number in range(4):
+        monkeypatch.setattr(parallel, "_here", parallel._Here(number, clips))
+        dealt.append(str(parallel._device("cuda")))
+    assert dealt == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "device", "processes"),
+    [(None, "cuda", 2), (6, "cuda", 6), (None, "cuda:1", 1), (3, "cpu", 3)],
+    ids=["one a GPU", "several a GPU", "one GPU by its number", "cores"],
+)
+def test_how_many_processes_suit_a_device(monkeypatch, jobs, device, processes):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert parallel.of_this_machine(Local(jobs), torch.device(device)).jobs == processes

@@ -20,7 +20,7 @@ def synth(
         ),
     ] = "casme2",
     subjects: Annotated[int, typer.Option(min=1, max=99, help="How many subjects.")] = 6,
-    clips: Annotated[int, typer.Option(min=1, max=99, help="How many clips a subject; expressions a long video.")] = 8,
+    clips: Annotated[int, typer.Option(min=1, max=99, help="How many clips a subject; expressions a person of a long video.")] = 8,
     seed: Seed = 0,
     face: Annotated[
         Path | None, typer.Option(help="Draw from this photo of a face instead of the built-in portrait.")
@@ -48,6 +48,7 @@ def synth(
     ] = 1.0,
     fps: Annotated[float | None, typer.Option(min=10, max=1000, help="Frames a second (long; 200).")] = None,
     seconds: Annotated[float | None, typer.Option(min=2, help="Length of a video (long; 60).")] = None,
+    people: Annotated[int, typer.Option(min=1, max=4, help="People beside each other in a video (long).")] = 1,
     video: Annotated[bool, typer.Option("--video", help="One .avi a clip instead of frame folders (casme2).")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,7 +60,7 @@ def synth(
             amplitude_px=amplitude, noise=noise, flicker=flicker, drift_px=drift, drift_deg=drift_deg,
             drift_scale=drift_scale, blink_share=blinks, video=video, turn_deg=turns, speech_share=speech,
             hand_share=hands, tones=tones, ages=ages, compression=compression, lost=lost, hold_s=hold, fps=fps,
-            seconds=seconds,
+            seconds=seconds, people=people,
         )  # fmt: skip
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -20,7 +20,9 @@ def synth(
         ),
     ] = "casme2",
     subjects: Annotated[int, typer.Option(min=1, max=99, help="How many subjects.")] = 6,
-    clips: Annotated[int, typer.Option(min=1, max=99, help="How many clips a subject; expressions a person of a long video.")] = 8,
+    clips: Annotated[
+        int, typer.Option(min=1, max=99, help="How many clips a subject; expressions a person of a long video.")
+    ] = 8,
     seed: Seed = 0,
     face: Annotated[
         Path | None, typer.Option(help="Draw from this photo of a face instead of the built-in portrait.")

@@ -12,6 +12,7 @@ import typer
 from mer_pipeline.cli.common import (
     CardDetector,
     Device,
+    Face,
     FaceModelFile,
     ForceFps,
     Fps,
@@ -21,6 +22,7 @@ from mer_pipeline.cli.common import (
     Quiet,
     To,
     card_detector,
+    chosen_face,
     progress_bar,
     say,
     say_error,
@@ -89,6 +91,7 @@ def predict(
     every: Every = None,
     start: From = None,
     end: To = None,
+    face: Face = "largest",
     force_fps: ForceFps = False,
     macro: Macro = False,
     table: Table = None,
@@ -114,6 +117,8 @@ def predict(
         raise typer.BadParameter("give clips, or --camera")
     if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
         raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
+    if face != "largest" and any(given is not None for given in (onset, apex, camera)):
+        raise typer.BadParameter("--face is for clips whose key frames are spotted")
     if (start, end) != (None, None) and any(given is not None for given in (onset, apex, camera, overlay)):
         raise typer.BadParameter("--from and --to are for clips whose key frames are spotted, without --overlay")
     pictures, chosen = PredictionFiles(overlay, image, len(clips or ())), card_detector(detector, predictor, face_model)
@@ -123,8 +128,9 @@ def predict(
             results = [_watch(loaded, camera, fps, force_fps, macro, quiet)]
         else:
             wanted = functools.partial(
-                loaded, onset_frame=onset, apex_frame=apex, fps=fps, force_fps=force_fps, every=every, macro=macro,
-                window=Window(start, end), on_expression=pictures.on_expression if pictures.draws_expressions else None,
+                loaded.people, face=chosen_face(face), onset_frame=onset, apex_frame=apex, fps=fps, force_fps=force_fps,
+                every=every, macro=macro, window=Window(start, end),
+                on_expression=pictures.on_expression if pictures.draws_expressions else None,
             )  # fmt: skip
             results = _predict_clips(clips or [], wanted, functools.partial(pictures.finish, predictor=loaded), quiet)
     if table is not None:
@@ -148,22 +154,22 @@ def _say_model(loaded: Predictor, quiet: bool) -> None:
 
 
 def _predict_clips(
-    clips: list[Path], predict_clip: Callable[..., ClipResult], finish: Callable[..., None], quiet: bool
+    clips: list[Path], predict_clip: Callable[..., list[ClipResult]], finish: Callable[..., None], quiet: bool
 ) -> list[ClipResult]:
-    """One result a clip; that of a clip that cannot be read says why."""
+    """The results of each clip; that of a clip that cannot be read says why."""
     from mer_pipeline.inference import ClipResult
 
-    results = []
+    results: list[ClipResult] = []
     with progress_bar(quiet, "") as progress:
         for done, clip in enumerate(clips, 1):
             try:
-                result = predict_clip(clip, progress=progress)
-                finish(result, progress=progress)
+                found = predict_clip(clip, progress=progress)
+                finish(found[0], others=found[1:], progress=progress)
             except WriteError:
                 raise
             except MerError as error:
-                result = ClipResult(str(clip), error=str(error))
-            results.append(result)
+                found = [ClipResult(str(clip), error=str(error))]
+            results += found
             progress("predict", done, len(clips), clip.name)
     return results
 
@@ -186,11 +192,11 @@ def _print(results: list[ClipResult], written: list[Path]) -> None:
         say_table("", ("clip", "onset, apex, offset", "kind", "emotion", "Action Units"), rows)
     for result in results:
         if not result.error and not result.expressions:
-            say(f"{result.clip}: no micro-expression found")
+            say(f"{result.name}: no micro-expression found")
         if result.events:
-            say(f"{result.clip}: no expressions: {events_in_words(result.events)}")
+            say(f"{result.name}: no expressions: {events_in_words(result.events)}")
         for warning in result.warnings:
-            say_warning(f"{result.clip}: {warning}")
+            say_warning(f"{result.name}: {warning}")
     for path in written:
         say(f"wrote {path}")
 
@@ -217,7 +223,7 @@ def _rows(result: ClipResult) -> list[tuple[object, ...]]:
         rows.append((found, f"{doubt}{found.emotion} {found.probability:.2f}{others}", likely))
     rows += [(rest, f"{rest.kind}-expression, not judged", "") for rest in result.unclassified]
     rows.sort(key=lambda row: row[0].onset_frame)
-    name = Path(result.clip).name
+    name = Path(result.name).name
     return [
         (
             name,

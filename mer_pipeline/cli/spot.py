@@ -9,6 +9,7 @@ import typer
 
 from mer_pipeline.cli.common import (
     DetectorName,
+    Face,
     FaceModelFile,
     ForceFps,
     Fps,
@@ -17,6 +18,7 @@ from mer_pipeline.cli.common import (
     PredictorFile,
     Quiet,
     To,
+    chosen_face,
     progress_bar,
     say_error,
     say_json,
@@ -74,6 +76,7 @@ def spot(
     face_model: FaceModelFile = None,
     start: From = None,
     end: To = None,
+    face: Face = "largest",
     aus: Aus = False,
     eaf: Eaf = None,
     boris: Boris = None,
@@ -87,9 +90,15 @@ def spot(
 ) -> None:
     """Find every micro- and macro-expression in videos of any length."""
     scored, window = as_str or as_official, (start, end)
-    _check_usage(videos, evaluate, scored or as_lvqa, window)
+    _check_usage(videos, evaluate, scored or as_lvqa, window, face)
     written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
+    if face == "all" and (eaf or vtt):
+        raise typer.BadParameter("one file holds one person: give --face 1", param_hint="--eaf, --vtt")
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
+        _refuse_ignored(
+            aus=aus, eaf=eaf, boris=boris, vtt=vtt, submission=submission, lvqa=as_lvqa, fps=fps, detector=detector,
+            predictor=predictor, face_model=face_model,
+        )  # fmt: skip
         _judge_file(evaluate, videos[0], scored, as_official, as_json)
         return
     from mer_pipeline.inference.naming import name_intervals, with_names
@@ -99,8 +108,8 @@ def spot(
     with progress_bar(quiet, resume="") as progress:
         chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
         result = spot_videos(
-            videos or [], fps=fps, force_fps=force_fps, truth=evaluate, window=Window(*window), detector=chosen,
-            progress=progress,
+            videos or [], fps=fps, force_fps=force_fps, truth=evaluate, face=chosen_face(face), window=Window(*window),
+            detector=chosen, progress=progress, compared=as_lvqa,
         )  # fmt: skip
     naming = aus or scored or as_lvqa or submission is not None
     named = {id(each): name_intervals(each, chosen) for each in result.videos if naming and not each.error}
@@ -125,7 +134,11 @@ def spot(
 
 
 def _check_usage(
-    videos: list[Path] | None, evaluate: Path | None, scored: bool, window: tuple[float | None, float | None]
+    videos: list[Path] | None,
+    evaluate: Path | None,
+    scored: bool,
+    window: tuple[float | None, float | None],
+    face: str,
 ) -> None:
     if not videos and evaluate is None:
         raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
@@ -133,6 +146,15 @@ def _check_usage(
         raise typer.BadParameter("the score needs --evaluate TRUTH", param_hint="--str, --lvqa")
     if evaluate is not None and window != (None, None):
         raise typer.BadParameter("a truth is of whole videos", param_hint="--from, --to")
+    if evaluate is not None and face != "largest":
+        raise typer.BadParameter("a truth is of one face a video", param_hint="--face")
+
+
+def _refuse_ignored(**given: object) -> None:
+    """Where no film is spotted, nothing is to be named, written or searched."""
+    names = ", ".join(f"--{name.replace('_', '-')}" for name, value in given.items() if value)
+    if names:
+        raise typer.BadParameter("this is for films, and a file of answers or of a coder is given", param_hint=names)
 
 
 def _end(result: SpottingResults) -> None:
@@ -170,10 +192,13 @@ def _write(
     from mer_pipeline.spotting import strs
 
     codings = [
-        Coding(Path(each.video), each.fps, _marks(each, named), each.frames if whole else None)
+        Coding(
+            Path(each.video), each.fps, _marks(each, named), each.frames if whole else None,
+            "" if each.person is None else f"person {each.person}",
+        )
         for each in videos
         if not each.error
-    ]
+    ]  # fmt: skip
     for path in paths:
         write_codings(path, codings)
     if submission is not None:

@@ -26,6 +26,7 @@ from mer_pipeline.inference.model import Model, NetworkOutput
 from mer_pipeline.inference.result import AuSource, Expression, Unclassified, Verdict
 from mer_pipeline.spotting.intervals import is_micro
 from mer_pipeline.spotting.result import Interval, Kind
+from mer_pipeline.spotting.tracking import Whereabouts
 from mer_pipeline.stages.keyframes import KeyFrames
 from mer_pipeline.stages.pipeline import locate_face
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 CONFIDENCE = 0.4
+ANYWHERE = Whereabouts()
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Classifier:
         keyframes: KeyFrames,
         counts: DetectionCounts | None = None,
         where: object = None,
+        whose: Whereabouts = ANYWHERE,
     ) -> Classified:
         """Run the network on one expression, whose face is found, aligned and cropped as those of the training clips.
 
@@ -113,13 +116,14 @@ class Classifier:
             keyframes: Onset, apex and offset.
             counts: Counts the frames in which a face was looked for.
             where: The clip's file, for errors.
+            whose: Where the face is, where several are in view; the largest one that persists where not given.
 
         Raises:
             MerError: No frame shows a face, or it is lost in the onset or the apex.
         """
         keyframes, parameters = self.model.wants(keyframes), self.model.parameters
         counts = DetectionCounts() if counts is None else counts
-        face = locate_face(images, keyframes, functools.partial(counts.all, self.find_faces), where)
+        face = locate_face(images, keyframes, functools.partial(counts.all, self.find_faces), where, whose.own)
         shown = {index: images[index] for index in keyframes.needed}
         landmarks = face.landmarks[keyframes.onset_frame]
         aligned = align(shown, keyframes.onset_frame, landmarks, registration=parameters.registration)

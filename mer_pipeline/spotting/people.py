@@ -115,6 +115,10 @@ class People:
             self.known.remove(person)
             yield person
 
+    def landmarks(self, person: Person) -> Landmarks | None:
+        """What was found of a face in the last frame, where faces were looked for in it."""
+        return self._given.get(person) if self._looked == self._now else None
+
     def _present(self) -> list[Person]:
         return [each for each in self.known if each.lost_frame is None]
 
@@ -166,6 +170,7 @@ class People:
                 self.known += [] if person in self.known else [person]
                 person.place, person.lost_frame = place, None
                 person.found += person not in self._given
+                self._given[person] = landmarks
                 begun[person] = face
         return begun
 

@@ -13,7 +13,7 @@ from mer_pipeline.datasets.long_videos import read_long
 from mer_pipeline.errors import MerError
 from mer_pipeline.inference.naming import Named
 from mer_pipeline.spotting.result import Event, Interval, Spotting, Timeline
-from mer_pipeline.spotting.video import rate_of, spot_video
+from mer_pipeline.spotting.video import rate_of, spot_people
 
 
 def only_error(called):
@@ -114,9 +114,9 @@ def test_an_interruption_in_the_middle_is_a_line_and_exit_130(mer, long_set, mon
             assert done < total, "it has read a part of the video"
             signal.raise_signal(signal.SIGINT)
 
-        return spot_video(video, progress=press, **options)
+        return spot_people(video, progress=press, **options)
 
-    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_video", interrupted)
+    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_people", interrupted)
     # A shell that starts the tests in the background has them ignore the signal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -180,7 +180,7 @@ def test_the_loop_with_a_coder(mer, long_set, tmp_path, monkeypatch):
     marks = ((10, 14, 20, "micro"), (50, 60, 90, "macro"), (200, 203, 209, "micro"))
     intervals = [Interval.at(frames, 30.0, kind, 1.0, 2.0, ("blink",)) for *frames, kind in marks]
     spotted = Spotting(str(video), 30.0, 480, 1, intervals=intervals, events=[Event("blink", 4, 9, 0.1333, 0.3)])
-    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_video", lambda *_, **__: spotted)
+    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_people", lambda *_, **__: [spotted])
     assert mer("spot", video, *outputs, "--json", "-q").code == 0
     frames = [(each.kind, each.onset_frame, each.apex_frame, each.offset_frame) for each in spotted.intervals]
     for name in ("eaf", "csv"):
@@ -212,7 +212,7 @@ def test_spot_then_recognise(mer, long_set, tmp_path, monkeypatch):
         Named("positive" if m.emotion == "happiness" else "none" if m == micro[0] else "negative", 0.9, {})
         for m in truth
     ]
-    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_video", lambda *_, **__: spotted)
+    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_people", lambda *_, **__: [spotted])
     monkeypatch.setattr("mer_pipeline.inference.naming.name_intervals", lambda *_: read)
     arguments = ["--evaluate", long_set, "--str", "--official", "--json", "-q"]
     document = json.loads(mer("spot", *arguments, "--submission", out).out)

@@ -291,20 +291,25 @@ class Tracker:
         """Begin with the face of a frame; None where there is none, or no skin of it to follow."""
         self._face = _begin(landmarks, image, index)
         self._next_look = index + self._look_every
-        self._segment += self._face is not None
+        if self._face is not None:
+            # What the face is compared with later may be half covered, since it may have been lost to a hand.
+            self._template = self._face.template
+            self._segment += 1
         return self._tracked(index)
 
     def likeness(self, image: Image, landmarks: Landmarks) -> float:
-        """Correlation of a face with the one that was followed last, -1 to 1."""
-        if self._template is None:
+        """Correlation of a face with the one that was begun with last, once the head is where it was; -1 to 1."""
+        face = _begin(landmarks, image, 0)
+        if face is None or self._template is None:
             return -1.0
-        return self._template.likeness(smooth_face(image, face_to_unit(landmarks), _SIZE), self._template.trust)
+        face.template = self._template
+        return face.alike if face.follow(image) else -1.0
 
     def _tracked(self, index: int) -> Tracked | None:
         face = self._face
         if face is None:
             return None
-        self._next_look, self._template = index, face.template
+        self._next_look = index
         return Tracked(self._segment, face.motion, face.template.trust, face.to_unit, face.seen, face.alike)
 
 

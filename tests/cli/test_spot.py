@@ -29,7 +29,8 @@ def test_evaluation_of_a_set(mer, long_set):
     assert called.code == 0
     document = json.loads(called.out)
     (entry,) = document["videos"]
-    parts = {"video", "fps", "frames", "faces", "looked_at", "with_face", "intervals", "events", "warnings"}
+    parts = {"video", "fps", "frames", "faces", "looked_at", "with_face", "intervals", "events", "warnings",
+             "person", "others_in_view"}  # fmt: skip
     assert parts == set(entry)
     of_interval = {"onset_frame", "apex_frame", "offset_frame", "onset_s", "apex_s", "offset_s", "strength", "kind"}
     assert of_interval | {"salience", "flags"} == set(entry["intervals"][0])

@@ -66,16 +66,19 @@ class Seen:
         opening: Of the eyes; their height over their width, the mean of both.
         gaze: Where the irises are between the corners of the eyes; NaN where the landmarks have none.
         score: How sure the detector is that this is a whole face; NaN where it does not say.
+        pitch, yaw: Of the head, in radians; NaN where the landmarks have no depth.
     """
 
     opening: float
     gaze: float
     score: float
+    pitch: float = float("nan")
+    yaw: float = float("nan")
 
     @classmethod
     def of(cls, face: Landmarks) -> Seen:
         """Read a face's landmarks."""
-        return cls(face.eye_opening, face.gaze, face.score)
+        return cls(face.eye_opening, face.gaze, face.score, *face.pitch_yaw)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ import os
 import re
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from mer_pipeline.errors import WriteError
 
@@ -36,14 +38,29 @@ def private_folder(path: Path) -> Path:
 
 
 def write_atomically(path: Path, content: bytes, sync: bool = True) -> None:
-    """Write a file of mode 0600 under a temporary name, sync it, and rename it into place.
+    """Write a file; see `file_written_whole`.
 
     Args:
         path: The file.
         content: All of it.
         sync: Whether it must be whole after a power cut too; a file that is checked when it is read need not.
 
+    Raises:
+        WriteError: No permission, or no space on the disk.
+    """
+    with file_written_whole(path, sync) as file:
+        file.write(content)
+
+
+@contextmanager
+def file_written_whole(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
+    """A file of mode 0600 under a temporary name, which is synced and renamed into place if the block ends well.
+
     Readers see the old content or the new, also when two processes write at once or one is killed.
+
+    Args:
+        path: The file.
+        sync: Whether it must be whole after a power cut too.
 
     Raises:
         WriteError: No permission, or no space on the disk.
@@ -53,7 +70,7 @@ def write_atomically(path: Path, content: bytes, sync: bool = True) -> None:
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             if sync:
                 os.fsync(file.fileno())

@@ -53,6 +53,15 @@ From = Annotated[
 ]
 To = Annotated[float | None, typer.Option("--to", parser=_clock, metavar="TIME", help="Search up to here.")]
 
+Frames = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="OUT.csv|.parquet",
+        help="Also write a row for each frame and face: pose, motion by region, blinks, expressions, under OpenFace's "
+        "names where the meaning is the same.",
+    ),
+]
+
 
 def _face(text: str) -> str:
     if text in ("largest", "all") or (text.isascii() and text.isdecimal() and int(text) > 0):

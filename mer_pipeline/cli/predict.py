@@ -16,6 +16,7 @@ from mer_pipeline.cli.common import (
     FaceModelFile,
     ForceFps,
     Fps,
+    Frames,
     From,
     Json,
     PredictorFile,
@@ -35,6 +36,7 @@ from mer_pipeline.errors import MerError, WriteError
 
 if TYPE_CHECKING:
     from mer_pipeline.inference import ClipResult, Expression, Predictor, Unclassified
+    from mer_pipeline.spotting.frame_table import FrameTable
 
 Clips = Annotated[
     list[Path] | None,
@@ -95,6 +97,7 @@ def predict(
     force_fps: ForceFps = False,
     macro: Macro = False,
     table: Table = None,
+    frames: Frames = None,
     overlay: Overlay = None,
     image: Picture = None,
     camera: Camera = None,
@@ -111,6 +114,7 @@ def predict(
     """
     from mer_pipeline.figures.prediction_files import PredictionFiles
     from mer_pipeline.inference import Predictor, write_csv
+    from mer_pipeline.spotting.frame_table import FrameTable
     from mer_pipeline.video import Window
 
     if bool(clips) == (camera is not None):
@@ -121,24 +125,29 @@ def predict(
         raise typer.BadParameter("--face is for clips whose key frames are spotted")
     if (start, end) != (None, None) and any(given is not None for given in (onset, apex, camera, overlay)):
         raise typer.BadParameter("--from and --to are for clips whose key frames are spotted, without --overlay")
+    if frames is not None and (len(clips or [camera]) != 1 or onset is not None or apex is not None):
+        raise typer.BadParameter("one table holds one clip whose key frames are spotted", param_hint="--frames")
+    rows = None if frames is None else FrameTable(frames)
     pictures, chosen = PredictionFiles(overlay, image, len(clips or ())), card_detector(detector, predictor, face_model)
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         _say_model(loaded, quiet)
         if camera is not None:
-            results = [_watch(loaded, camera, fps, force_fps, macro, quiet)]
+            results = [_watch(loaded, camera, fps, force_fps, macro, quiet, rows)]
         else:
             wanted = functools.partial(
                 loaded.people, face=chosen_face(face), onset_frame=onset, apex_frame=apex, fps=fps, force_fps=force_fps,
-                every=every, macro=macro, window=Window(start, end),
+                every=every, macro=macro, window=Window(start, end), frames=rows,
                 on_expression=pictures.on_expression if pictures.draws_expressions else None,
             )  # fmt: skip
             results = _predict_clips(clips or [], wanted, functools.partial(pictures.finish, predictor=loaded), quiet)
     if table is not None:
         write_csv(table, results)
+    if rows is not None and not any(result.error for result in results):
+        rows.write(with_aus=True)
     if as_json:
         say_json([result.as_json() for result in results])
     else:
-        _print(results, [*pictures.written, *([table] if table else [])])
+        _print(results, [*pictures.written, *(path for path in (table, frames) if path)])
     failed = [result for result in results if result.error]
     for result in failed:
         say_error(MerError(result.error or ""))
@@ -175,11 +184,17 @@ def _predict_clips(
 
 
 def _watch(
-    predictor: Predictor, camera: str, fps: float | None, force_fps: bool, macro: bool, quiet: bool
+    predictor: Predictor,
+    camera: str,
+    fps: float | None,
+    force_fps: bool,
+    macro: bool,
+    quiet: bool,
+    frames: FrameTable | None,
 ) -> ClipResult:
     from mer_pipeline.cli.live import run_camera, speed_line
 
-    result, state = run_camera(predictor, camera, fps, force_fps, macro, quiet)
+    result, state = run_camera(predictor, camera, fps, force_fps, macro, quiet, frames)
     say_note(speed_line(state))
     return result
 

@@ -13,6 +13,7 @@ from mer_pipeline.cli.common import (
     FaceModelFile,
     ForceFps,
     Fps,
+    Frames,
     From,
     Json,
     PredictorFile,
@@ -81,6 +82,7 @@ def spot(
     eaf: Eaf = None,
     boris: Boris = None,
     vtt: Vtt = None,
+    frames: Frames = None,
     submission: Submission = None,
     as_str: Str = False,
     as_official: Official = False,
@@ -92,33 +94,34 @@ def spot(
     scored, window = as_str or as_official, (start, end)
     _check_usage(videos, evaluate, scored or as_lvqa, window, face)
     written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
+    if frames and len(videos or ()) != 1:
+        raise typer.BadParameter("one table holds one film: give one VIDEO", param_hint="--frames")
     if face == "all" and (eaf or vtt):
         raise typer.BadParameter("one file holds one person: give --face 1", param_hint="--eaf, --vtt")
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
         _refuse_ignored(
-            aus=aus, eaf=eaf, boris=boris, vtt=vtt, submission=submission, lvqa=as_lvqa, fps=fps, detector=detector,
-            predictor=predictor, face_model=face_model,
+            aus=aus, eaf=eaf, boris=boris, vtt=vtt, frames=frames, submission=submission, lvqa=as_lvqa, fps=fps,
+            detector=detector, predictor=predictor, face_model=face_model,
         )  # fmt: skip
         _judge_file(evaluate, videos[0], scored, as_official, as_json)
         return
     from mer_pipeline.inference.naming import name_intervals, with_names
     from mer_pipeline.spotting.evaluate import spot_videos
+    from mer_pipeline.spotting.frame_table import FaceFrames, FrameTable
     from mer_pipeline.video import Window
 
+    table = FrameTable(frames) if frames else None
     with progress_bar(quiet, resume="") as progress:
         chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
         result = spot_videos(
             videos or [], fps=fps, force_fps=force_fps, truth=evaluate, face=chosen_face(face), window=Window(*window),
-            detector=chosen, progress=progress, compared=as_lvqa,
+            detector=chosen, progress=progress, compared=as_lvqa, on_face=table.add if table else None,
         )  # fmt: skip
     naming = aus or scored or as_lvqa or submission is not None
     named = {id(each): name_intervals(each, chosen) for each in result.videos if naming and not each.error}
     shown = named if aus else {}
     if not as_json:  # before anything else may go wrong
-        for spotting in result.videos:
-            show_spotting(spotting, shown.get(id(spotting)))
-        if result.agreement is not None:
-            show_agreement(result.agreement)
+        _show(result, shown)
     answered = _answers(result, named) if as_lvqa else {}
     submitted = _submitted(result, named) if scored or submission is not None else []
     scores = _challenge(result, submitted, as_official) if scored or submission is not None else {}
@@ -130,7 +133,17 @@ def spot(
     show_strs({} if as_json else scores)
     show_answers({} if as_json else answered)
     _write(result.videos, named, written, submission, submitted, whole=window == (None, None))
+    if table is not None and not any(each.error for each in result.videos):
+        table.faces += map(FaceFrames.of, result.videos)
+        table.write()
     _end(result)
+
+
+def _show(result: SpottingResults, named: dict[int, list[Named]]) -> None:
+    for spotting in result.videos:
+        show_spotting(spotting, named.get(id(spotting)))
+    if result.agreement is not None:
+        show_agreement(result.agreement)
 
 
 def _check_usage(

@@ -150,7 +150,7 @@ class Classifier:
         kind: Kind | None = None
         if fps is not None and offset is not None:
             kind = "micro" if is_micro(offset - onset, fps) else "macro"
-        estimate = self._named_aus(answer)
+        estimate = self.named_aus(answer)
         named = zip(self.card.classes, answer.probabilities.tolist(), strict=True)
         return Expression(
             onset_frame=onset, apex_frame=apex, offset_frame=offset,
@@ -164,7 +164,7 @@ class Classifier:
             likely=likely, flags=list(keyframes.flags), aus_given=self._aus_given,
         )  # fmt: skip
 
-    def _named_aus(self, answer: NetworkOutput) -> dict[int, float]:
+    def named_aus(self, answer: NetworkOutput) -> dict[int, float]:
         """The estimate of each Action Unit that the network was trained on; the others' are no estimates."""
         if answer.aus is None:
             return {}

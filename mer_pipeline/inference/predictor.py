@@ -24,8 +24,9 @@ from mer_pipeline.inference.classifier import ANYWHERE, Classifier, to_keyframes
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.everyone import FaceChoice
-from mer_pipeline.spotting.result import Spotting
-from mer_pipeline.spotting.video import face_warnings, rate_of, spot_faces
+from mer_pipeline.spotting.frame_table import FaceFrames, FrameTable
+from mer_pipeline.spotting.result import Interval, Spotting
+from mer_pipeline.spotting.video import face_warnings, in_film, later, rate_of, spot_faces
 from mer_pipeline.stages.keyframes import FALLBACK_FPS, KeyFrames, find_keyframes, without_motion
 from mer_pipeline.video import Excerpt, Footage, Window, open_footage
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # torch takes a second to import, and the shipped model needs
 # The clips of the public sets last up to about two seconds and hold one expression each.
 LONG_S = 3.0
 _SHOWN_PX = 448
+_AU_FRAMES = 24  # of an expression in which its Action Units are read, for the table of frames
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ class Predictor(Classifier):
         window: Window | None = None,
         progress: Progress = silent,
         on_expression: Callable[[ExpressionImages], None] | None = None,
+        frames: FrameTable | None = None,
     ) -> list[ClipResult]:
         """Predict every face of one clip, or one of them, each as `__call__` does; see there for what is not here.
 
@@ -129,6 +132,7 @@ class Predictor(Classifier):
             window: See there.
             progress: See there.
             on_expression: See there.
+            frames: Takes in every frame, and the Action Units over each expression that is classified.
 
         Raises:
             MerError: As there; or there is no face of this number.
@@ -141,9 +145,11 @@ class Predictor(Classifier):
         media: Footage = footage if part is None else part
         if part is not None and window:
             on_expression, said = _in_film(on_expression, part), [*said, window.words]
-        job = _Job(self, media, rate, media.times_s if own_times else None, on_expression, said)
+        job = _Job(self, media, rate, media.times_s if own_times else None, on_expression, said, frames)
         if given and every:
             raise MerError("onset and apex belong to one expression", where=clip, fix="leave them or --all out")
+        if given and frames:
+            raise MerError("with onset and apex given, the clip is not searched", where=clip, fix="leave --frames out")
         if given and face != "largest":
             raise MerError("onset and apex belong to the largest face", where=clip, fix="leave them or --face out")
         # A folder of frames whose rate is unknown has no length either.
@@ -173,6 +179,7 @@ class _Job:
     times_s: npt.NDArray[np.float64] | None
     on_expression: Callable[[ExpressionImages], None] | None
     said: list[str]
+    frames: FrameTable | None = None
 
     def given(self, onset_frame: int | None, apex_frame: int | None) -> ClipResult:
         """The expression whose frames a person has chosen, who has seen something."""
@@ -205,7 +212,10 @@ class _Job:
         found = spot_faces(
             self.footage, self.rate or FALLBACK_FPS, self.classifier.find_faces, face=face, force=not every,
             own_times=self.times_s is not None, progress=progress,
+            on_face=later(None if self.frames is None else self.frames.add, self.footage),
         )  # fmt: skip
+        if self.frames is not None:
+            self.frames.faces += [self._frames_of(each, macro, every=every) for each in found]
         return [self._every(each, macro) if every else self._strongest(each) for each in found]
 
     def _strongest(self, found: Spotting) -> ClipResult:
@@ -241,6 +251,27 @@ class _Job:
                 expressions.append(expression)
                 warnings += said
         return self._result(found, expressions, sorted(rest, key=lambda each: each.onset_frame), warnings)
+
+    def _frames_of(self, found: Spotting, macro: bool, *, every: bool) -> FaceFrames:
+        """What the table of frames has of a face beside its motion; the frames are the film's."""
+        shift = self.footage.first if isinstance(self.footage, Excerpt) else 0
+        chosen = [each for each in found.intervals if macro or each.kind == "micro"]
+        chosen = chosen if every else [] if found.best is None else [found.best]
+        aus = {frame + shift: read for each in chosen for frame, read in self._au_course(each, found)}
+        return replace(FaceFrames.of(in_film(found, self.footage)), aus=aus)
+
+    def _au_course(self, interval: Interval, found: Spotting) -> Iterator[tuple[int, Mapping[int, float]]]:
+        """The probability of each Action Unit from the onset to some frames of an expression."""
+        onset, offset = interval.onset_frame, interval.offset_frame
+        frames = np.unique(np.linspace(min(onset + 1, offset), offset, _AU_FRAMES).round().astype(int)).tolist()
+        steps = [KeyFrames(onset, frame, offset) for frame in frames]
+        whose = ANYWHERE if found.person is None else found.where
+        for step, images in zip(steps, self._read(steps), strict=True):
+            try:
+                answer = self.classifier.classify(images, step, where=self.footage.path, whose=whose).output
+            except MerError:  # the face is hidden there
+                continue
+            yield step.apex_frame, self.classifier.named_aus(answer)
 
     def _result(
         self, found: Spotting, expressions: list[Expression], rest: list[Unclassified], warnings: Iterable[str]

@@ -16,6 +16,7 @@ from mer_pipeline.spotting.lvqa import alone
 from mer_pipeline.spotting.result import Spotting
 from mer_pipeline.spotting.score import SpotScore
 from mer_pipeline.spotting.video import spot_people
+from mer_pipeline.spotting.watch import OnFace
 from mer_pipeline.video import Window
 
 
@@ -52,6 +53,7 @@ def spot_videos(
     detector: Detector | None = None,
     progress: Progress = silent,
     compared: bool = False,
+    on_face: OnFace | None = None,
 ) -> SpottingResults:
     """Spot every expression of several videos.
 
@@ -64,6 +66,7 @@ def spot_videos(
         window: Where to search; not with a truth, which is of whole videos.
         detector: Finds faces; None for Face Mesh.
         progress: Called after every second of video.
+        on_face: See `spot_people`; for one video.
         compared: Whether each video's answers are compared with what is usual in the others.
 
     Raises:
@@ -79,7 +82,7 @@ def spot_videos(
             try:
                 found += spot_people(
                     each.video, face=face, fps=fps or each.fps, force_fps=force_fps or fps is None, window=window,
-                    progress=progress, find_faces=find_faces,
+                    progress=progress, find_faces=find_faces, on_face=on_face,
                 )  # fmt: skip
             except MerError as error:
                 found.append(Spotting(str(each.video), fps or each.fps or 0.0, 0, error=str(error)))

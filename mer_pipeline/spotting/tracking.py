@@ -125,10 +125,12 @@ class Whereabouts:
     Attributes:
         frames: Some of those in which it is followed, ascending.
         places: Where it is in each.
+        key: Which face it is, as `on_face` is given it; another one than its number.
     """
 
     frames: Sequence[int] = ()
     places: Sequence[Place] = ()
+    key: int = 0
 
     def own(self, frame: int, faces: Sequence[Landmarks]) -> list[Landmarks]:
         """The face of a frame that this is; none where all are too far away; all where nothing is known.
@@ -147,7 +149,7 @@ class Whereabouts:
 
     def later(self, frames: int) -> Whereabouts:
         """The same, so many frames later."""
-        return Whereabouts([each + frames for each in self.frames], self.places)
+        return Whereabouts([each + frames for each in self.frames], self.places, self.key)
 
 
 @dataclass

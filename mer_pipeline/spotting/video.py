@@ -90,7 +90,7 @@ def spot_people(
         progress: See there.
         detector: See there.
         find_faces: See there.
-        on_face: Called with every face of every frame, its key, and the frame's index within the window.
+        on_face: Called with every face of every frame, its key, the frame's index, and when it is shown.
 
     Returns:
         One for each face, in the order of their numbers.
@@ -106,14 +106,24 @@ def spot_people(
     with ExitStack() as stack:
         finder = find_faces or stack.enter_context((detector or Detector()).open())
         part = window.of(footage, rate, own_times) if window else footage
+        on_face = later(on_face, part)
         found = spot_faces(part, rate, finder, face=face, own_times=own_times, progress=progress, on_face=on_face)
-    if window and isinstance(part, Excerpt):
+    if window:
         found, said = [in_film(each, part) for each in found], [*said, window.words]
     return [replace(each, warnings=[*said, *each.warnings]) for each in found]
 
 
-def in_film(found: Spotting, part: Excerpt) -> Spotting:
+def later(on_face: OnFace | None, part: Footage) -> OnFace | None:
+    """The same callback, given frames that are counted from the film's beginning."""
+    if on_face is None or not isinstance(part, Excerpt):
+        return on_face
+    return lambda key, index, seconds, face: on_face(key, index + part.first, seconds + part.start_s, face)
+
+
+def in_film(found: Spotting, part: Footage) -> Spotting:
     """What was spotted in a part of a video, counted from the video's beginning."""
+    if not isinstance(part, Excerpt):
+        return found
     return replace(
         found,
         intervals=[part.in_film(each) for each in found.intervals],
@@ -212,7 +222,7 @@ def spot_faces(
         force: Whether the strongest motion is wanted where nothing is spotted; memory then grows with the length.
         counts: Counts the frames in which a face was looked for.
         progress: Called after every second of video.
-        on_face: Called with every face of every frame, and its key.
+        on_face: See `spot_people`.
 
     Raises:
         MerError: The video is unreadable, or has one frame or no face, or none of this number.

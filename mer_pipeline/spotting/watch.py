@@ -18,8 +18,8 @@ from mer_pipeline.spotting.result import TIMELINE_POINTS, Event, Interval, Kind,
 from mer_pipeline.spotting.tracking import FindFace, Place, Tracked, Tracks, Whereabouts
 
 Seconds: TypeAlias = npt.NDArray[np.float64]
-# Given a face's key, the frame, and the face.
-OnFace: TypeAlias = Callable[[int, int, Tracked], None]
+# Given a face's key, the frame, when it is shown, and the face; None where the only one that is followed is lost.
+OnFace: TypeAlias = Callable[[int, int, float, Tracked | None], None]
 _PLACE_S = 0.25  # where the face is is noted as often
 
 
@@ -58,6 +58,8 @@ class Watch:
     def push(self, index: int, image: Image) -> None:
         """Take the next frame."""
         self._intervals += self._spotter.push(index, image)
+        if self._on_face is not None and not self._spotter.has_face:
+            self._on_face(self._key, index, float(self._times_s[index]), None)
 
     def take(self, index: int, face: Tracked | None) -> None:
         """Take in where the face is in the next frame; None where it has been lost."""
@@ -74,7 +76,7 @@ class Watch:
             warnings=list(warnings),
             timeline=self._course.timeline,
             forced=None if forced is None else _timed(forced, self._times_s),
-            where=Whereabouts(self._frames, self._places),
+            where=Whereabouts(self._frames, self._places, self._key),
         )  # fmt: skip
 
     def _tracked(self, index: int, face: Tracked) -> None:
@@ -84,7 +86,7 @@ class Watch:
         if self._kept is not None:
             self._kept.add(index, face)
         if self._on_face is not None:
-            self._on_face(self._key, index, face)
+            self._on_face(self._key, index, float(self._times_s[index]), face)
 
 
 class Course:

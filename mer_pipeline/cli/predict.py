@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mer_pipeline.cli.batch import clips_of, predict_batch
 from mer_pipeline.cli.common import (
     CardDetector,
     Device,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 Clips = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="CLIP...", help="Video files or folders of frames.", show_default=False),
+    typer.Argument(metavar="CLIP...", help="Videos, folders of frames, or a folder of these.", show_default=False),
 ]
 Model = Annotated[
     Path | None,
@@ -76,6 +77,14 @@ Overlay = Annotated[
     Path | None, typer.Option(help="Also write the video with face, expressions and motion drawn in (.mp4).")
 ]
 Picture = Annotated[Path | None, typer.Option(help="Also write a picture of each expression (.png).")]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PAGE.html",
+        help="Also write a page of all clips: thumbnails, filters, and links to a sheet of each expression, in a "
+        "folder beside it. The same command goes on after an interruption.",
+    ),
+]
 Camera = Annotated[
     str | None,
     typer.Option(help="Watch a camera (0, 1, ...), or a file that is played like one, instead.", show_default=False),
@@ -97,6 +106,7 @@ def predict(
     force_fps: ForceFps = False,
     macro: Macro = False,
     table: Table = None,
+    report: Report = None,
     frames: Frames = None,
     overlay: Overlay = None,
     image: Picture = None,
@@ -117,37 +127,67 @@ def predict(
     from mer_pipeline.spotting.frame_table import FrameTable
     from mer_pipeline.video import Window
 
-    if bool(clips) == (camera is not None):
-        raise typer.BadParameter("give clips, or --camera")
-    if camera is not None and any(given is not None for given in (onset, apex, every, overlay, image)):
-        raise typer.BadParameter("--onset, --apex, --all, --overlay and --image are for clips, not for --camera")
-    if face != "largest" and any(given is not None for given in (onset, apex, camera)):
-        raise typer.BadParameter("--face is for clips whose key frames are spotted")
-    if (start, end) != (None, None) and any(given is not None for given in (onset, apex, camera, overlay)):
-        raise typer.BadParameter("--from and --to are for clips whose key frames are spotted, without --overlay")
-    if frames is not None and (len(clips or [camera]) != 1 or onset is not None or apex is not None):
+    _check_usage(
+        clips, {"onset": onset, "apex": apex, "all": every, "overlay": overlay, "image": image, "report": report},
+        camera, face, (start, end),
+    )  # fmt: skip
+    files = clips_of(clips or [])
+    if frames is not None and (len(files or [camera]) != 1 or onset is not None or apex is not None or report):
         raise typer.BadParameter("one table holds one clip whose key frames are spotted", param_hint="--frames")
     rows = None if frames is None else FrameTable(frames)
-    pictures, chosen = PredictionFiles(overlay, image, len(clips or ())), card_detector(detector, predictor, face_model)
+    pictures, chosen = PredictionFiles(overlay, image, len(files)), card_detector(detector, predictor, face_model)
+    batched = report is not None or (table is not None and len(files) > 1 and not (overlay or image))
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         _say_model(loaded, quiet)
+        options: dict[str, Any] = {
+            "face": chosen_face(face), "onset_frame": onset, "apex_frame": apex, "fps": fps, "force_fps": force_fps,
+            "every": every, "macro": macro,
+        }  # fmt: skip
+        wanted = functools.partial(loaded.people, **options, window=Window(start, end))
         if camera is not None:
             results = [_watch(loaded, camera, fps, force_fps, macro, quiet, rows)]
+        elif batched:
+            options |= {"window": (start, end), "aus": aus, "confidence": confidence}
+            results = predict_batch(files, wanted, loaded, options, table=table, report=report, quiet=quiet)
         else:
-            wanted = functools.partial(
-                loaded.people, face=chosen_face(face), onset_frame=onset, apex_frame=apex, fps=fps, force_fps=force_fps,
-                every=every, macro=macro, window=Window(start, end), frames=rows,
-                on_expression=pictures.on_expression if pictures.draws_expressions else None,
-            )  # fmt: skip
-            results = _predict_clips(clips or [], wanted, functools.partial(pictures.finish, predictor=loaded), quiet)
-    if table is not None:
+            draw = pictures.on_expression if pictures.draws_expressions else None
+            wanted = functools.partial(wanted, frames=rows, on_expression=draw)
+            results = _predict_clips(files, wanted, functools.partial(pictures.finish, predictor=loaded), quiet)
+    if table is not None and not batched:
         write_csv(table, results)
     if rows is not None and not any(result.error for result in results):
         rows.write(with_aus=True)
     if as_json:
         say_json([result.as_json() for result in results])
     else:
-        _print(results, [*pictures.written, *(path for path in (table, frames) if path)])
+        _print(results, [*pictures.written, *(path for path in (table, frames, report) if path)])
+    _end(results)
+
+
+def _check_usage(
+    clips: list[Path] | None,
+    for_clips: Mapping[str, object],
+    camera: str | None,
+    face: str,
+    window: tuple[float | None, float | None],
+) -> None:
+    given = {name for name, value in for_clips.items() if value is not None}
+    key_frames = given & {"onset", "apex"}
+    if bool(clips) == (camera is not None):
+        raise typer.BadParameter("give clips, or --camera")
+    if camera is not None and given:
+        names = ", ".join(f"--{name}" for name in for_clips)
+        raise typer.BadParameter(f"{names} are for clips, not for --camera")
+    if face != "largest" and (key_frames or camera):
+        raise typer.BadParameter("--face is for clips whose key frames are spotted")
+    if window != (None, None) and (key_frames or camera or "overlay" in given):
+        raise typer.BadParameter("--from and --to are for clips whose key frames are spotted, without --overlay")
+    if "report" in given and given & {"overlay", "image"}:
+        raise typer.BadParameter("the page has pictures of its own: leave --overlay and --image out")
+
+
+def _end(results: list[ClipResult]) -> None:
+    """Report what could not be read, and exit with 1 where there was any."""
     failed = [result for result in results if result.error]
     for result in failed:
         say_error(MerError(result.error or ""))

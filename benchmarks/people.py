@@ -55,6 +55,7 @@ class Looped(Footage):
         return self._film.content([index % len(self._film) for index in indices])
 
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
+        del indices  # all are read, in order
         whole = len(self._film)
         for start in range(0, self._frames, whole):
             for index, image in self._film.read(range(min(whole, self._frames - start))):

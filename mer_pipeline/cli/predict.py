@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,7 @@ from mer_pipeline.cli.common import (
 from mer_pipeline.errors import MerError, WriteError
 
 if TYPE_CHECKING:
+    from mer_pipeline.figures.prediction_files import PredictionFiles
     from mer_pipeline.inference import ClipResult, Expression, Predictor, Unclassified
     from mer_pipeline.spotting.frame_table import FrameTable
 
@@ -122,46 +124,102 @@ def predict(
 
     Exit code 0: every clip has a result; 1: at least one has none, each reported in one line; 2: wrong usage.
     """
-    from mer_pipeline.figures.prediction_files import PredictionFiles
-    from mer_pipeline.inference import Predictor, write_csv
-    from mer_pipeline.spotting.frame_table import FrameTable
-    from mer_pipeline.video import Window
+    from mer_pipeline.inference import Predictor
 
     _check_usage(
         clips, {"onset": onset, "apex": apex, "all": every, "overlay": overlay, "image": image, "report": report},
         camera, face, (start, end),
     )  # fmt: skip
     files = clips_of(clips or [])
-    if frames is not None and (len(files or [camera]) != 1 or onset is not None or apex is not None or report):
+    key_frames = onset is not None or apex is not None
+    if frames is not None and (len(files or [camera]) != 1 or key_frames or report):
         raise typer.BadParameter("one table holds one clip whose key frames are spotted", param_hint="--frames")
-    rows = None if frames is None else FrameTable(frames)
-    pictures, chosen = PredictionFiles(overlay, image, len(files)), card_detector(detector, predictor, face_model)
-    batched = report is not None or (table is not None and len(files) > 1 and not (overlay or image))
+    out = _Outputs.of(files, table, frames, report, overlay, image)
+    options: dict[str, Any] = {
+        "face": chosen_face(face), "onset_frame": onset, "apex_frame": apex, "fps": fps, "force_fps": force_fps,
+        "every": every, "macro": macro,
+    }  # fmt: skip
+    chosen = card_detector(detector, predictor, face_model)
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         _say_model(loaded, quiet)
-        options: dict[str, Any] = {
-            "face": chosen_face(face), "onset_frame": onset, "apex_frame": apex, "fps": fps, "force_fps": force_fps,
-            "every": every, "macro": macro,
-        }  # fmt: skip
-        wanted = functools.partial(loaded.people, **options, window=Window(start, end))
         if camera is not None:
-            results = [_watch(loaded, camera, fps, force_fps, macro, quiet, rows)]
-        elif batched:
-            options |= {"window": (start, end), "aus": aus, "confidence": confidence}
-            results = predict_batch(files, wanted, loaded, options, table=table, report=report, quiet=quiet)
+            results = [_watch(loaded, camera, fps, force_fps, macro, quiet, out.rows)]
         else:
-            draw = pictures.on_expression if pictures.draws_expressions else None
-            wanted = functools.partial(wanted, frames=rows, on_expression=draw)
-            results = _predict_clips(files, wanted, functools.partial(pictures.finish, predictor=loaded), quiet)
-    if table is not None and not batched:
-        write_csv(table, results)
-    if rows is not None and not any(result.error for result in results):
-        rows.write(with_aus=True)
+            settings = {"aus": aus, "confidence": confidence}
+            results = _predicted(loaded, files, options, (start, end), settings, out, quiet)
+    out.write(results)
     if as_json:
         say_json([result.as_json() for result in results])
     else:
-        _print(results, [*pictures.written, *(path for path in (table, frames, report) if path)])
+        _print(results, [*out.pictures.written, *(path for path in (table, frames, report) if path)])
     _end(results)
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """What is to be written.
+
+    Attributes:
+        table, report: Files.
+        rows: The table of frames.
+        pictures: Overlays and pictures of expressions.
+        batched: Whether clips are a batch, which can be interrupted.
+    """
+
+    table: Path | None
+    report: Path | None
+    rows: FrameTable | None
+    pictures: PredictionFiles
+    batched: bool
+
+    @classmethod
+    def of(
+        cls,
+        files: list[Path],
+        table: Path | None,
+        frames: Path | None,
+        report: Path | None,
+        overlay: Path | None,
+        image: Path | None,
+    ) -> _Outputs:
+        """Check the names of files."""
+        from mer_pipeline.figures.prediction_files import PredictionFiles
+        from mer_pipeline.spotting.frame_table import FrameTable
+
+        batched = report is not None or (table is not None and len(files) > 1 and not (overlay or image))
+        rows = None if frames is None else FrameTable(frames)
+        return cls(table, report, rows, PredictionFiles(overlay, image, len(files)), batched)
+
+    def write(self, results: list[ClipResult]) -> None:
+        """The tables; that of a batch has been written."""
+        from mer_pipeline.inference import write_csv
+
+        if self.table is not None and not self.batched:
+            write_csv(self.table, results)
+        if self.rows is not None and not any(result.error for result in results):
+            self.rows.write(with_aus=True)
+
+
+def _predicted(
+    loaded: Predictor,
+    files: list[Path],
+    options: dict[str, Any],
+    window: tuple[float | None, float | None],
+    settings: dict[str, Any],
+    out: _Outputs,
+    quiet: bool,
+) -> list[ClipResult]:
+    """The results of all clips."""
+    from mer_pipeline.video import Window
+
+    predict_clip = functools.partial(loaded.people, **options, window=Window(*window))
+    if out.batched:
+        settings = {**options, **settings, "window": window}
+        return predict_batch(files, predict_clip, loaded, settings, table=out.table, report=out.report, quiet=quiet)
+    pictures = out.pictures
+    draw = pictures.on_expression if pictures.draws_expressions else None
+    predict_clip = functools.partial(predict_clip, frames=out.rows, on_expression=draw)
+    return _predict_clips(files, predict_clip, functools.partial(pictures.finish, predictor=loaded), quiet)
 
 
 def _check_usage(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mer_pipeline.datasets.coders import Mark
     from mer_pipeline.inference.naming import Named
     from mer_pipeline.spotting.evaluate import SpottingResults
+    from mer_pipeline.spotting.frame_table import FrameTable
     from mer_pipeline.spotting.result import Spotting
     from mer_pipeline.spotting.strs import Answer, Strs
 
@@ -94,10 +95,7 @@ def spot(
     scored, window = as_str or as_official, (start, end)
     _check_usage(videos, evaluate, scored or as_lvqa, window, face)
     written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
-    if frames and len(videos or ()) != 1:
-        raise typer.BadParameter("one table holds one film: give one VIDEO", param_hint="--frames")
-    if face == "all" and (eaf or vtt):
-        raise typer.BadParameter("one file holds one person: give --face 1", param_hint="--eaf, --vtt")
+    _check_tables(videos, face, frames, eaf or vtt)
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
         _refuse_ignored(
             aus=aus, eaf=eaf, boris=boris, vtt=vtt, frames=frames, submission=submission, lvqa=as_lvqa, fps=fps,
@@ -105,9 +103,9 @@ def spot(
         )  # fmt: skip
         _judge_file(evaluate, videos[0], scored, as_official, as_json)
         return
-    from mer_pipeline.inference.naming import name_intervals, with_names
+    from mer_pipeline.inference.naming import name_intervals
     from mer_pipeline.spotting.evaluate import spot_videos
-    from mer_pipeline.spotting.frame_table import FaceFrames, FrameTable
+    from mer_pipeline.spotting.frame_table import FrameTable
     from mer_pipeline.video import Window
 
     table = FrameTable(frames) if frames else None
@@ -126,17 +124,31 @@ def spot(
     submitted = _submitted(result, named) if scored or submission is not None else []
     scores = _challenge(result, submitted, as_official) if scored or submission is not None else {}
     if as_json:
-        entries = [with_names(each, shown[id(each)]) if id(each) in shown else each.as_json() for each in result.videos]
-        agreed = {} if result.agreement is None else agreement_json(result.agreement)
-        challenge = {name: score.as_json() for name, score in scores.items()}
-        say_json({"videos": entries, **agreed, **challenge, **answered} if agreed else entries)
+        say_json(_document(result, shown, {**{name: score.as_json() for name, score in scores.items()}, **answered}))
     show_strs({} if as_json else scores)
     show_answers({} if as_json else answered)
     _write(result.videos, named, written, submission, submitted, whole=window == (None, None))
-    if table is not None and not any(each.error for each in result.videos):
+    if table is not None:
+        _write_frames(table, result)
+    _end(result)
+
+
+def _document(result: SpottingResults, named: dict[int, list[Named]], challenge: dict[str, Any]) -> Any:
+    """What `--json` prints."""
+    from mer_pipeline.inference.naming import with_names
+
+    entries = [with_names(each, named[id(each)]) if id(each) in named else each.as_json() for each in result.videos]
+    agreed = {} if result.agreement is None else agreement_json(result.agreement)
+    return {"videos": entries, **agreed, **challenge} if agreed else entries
+
+
+def _write_frames(table: FrameTable, result: SpottingResults) -> None:
+    """The table of frames; none of a film that could not be read."""
+    from mer_pipeline.spotting.frame_table import FaceFrames
+
+    if not any(each.error for each in result.videos):
         table.faces += map(FaceFrames.of, result.videos)
         table.write()
-    _end(result)
 
 
 def _show(result: SpottingResults, named: dict[int, list[Named]]) -> None:
@@ -161,6 +173,13 @@ def _check_usage(
         raise typer.BadParameter("a truth is of whole videos", param_hint="--from, --to")
     if evaluate is not None and face != "largest":
         raise typer.BadParameter("a truth is of one face a video", param_hint="--face")
+
+
+def _check_tables(videos: list[Path] | None, face: str, frames: Path | None, of_one_person: Path | None) -> None:
+    if frames and len(videos or ()) != 1:
+        raise typer.BadParameter("one table holds one film: give one VIDEO", param_hint="--frames")
+    if face == "all" and of_one_person:
+        raise typer.BadParameter("one file holds one person: give --face 1", param_hint="--eaf, --vtt")
 
 
 def _refuse_ignored(**given: object) -> None:

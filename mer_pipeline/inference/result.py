@@ -100,7 +100,7 @@ class ClipResult:
         warnings: What the reader of the result should know.
         error: Why there is no result; None where there is one.
         timeline: The course of motion, where the whole clip was searched for expressions; not part of the JSON.
-        person: The number of the face, from 1; None where the largest one was followed, whoever it was.
+        person: The number of the face, from 1; None where the largest one was followed.
         others_in_view: How many more faces were in view at once at most, which this result says nothing of.
     """
 

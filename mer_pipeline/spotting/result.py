@@ -139,7 +139,7 @@ class Spotting:
         timeline: The course of motion.
         error: Why there is no result; None where there is one.
         forced: The strongest motion, where it was asked for and nothing was spotted.
-        person: The number of the face, from 1; None where the largest one was followed, whoever it was.
+        person: The number of the face, from 1; None where the largest one was followed.
         others_in_view: How many more faces were in view at once at most, which this result says nothing of.
         where: Where the face is.
     """

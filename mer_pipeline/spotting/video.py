@@ -83,7 +83,7 @@ def spot_people(
     Args:
         video: See `spot_video`, also for what is not described here.
         face: `all`; the number of one, counted from 1 in the order of their appearance, the largest first; or
-            `largest`: one at a time, whoever it is.
+            `largest`: one at a time.
         fps: See there.
         force_fps: See there.
         window: See there.

@@ -95,7 +95,7 @@ def spot(
     scored, window = as_str or as_official, (start, end)
     _check_usage(videos, evaluate, scored or as_lvqa, window, face)
     written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
-    _check_tables(videos, face, frames, eaf or vtt)
+    table = _table(videos, face, frames, eaf or vtt)
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
         _refuse_ignored(
             aus=aus, eaf=eaf, boris=boris, vtt=vtt, frames=frames, submission=submission, lvqa=as_lvqa, fps=fps,
@@ -105,10 +105,8 @@ def spot(
         return
     from mer_pipeline.inference.naming import name_intervals
     from mer_pipeline.spotting.evaluate import spot_videos
-    from mer_pipeline.spotting.frame_table import FrameTable
     from mer_pipeline.video import Window
 
-    table = FrameTable(frames) if frames else None
     with progress_bar(quiet, resume="") as progress:
         chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
         result = spot_videos(
@@ -128,8 +126,7 @@ def spot(
     show_strs({} if as_json else scores)
     show_answers({} if as_json else answered)
     _write(result.videos, named, written, submission, submitted, whole=window == (None, None))
-    if table is not None:
-        _write_frames(table, result)
+    _write_frames(table, result)
     _end(result)
 
 
@@ -142,11 +139,11 @@ def _document(result: SpottingResults, named: dict[int, list[Named]], challenge:
     return {"videos": entries, **agreed, **challenge} if agreed else entries
 
 
-def _write_frames(table: FrameTable, result: SpottingResults) -> None:
+def _write_frames(table: FrameTable | None, result: SpottingResults) -> None:
     """The table of frames; none of a film that could not be read."""
     from mer_pipeline.spotting.frame_table import FaceFrames
 
-    if not any(each.error for each in result.videos):
+    if table is not None and not any(each.error for each in result.videos):
         table.faces += map(FaceFrames.of, result.videos)
         table.write()
 
@@ -175,11 +172,15 @@ def _check_usage(
         raise typer.BadParameter("a truth is of one face a video", param_hint="--face")
 
 
-def _check_tables(videos: list[Path] | None, face: str, frames: Path | None, of_one_person: Path | None) -> None:
+def _table(videos: list[Path] | None, face: str, frames: Path | None, of_one_person: Path | None) -> FrameTable | None:
+    """The table of frames, if it is wanted; what a file cannot hold is refused."""
+    from mer_pipeline.spotting.frame_table import FrameTable
+
     if frames and len(videos or ()) != 1:
         raise typer.BadParameter("one table holds one film: give one VIDEO", param_hint="--frames")
     if face == "all" and of_one_person:
         raise typer.BadParameter("one file holds one person: give --face 1", param_hint="--eaf, --vtt")
+    return None if frames is None else FrameTable(frames)
 
 
 def _refuse_ignored(**given: object) -> None:

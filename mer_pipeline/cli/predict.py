@@ -69,6 +69,15 @@ Confidence = Annotated[
 
 Onset = Annotated[int | None, typer.Option(min=0, help="Onset frame, counted from 0; spotted where not given.")]
 Apex = Annotated[int | None, typer.Option(min=0, help="Apex frame, counted from 0; spotted where not given.")]
+NeutralTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--neutral",
+        metavar="FILE|FROM:TO",
+        help="Read expressions against the face at rest in a film, or in seconds of the clip (2:4.5), and not against "
+        "their onset; may be repeated for more of one person.",
+    ),
+]
 Every = Annotated[
     bool | None,
     typer.Option("--all/--strongest", help="Every expression or one; by default one in clips of up to 3 s."),
@@ -105,6 +114,7 @@ def predict(
     start: From = None,
     end: To = None,
     face: Face = "largest",
+    neutral: NeutralTexts = None,
     force_fps: ForceFps = False,
     macro: Macro = False,
     table: Table = None,
@@ -125,9 +135,11 @@ def predict(
     Exit code 0: every clip has a result; 1: at least one has none, each reported in one line; 2: wrong usage.
     """
     from mer_pipeline.inference import Predictor
+    from mer_pipeline.inference.neutral import Neutral
 
     _check_usage(
-        clips, {"onset": onset, "apex": apex, "all": every, "overlay": overlay, "image": image, "report": report},
+        clips, {"onset": onset, "apex": apex, "all": every, "overlay": overlay, "image": image, "report": report,
+         "neutral": neutral or None},
         camera, face, (start, end),
     )  # fmt: skip
     files = clips_of(clips or [])
@@ -139,14 +151,15 @@ def predict(
         "face": chosen_face(face), "onset_frame": onset, "apex_frame": apex, "fps": fps, "force_fps": force_fps,
         "every": every, "macro": macro,
     }  # fmt: skip
+    rest = Neutral.of(neutral) if neutral else None
     chosen = card_detector(detector, predictor, face_model)
     with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
         _say_model(loaded, quiet)
         if camera is not None:
             results = [_watch(loaded, camera, fps, force_fps, macro, quiet, out.rows)]
         else:
-            settings = {"aus": aus, "confidence": confidence}
-            results = _predicted(loaded, files, options, (start, end), settings, out, quiet)
+            settings = {"aus": aus, "confidence": confidence, "neutral": neutral}
+            results = _predicted(loaded, files, {**options, "neutral": rest}, (start, end), settings, out, quiet)
     out.write(results)
     if as_json:
         say_json([result.as_json() for result in results])
@@ -236,8 +249,8 @@ def _check_usage(
     if camera is not None and given:
         names = ", ".join(f"--{name}" for name in for_clips)
         raise typer.BadParameter(f"{names} are for clips, not for --camera")
-    if face != "largest" and (key_frames or camera):
-        raise typer.BadParameter("--face is for clips whose key frames are spotted")
+    if face != "largest" and (key_frames or camera or "neutral" in given):
+        raise typer.BadParameter("--face is for clips whose key frames are spotted, without --neutral")
     if window != (None, None) and (key_frames or camera or "overlay" in given):
         raise typer.BadParameter("--from and --to are for clips whose key frames are spotted, without --overlay")
     if "report" in given and given & {"overlay", "image"}:

@@ -21,6 +21,7 @@ from mer_pipeline.errors import MerError, WriteError, os_errors
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.inference.classifier import ANYWHERE, Classifier, to_keyframes, to_unclassified
+from mer_pipeline.inference.neutral import Neutral, NeutralPicture
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.everyone import FaceChoice
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # torch takes a second to import, and the shipped model needs
 # The clips of the public sets last up to about two seconds and hold one expression each.
 LONG_S = 3.0
 _SHOWN_PX = 448
+_READ_AGAINST = "emotion and Action Units are read against the neutral picture, not the onset"
 _AU_FRAMES = 24  # of an expression in which its Action Units are read, for the table of frames
 
 
@@ -117,6 +119,7 @@ class Predictor(Classifier):
         progress: Progress = silent,
         on_expression: Callable[[ExpressionImages], None] | None = None,
         frames: FrameTable | None = None,
+        neutral: Neutral | None = None,
     ) -> list[ClipResult]:
         """Predict every face of one clip, or one of them, each as `__call__` does; see there for what is not here.
 
@@ -133,6 +136,7 @@ class Predictor(Classifier):
             progress: See there.
             on_expression: See there.
             frames: Takes in every frame, and the Action Units over each expression that is classified.
+            neutral: Where the largest face expresses nothing: expressions are read against that, not their onset.
 
         Raises:
             MerError: As there; or there is no face of this number.
@@ -146,6 +150,11 @@ class Predictor(Classifier):
         if part is not None and window:
             on_expression, said = _in_film(on_expression, part), [*said, window.words]
         job = _Job(self, media, rate, media.times_s if own_times else None, on_expression, said, frames)
+        if neutral is not None:
+            if face != "largest":
+                raise MerError("the baseline is of the largest face", where=clip, fix="leave --face or --neutral out")
+            job.neutral = neutral.pictures(footage, rate, self.find_faces, own_times)
+            job.said = [*said, _READ_AGAINST]
         if given and every:
             raise MerError("onset and apex belong to one expression", where=clip, fix="leave them or --all out")
         if given and frames:
@@ -180,6 +189,7 @@ class _Job:
     on_expression: Callable[[ExpressionImages], None] | None
     said: list[str]
     frames: FrameTable | None = None
+    neutral: Sequence[NeutralPicture] = ()
 
     def given(self, onset_frame: int | None, apex_frame: int | None) -> ClipResult:
         """The expression whose frames a person has chosen, who has seen something."""
@@ -268,7 +278,9 @@ class _Job:
         whose = ANYWHERE if found.person is None else found.where
         for step, images in zip(steps, self._read(steps), strict=True):
             try:
-                answer = self.classifier.classify(images, step, where=self.footage.path, whose=whose).output
+                answer = self.classifier.classify(
+                    images, step, where=self.footage.path, whose=whose, neutral=self.neutral
+                ).output
             except MerError:  # the face is hidden there
                 continue
             yield step.apex_frame, self.classifier.named_aus(answer)
@@ -328,7 +340,8 @@ class _Job:
         classifier, person = self.classifier, None if spotting is None else spotting.person
         # One that is followed by its number is where it was spotted; the largest one may be anybody.
         whose = ANYWHERE if spotting is None or person is None else spotting.where
-        found = classifier.classify(images, keyframes, counts, self.footage.path, whose)
+        found = classifier.classify(images, keyframes, counts, self.footage.path, whose, self.neutral)
+        images = {**images, keyframes.onset_frame: found.onset}
         keyframes = classifier.model.wants(keyframes)
         expression = classifier.expression(found.output, keyframes, self.rate, self._seconds)
         if self.on_expression is not None:

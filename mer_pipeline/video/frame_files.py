@@ -24,8 +24,12 @@ def frame_number(name: str) -> int | None:
     return int(digits[1]) if digits else None
 
 
-def find_clips(folder: Path) -> list[Path]:
+def find_clips(folder: Path, deepest: int = 8) -> list[Path]:
     """The clips of a folder: itself, where it holds frames; else the videos and folders of frames below it, in order.
+
+    Args:
+        folder: Where they lie.
+        deepest: So many levels below it; a link may lead in a circle.
 
     Raises:
         MerError: There is none, or a folder cannot be listed.
@@ -38,9 +42,9 @@ def find_clips(folder: Path) -> list[Path]:
         return [folder]
     found: list[Path] = []
     for each in children:
-        if each.is_dir():
+        if each.is_dir() and deepest:
             with suppress(MerError):  # one without clips
-                found += find_clips(each)
+                found += find_clips(each, deepest - 1)
         elif each.suffix.lower() in FILM_SUFFIXES:
             found.append(each)
     if not found:

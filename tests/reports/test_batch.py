@@ -178,6 +178,7 @@ def test_clips_of_a_folder(tmp_path, clips):
     (tmp_path / "films" / "a.MP4").touch()
     (tmp_path / "films" / ".hidden.mp4").touch()
     (tmp_path / "films" / "notes").mkdir()
+    (tmp_path / "films" / "notes" / "circle").symlink_to(tmp_path / "films" / "notes", target_is_directory=True)
     assert [clip.name for clip in find_clips(tmp_path / "films")] == ["a.MP4", *NAMES]
     with pytest.raises(MerError, match="no videos or frames in this folder; videos end in"):
         find_clips(tmp_path / "films" / "notes")

@@ -161,11 +161,7 @@ def predict(
             settings = {"aus": aus, "confidence": confidence, "neutral": neutral}
             results = _predicted(loaded, files, {**options, "neutral": rest}, (start, end), settings, out, quiet)
     out.write(results)
-    if as_json:
-        say_json([result.as_json() for result in results])
-    else:
-        _print(results, [*out.pictures.written, *(path for path in (table, frames, report) if path)])
-    _end(results)
+    _end(results, [*out.pictures.written, *(path for path in (table, frames, report) if path)], as_json)
 
 
 @dataclass(frozen=True)
@@ -257,8 +253,12 @@ def _check_usage(
         raise typer.BadParameter("the page has pictures of its own: leave --overlay and --image out")
 
 
-def _end(results: list[ClipResult]) -> None:
-    """Report what could not be read, and exit with 1 where there was any."""
+def _end(results: list[ClipResult], written: list[Path], as_json: bool) -> None:
+    """Print the results; report what could not be read, and exit with 1 where there was any."""
+    if as_json:
+        say_json([result.as_json() for result in results])
+    else:
+        _print(results, written)
     failed = [result for result in results if result.error]
     for result in failed:
         say_error(MerError(result.error or ""))

@@ -10,6 +10,8 @@ import typer
 from mer_pipeline.choices import SYNTHETIC
 from mer_pipeline.cli.common import Quiet, Seed, progress_bar, say
 
+Hold = Annotated[float, typer.Option(min=0.1, max=600, help="Macro-expressions are held up to so many seconds (long).")]
+
 
 def synth(
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
@@ -45,9 +47,7 @@ def synth(
         int | None, typer.Option(min=0, max=51, help="Constant rate factor of x264 (long; 18).")
     ] = None,
     lost: Annotated[float, typer.Option(min=0, max=0.5, help="Share of frames that show the one before (long).")] = 0.0,
-    hold: Annotated[
-        float, typer.Option(min=0.1, max=600, help="Macro-expressions are held up to so many seconds (long).")
-    ] = 1.0,
+    hold: Hold = 1.0,
     fps: Annotated[float | None, typer.Option(min=10, max=1000, help="Frames a second (long; 200).")] = None,
     seconds: Annotated[float | None, typer.Option(min=2, help="Length of a video (long; 60).")] = None,
     people: Annotated[int, typer.Option(min=1, max=4, help="People beside each other in a video (long).")] = 1,

@@ -155,18 +155,24 @@ class Predictor(Classifier):
                 raise MerError("the baseline is of the largest face", where=clip, fix="leave --face or --neutral out")
             job.neutral = neutral.pictures(footage, rate, self.find_faces, own_times)
             job.said = [*said, _READ_AGAINST]
-        if given and every:
-            raise MerError("onset and apex belong to one expression", where=clip, fix="leave them or --all out")
-        if given and frames:
-            raise MerError("with onset and apex given, the clip is not searched", where=clip, fix="leave --frames out")
-        if given and face != "largest":
-            raise MerError("onset and apex belong to the largest face", where=clip, fix="leave them or --face out")
+        if given:
+            _refuse_search(clip, every=every, frames=frames, face=face)
         # A folder of frames whose rate is unknown has no length either.
         long = rate is not None and len(media) / rate > LONG_S
         if given:
             return [job.given(onset_frame, apex_frame)]
         results = job.spotted(face, macro, every=bool(every or (every is None and long)), progress=progress)
         return results if part is None else [result.in_film(part) for result in results]
+
+
+def _refuse_search(clip: Path, *, every: bool | None, frames: FrameTable | None, face: FaceChoice) -> None:
+    """With onset and apex given, a clip is not searched."""
+    if every:
+        raise MerError("onset and apex belong to one expression", where=clip, fix="leave them or --all out")
+    if frames is not None:
+        raise MerError("with onset and apex given, the clip is not searched", where=clip, fix="leave --frames out")
+    if face != "largest":
+        raise MerError("onset and apex belong to the largest face", where=clip, fix="leave them or --face out")
 
 
 def _in_film(

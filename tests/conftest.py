@@ -69,6 +69,14 @@ def long_set(tmp_path_factory) -> Path:
     return synthesise(folder, layout="long", subjects=1, clips=4, seed=3, options=options)
 
 
+@pytest.fixture(scope="session")
+def two_people(tmp_path_factory) -> Path:
+    """A synthetic film of two people beside each other: six seconds at 25 frames a second, two expressions each."""
+    folder = tmp_path_factory.mktemp("synth") / "two"
+    options = Options(fps=25, seconds=6, people=2, amplitude_px=(2, 3))
+    return synthesise(folder, layout="long", subjects=1, clips=2, seed=5, options=options) / "s01.mp4"
+
+
 @dataclass(frozen=True)
 class Called:
     """What a command did."""

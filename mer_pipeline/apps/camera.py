@@ -27,9 +27,11 @@ from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.inference.classifier import to_keyframes, to_unclassified
 from mer_pipeline.inference.predictor import Predictor
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
+from mer_pipeline.spotting.frame_table import FaceFrames, FrameTable
 from mer_pipeline.spotting.intervals import LONGEST_S, MARGIN_S
 from mer_pipeline.spotting.live import HOP_S, LiveSpotter
 from mer_pipeline.spotting.result import Interval, merged
+from mer_pipeline.spotting.tracking import Tracked
 from mer_pipeline.spotting.video import doubt_of, rate_of
 from mer_pipeline.video import open_footage
 
@@ -156,6 +158,7 @@ def watch(
     *,
     macro: bool = False,
     stop: threading.Event | None = None,
+    frames: FrameTable | None = None,
 ) -> ClipResult:
     """Spot and judge expressions until the camera ends.
 
@@ -165,11 +168,20 @@ def watch(
         on_state: Called a few times a second, and at the end.
         macro: Judge macro-expressions as well.
         stop: Ends it when set.
+        frames: Takes in every frame; what became known of them is in `frames_of` the result.
 
     Raises:
         MerError: The camera failed before its first frame.
     """
-    return _Watch(camera, predictor, on_state, macro).run(stop or threading.Event())
+    return _Watch(camera, predictor, on_state, macro, frames).run(stop or threading.Event())
+
+
+def frames_of(result: ClipResult) -> FaceFrames:
+    """What a table of frames has of a camera's face: of Action Units, those of each apex."""
+    both: list[Expression | Unclassified] = [*result.expressions, *result.unclassified]
+    found = [(each.onset_frame, each.offset_frame or each.apex_frame, each.kind or "") for each in both]
+    aus = {each.apex_frame: {int(number): p for number, p in each.aus.items()} for each in result.expressions}
+    return FaceFrames(0, None, result.events, found, aus)
 
 
 @dataclass(frozen=True)
@@ -180,11 +192,19 @@ class _Taken:
 
 
 class _Watch:
-    def __init__(self, camera: Camera, predictor: Predictor, on_state: Callable[[Live], None], macro: bool) -> None:
+    def __init__(
+        self,
+        camera: Camera,
+        predictor: Predictor,
+        on_state: Callable[[Live], None],
+        macro: bool,
+        frames: FrameTable | None = None,
+    ) -> None:
         self._camera, self._predictor, self._on_state, self._macro = camera, predictor, on_state, macro
         self._waiting: queue.Queue[_Taken | None] = queue.Queue(max(2, round(_WAITING_S * camera.fps)))
         self._looked = DetectionCounts()
-        self._spotter = LiveSpotter(camera.fps, self._find, doubt=camera.doubt)
+        self._frames = frames
+        self._spotter = LiveSpotter(camera.fps, self._find, doubt=camera.doubt, on_tracked=self._tracked)
         self._past: deque[tuple[int, npt.NDArray[np.uint8]]] = deque()
         self._delays_s: deque[float] = deque(maxlen=round(4 * camera.fps))
         self._expressions: list[Expression] = []
@@ -246,12 +266,18 @@ class _Watch:
 
     def _look(self, taken: _Taken) -> None:
         found = self._spotter.push(taken.index, taken.image)
+        if not self._spotter.has_face:
+            self._tracked(taken.index, None)
         self._keep(taken)
         self._judge(found)
         self.live.frames += 1
         self.live.has_face = self._spotter.has_face
         self.live.seconds = taken.at_s - self._began_s
         self._delays_s.append(time.monotonic() - taken.at_s)
+
+    def _tracked(self, index: int, face: Tracked | None) -> None:
+        if self._frames is not None:
+            self._frames.add(0, index, index / self._camera.fps, face)
 
     def _keep(self, taken: _Taken) -> None:
         bgr = cv2.cvtColor(taken.image, cv2.COLOR_RGB2BGR)

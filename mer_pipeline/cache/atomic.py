@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from mer_pipeline.errors import WriteError
 
@@ -37,19 +38,36 @@ def private_folder(path: Path) -> Path:
 
 
 def write_atomically(path: Path, content: bytes, sync: bool = True) -> None:
-    """Write a file of mode 0600 under a temporary name, sync it, and rename it into place.
+    """Write a file; see `file_written_whole`.
 
     Args:
         path: The file.
         content: All of it.
         sync: Whether it must be whole after a power cut too; a file that is checked when it is read need not.
 
+    Raises:
+        WriteError: No permission, or no space on the disk.
+    """
+    with file_written_whole(path, sync) as file:
+        file.write(content)
+
+
+@contextmanager
+def file_written_whole(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
+    """A file of mode 0600 under a temporary name, which is synced and renamed into place if the block ends well.
+
     Readers see the old content or the new, also when two processes write at once or one is killed.
+
+    Args:
+        path: The file.
+        sync: Whether it must be whole after a power cut too.
 
     Raises:
         WriteError: No permission, or no space on the disk.
     """
-    with _written_beside(path, content, sync) as temporary:
+    with _beside(path) as (file, temporary):
+        yield file
+        _close(file, sync)
         temporary.replace(path)
 
 
@@ -62,7 +80,9 @@ def create_atomically(path: Path, content: bytes) -> bool:
     Raises:
         WriteError: No permission, or no space on the disk.
     """
-    with _written_beside(path, content) as temporary:
+    with _beside(path) as (file, temporary):
+        file.write(content)
+        _close(file, sync=True)
         try:
             path.hardlink_to(temporary)
         except FileExistsError:
@@ -75,7 +95,7 @@ def create_atomically(path: Path, content: bytes) -> bool:
 
 
 @contextmanager
-def _written_beside(path: Path, content: bytes, sync: bool = True) -> Iterator[Path]:
+def _beside(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """A temporary file in the folder of another, removed where it was not renamed."""
     private_folder(path.parent)
     temporary = None
@@ -83,16 +103,20 @@ def _written_beside(path: Path, content: bytes, sync: bool = True) -> Iterator[P
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        yield temporary
+            yield file, temporary
     except OSError as error:
         raise cannot_write(path, error) from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _close(file: BinaryIO, sync: bool) -> None:
+    """Before a file is renamed: not every system renames one that is open."""
+    file.flush()
+    if sync:
+        os.fsync(file.fileno())
+    file.close()
 
 
 def is_temporary(path: Path) -> bool:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # rich is imported when something is printed
     from rich.console import Console
     from rich.progress import TaskID
 
+    from mer_pipeline.spotting.everyone import FaceChoice
+
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
 
 
@@ -51,6 +53,31 @@ From = Annotated[
     typer.Option("--from", parser=_clock, metavar="TIME", help="Search from here on: 12.5, 00:12 or 1:02:03.5."),
 ]
 To = Annotated[float | None, typer.Option("--to", parser=_clock, metavar="TIME", help="Search up to here.")]
+
+Frames = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="OUT.csv|.parquet",
+        help="Also write a row for each frame and face: pose, motion by region, blinks, expressions, under OpenFace's "
+        "names where the meaning is the same.",
+    ),
+]
+
+
+def _face(text: str) -> str:
+    if text in ("largest", "all") or (text.isascii() and text.isdecimal() and int(text) > 0):
+        return text
+    raise typer.BadParameter(f"{text!r} is not largest, all or a number from 1")
+
+
+Face = Annotated[
+    str,
+    typer.Option(
+        "--face", callback=_face, metavar="largest|all|NUMBER",
+        help="Whom to follow where several people are in view: the largest face at a time, each on their own, or one "
+        "by the number that all gives.",
+    ),
+]  # fmt: skip
 ForceFps = Annotated[
     bool,
     typer.Option("--force-fps", callback=_with_fps, help="Let --fps override the rate that a file states."),
@@ -151,6 +178,11 @@ def chosen_engine(name: str, jobs: int | None, options: Sequence[str] | None) ->
     from mer_pipeline.recipe import parse_settings
 
     return engine_of(name, jobs, parse_settings(options or [], "--engine-option partition=gpu"))
+
+
+def chosen_face(text: str) -> FaceChoice:
+    """What `--face` says."""
+    return int(text) if text.isdecimal() else "all" if text == "all" else "largest"
 
 
 def check_folder(folder: Path, fix: str = "make one with: mer preprocess RAW --out CACHE") -> None:

@@ -15,15 +15,22 @@ if TYPE_CHECKING:
     from mer_pipeline.apps.camera import Live
     from mer_pipeline.inference.predictor import Predictor
     from mer_pipeline.inference.result import ClipResult
+    from mer_pipeline.spotting.frame_table import FrameTable
 
 _SHOWN = 8  # expressions
 
 
 def run_camera(
-    predictor: Predictor, source: str, fps: float | None, force_fps: bool, macro: bool, quiet: bool
+    predictor: Predictor,
+    source: str,
+    fps: float | None,
+    force_fps: bool,
+    macro: bool,
+    quiet: bool,
+    frames: FrameTable | None = None,
 ) -> tuple[ClipResult, Live]:
     """Watch a camera, or a file that is played, until it ends or Ctrl-C is pressed; drawn on standard error."""
-    from mer_pipeline.apps.camera import Live, open_camera, watch
+    from mer_pipeline.apps.camera import Live, frames_of, open_camera, watch
 
     camera, stop, last = open_camera(source, fps, force_fps=force_fps), threading.Event(), Live()
     with Screen(console=Console(stderr=True), auto_refresh=False, transient=True) as screen:
@@ -35,10 +42,12 @@ def run_camera(
                 screen.update(_view(state), refresh=True)
 
         try:
-            result = watch(camera, predictor, show, macro=macro, stop=stop)
+            result = watch(camera, predictor, show, macro=macro, stop=stop, frames=frames)
         except KeyboardInterrupt:  # the way to end a camera
             stop.set()
             result = last.result
+    if frames is not None:
+        frames.faces.append(frames_of(result))
     return result, last
 
 

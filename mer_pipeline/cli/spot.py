@@ -9,14 +9,17 @@ import typer
 
 from mer_pipeline.cli.common import (
     DetectorName,
+    Face,
     FaceModelFile,
     ForceFps,
     Fps,
+    Frames,
     From,
     Json,
     PredictorFile,
     Quiet,
     To,
+    chosen_face,
     progress_bar,
     say_error,
     say_json,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from mer_pipeline.datasets.coders import Mark
     from mer_pipeline.inference.naming import Named
     from mer_pipeline.spotting.evaluate import SpottingResults
+    from mer_pipeline.spotting.frame_table import FrameTable
     from mer_pipeline.spotting.result import Spotting
     from mer_pipeline.spotting.strs import Answer, Strs
 
@@ -74,10 +78,12 @@ def spot(
     face_model: FaceModelFile = None,
     start: From = None,
     end: To = None,
+    face: Face = "largest",
     aus: Aus = False,
     eaf: Eaf = None,
     boris: Boris = None,
     vtt: Vtt = None,
+    frames: Frames = None,
     submission: Submission = None,
     as_str: Str = False,
     as_official: Official = False,
@@ -87,45 +93,74 @@ def spot(
 ) -> None:
     """Find every micro- and macro-expression in videos of any length."""
     scored, window = as_str or as_official, (start, end)
-    _check_usage(videos, evaluate, scored or as_lvqa, window)
+    _check_usage(videos, evaluate, scored or as_lvqa, window, face)
     written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
+    table = _table(videos, face, frames, eaf or vtt)
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
+        _refuse_ignored(
+            aus=aus, eaf=eaf, boris=boris, vtt=vtt, frames=frames, submission=submission, lvqa=as_lvqa, fps=fps,
+            detector=detector, predictor=predictor, face_model=face_model,
+        )  # fmt: skip
         _judge_file(evaluate, videos[0], scored, as_official, as_json)
         return
-    from mer_pipeline.inference.naming import name_intervals, with_names
+    from mer_pipeline.inference.naming import name_intervals
     from mer_pipeline.spotting.evaluate import spot_videos
     from mer_pipeline.video import Window
 
     with progress_bar(quiet, resume="") as progress:
         chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
         result = spot_videos(
-            videos or [], fps=fps, force_fps=force_fps, truth=evaluate, window=Window(*window), detector=chosen,
-            progress=progress,
+            videos or [], fps=fps, force_fps=force_fps, truth=evaluate, face=chosen_face(face), window=Window(*window),
+            detector=chosen, progress=progress, compared=as_lvqa, on_face=table.add if table else None,
         )  # fmt: skip
     naming = aus or scored or as_lvqa or submission is not None
     named = {id(each): name_intervals(each, chosen) for each in result.videos if naming and not each.error}
     shown = named if aus else {}
     if not as_json:  # before anything else may go wrong
-        for spotting in result.videos:
-            show_spotting(spotting, shown.get(id(spotting)))
-        if result.agreement is not None:
-            show_agreement(result.agreement)
+        _show(result, shown)
     answered = _answers(result, named) if as_lvqa else {}
     submitted = _submitted(result, named) if scored or submission is not None else []
     scores = _challenge(result, submitted, as_official) if scored or submission is not None else {}
     if as_json:
-        entries = [with_names(each, shown[id(each)]) if id(each) in shown else each.as_json() for each in result.videos]
-        agreed = {} if result.agreement is None else agreement_json(result.agreement)
-        challenge = {name: score.as_json() for name, score in scores.items()}
-        say_json({"videos": entries, **agreed, **challenge, **answered} if agreed else entries)
+        say_json(_document(result, shown, {**{name: score.as_json() for name, score in scores.items()}, **answered}))
     show_strs({} if as_json else scores)
     show_answers({} if as_json else answered)
     _write(result.videos, named, written, submission, submitted, whole=window == (None, None))
+    _write_frames(table, result)
     _end(result)
 
 
+def _document(result: SpottingResults, named: dict[int, list[Named]], challenge: dict[str, Any]) -> Any:
+    """What `--json` prints."""
+    from mer_pipeline.inference.naming import with_names
+
+    entries = [with_names(each, named[id(each)]) if id(each) in named else each.as_json() for each in result.videos]
+    agreed = {} if result.agreement is None else agreement_json(result.agreement)
+    return {"videos": entries, **agreed, **challenge} if agreed else entries
+
+
+def _write_frames(table: FrameTable | None, result: SpottingResults) -> None:
+    """The table of frames; none of a film that could not be read."""
+    from mer_pipeline.spotting.frame_table import FaceFrames
+
+    if table is not None and not any(each.error for each in result.videos):
+        table.faces += map(FaceFrames.of, result.videos)
+        table.write()
+
+
+def _show(result: SpottingResults, named: dict[int, list[Named]]) -> None:
+    for spotting in result.videos:
+        show_spotting(spotting, named.get(id(spotting)))
+    if result.agreement is not None:
+        show_agreement(result.agreement)
+
+
 def _check_usage(
-    videos: list[Path] | None, evaluate: Path | None, scored: bool, window: tuple[float | None, float | None]
+    videos: list[Path] | None,
+    evaluate: Path | None,
+    scored: bool,
+    window: tuple[float | None, float | None],
+    face: str,
 ) -> None:
     if not videos and evaluate is None:
         raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
@@ -133,6 +168,26 @@ def _check_usage(
         raise typer.BadParameter("the score needs --evaluate TRUTH", param_hint="--str, --lvqa")
     if evaluate is not None and window != (None, None):
         raise typer.BadParameter("a truth is of whole videos", param_hint="--from, --to")
+    if evaluate is not None and face != "largest":
+        raise typer.BadParameter("a truth is of one face a video", param_hint="--face")
+
+
+def _table(videos: list[Path] | None, face: str, frames: Path | None, of_one_person: Path | None) -> FrameTable | None:
+    """The table of frames, if it is wanted; what a file cannot hold is refused."""
+    from mer_pipeline.spotting.frame_table import FrameTable
+
+    if frames and len(videos or ()) != 1:
+        raise typer.BadParameter("one table holds one film: give one VIDEO", param_hint="--frames")
+    if face == "all" and of_one_person:
+        raise typer.BadParameter("one file holds one person: give --face 1", param_hint="--eaf, --vtt")
+    return None if frames is None else FrameTable(frames)
+
+
+def _refuse_ignored(**given: object) -> None:
+    """Where no film is spotted, nothing is to be named, written or searched."""
+    names = ", ".join(f"--{name.replace('_', '-')}" for name, value in given.items() if value)
+    if names:
+        raise typer.BadParameter("this is for films, and a file of answers or of a coder is given", param_hint=names)
 
 
 def _end(result: SpottingResults) -> None:
@@ -170,10 +225,13 @@ def _write(
     from mer_pipeline.spotting import strs
 
     codings = [
-        Coding(Path(each.video), each.fps, _marks(each, named), each.frames if whole else None)
+        Coding(
+            Path(each.video), each.fps, _marks(each, named), each.frames if whole else None,
+            "" if each.person is None else f"person {each.person}",
+        )
         for each in videos
         if not each.error
-    ]
+    ]  # fmt: skip
     for path in paths:
         write_codings(path, codings)
     if submission is not None:

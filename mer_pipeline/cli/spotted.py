@@ -75,7 +75,7 @@ def show_spotting(spotting: Spotting, named: list[Named] | None) -> None:
 
     if spotting.error:
         return
-    name = Path(spotting.video).name
+    name = spotting.name
     rows = [
         (
             each.kind, each.onset_frame, each.apex_frame, each.offset_frame,
@@ -105,7 +105,7 @@ def show_spotting(spotting: Spotting, named: list[Named] | None) -> None:
         for line in _timeline(spotting):
             say(line)
     for warning in spotting.warnings:
-        say_warning(f"{spotting.video}: {warning}")
+        say_warning(f"{Path(spotting.video).parent / name}: {warning}")
 
 
 def _timeline(spotting: Spotting) -> tuple[str, str]:

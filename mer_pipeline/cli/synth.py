@@ -10,6 +10,8 @@ import typer
 from mer_pipeline.choices import SYNTHETIC
 from mer_pipeline.cli.common import Quiet, Seed, progress_bar, say
 
+Hold = Annotated[float, typer.Option(min=0.1, max=600, help="Macro-expressions are held up to so many seconds (long).")]
+
 
 def synth(
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
@@ -20,7 +22,9 @@ def synth(
         ),
     ] = "casme2",
     subjects: Annotated[int, typer.Option(min=1, max=99, help="How many subjects.")] = 6,
-    clips: Annotated[int, typer.Option(min=1, max=99, help="How many clips a subject; expressions a long video.")] = 8,
+    clips: Annotated[
+        int, typer.Option(min=1, max=99, help="How many clips a subject; expressions a person of a long video.")
+    ] = 8,
     seed: Seed = 0,
     face: Annotated[
         Path | None, typer.Option(help="Draw from this photo of a face instead of the built-in portrait.")
@@ -43,11 +47,10 @@ def synth(
         int | None, typer.Option(min=0, max=51, help="Constant rate factor of x264 (long; 18).")
     ] = None,
     lost: Annotated[float, typer.Option(min=0, max=0.5, help="Share of frames that show the one before (long).")] = 0.0,
-    hold: Annotated[
-        float, typer.Option(min=0.1, max=600, help="Macro-expressions are held up to so many seconds (long).")
-    ] = 1.0,
+    hold: Hold = 1.0,
     fps: Annotated[float | None, typer.Option(min=10, max=1000, help="Frames a second (long; 200).")] = None,
     seconds: Annotated[float | None, typer.Option(min=2, help="Length of a video (long; 60).")] = None,
+    people: Annotated[int, typer.Option(min=1, max=4, help="People beside each other in a video (long).")] = 1,
     video: Annotated[bool, typer.Option("--video", help="One .avi a clip instead of frame folders (casme2).")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,7 +62,7 @@ def synth(
             amplitude_px=amplitude, noise=noise, flicker=flicker, drift_px=drift, drift_deg=drift_deg,
             drift_scale=drift_scale, blink_share=blinks, video=video, turn_deg=turns, speech_share=speech,
             hand_share=hands, tones=tones, ages=ages, compression=compression, lost=lost, hold_s=hold, fps=fps,
-            seconds=seconds,
+            seconds=seconds, people=people,
         )  # fmt: skip
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

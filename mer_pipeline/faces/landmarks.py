@@ -82,11 +82,13 @@ class Landmarks:
         scheme: What the points are.
         score: How sure the detector is that there is a whole face (a logit: some 35 for a bare one, 15 and less under a
             hand); NaN where it does not say.
+        depth: (n,) how far each point lies behind the middle of the head, in pixels; None where it is not estimated.
     """
 
     points_xy: npt.NDArray[np.float64]
     scheme: Scheme = "mesh"
     score: float = float("nan")
+    depth: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         points = _SCHEMES[self.scheme].points
@@ -137,6 +139,21 @@ class Landmarks:
         aside = self.points_xy[list(irises)] - corners.mean(1)
         # The first corner of one eye is its outer one, of the other its inner one: both lines run to the right.
         return float(((aside * across).sum(-1) / (across**2).sum(-1)).mean())
+
+    @property
+    def pitch_yaw(self) -> tuple[float, float]:
+        """How far the head is turned down, and to the left of the picture, in radians; NaN without depth.
+
+        Of the axes from one outer corner of the eyes to the other and from the top of the forehead to the chin; the
+        angles are those of R = Rx Ry Rz with x to the right, y down, and z away from the camera, as OpenFace has them.
+        """
+        if self.depth is None or self.scheme != "mesh":
+            return float("nan"), float("nan")
+        right, left, top, chin = np.column_stack([self.points_xy, self.depth])[[33, 263, 10, 152]]
+        across = (left - right) / np.linalg.norm(left - right)
+        down = chin - top - ((chin - top) @ across) * across
+        away = np.cross(across, down / np.linalg.norm(down))
+        return float(np.arctan2(-away[1], away[2])), float(np.arcsin(np.clip(away[0], -1, 1)))
 
     @property
     def outline_xy(self) -> npt.NDArray[np.float64]:

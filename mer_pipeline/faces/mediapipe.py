@@ -63,7 +63,8 @@ class MediapipeFaces:
 
     def _find(self, canvas: Canvas) -> list[Landmarks]:
         found = self._landmarker.detect(self._image(np.ascontiguousarray(canvas.square))).face_landmarks
-        return [Landmarks(np.array([(point.x, point.y) for point in face], np.float64) * canvas.side) for face in found]
+        points = [np.array([(point.x, point.y, point.z) for point in face], np.float64) * canvas.side for face in found]
+        return [Landmarks(each[:, :2], depth=each[:, 2]) for each in points]
 
 
 def _as_task(models: FaceModels) -> bytes:

@@ -5,8 +5,9 @@ Letters are sized by the width of the picture, so that they can be read where a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -21,12 +22,15 @@ from mer_pipeline.figures import style
 from mer_pipeline.figures.style import DIM, FIELD, GROUND, LIGHT, MACRO, REST, Colour, font
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.spotting.people import People, Person
 from mer_pipeline.spotting.result import Timeline
-from mer_pipeline.spotting.tracking import Tracker
+from mer_pipeline.spotting.tracking import Tracked, Tracker
 from mer_pipeline.spotting.video import spot_video
 from mer_pipeline.video import Footage, VideoWriter, open_footage
 
 Found = Expression | Unclassified
+# (points, 2) pixels of the frame by the number of the person; None for the largest face.
+Outlines: TypeAlias = dict[int | None, Matrix]
 
 # Of the picture's width, in pixels: smaller ones are enlarged for the text's sake, larger ones have no use here.
 _LEAST, _MOST = 640, 1920
@@ -35,11 +39,13 @@ _FALLBACK_FPS = 200.0
 _LEAST_PX = 0.5  # of motion at the top of the timeline: a still face shall have a flat curve
 
 
-def write_overlay(result: ClipResult, path: Path, find_faces: FaceFinder, progress: Progress = silent) -> None:
-    """Write an MP4 with the clip's own times; the file has mode 0600, since it shows a face.
+def write_overlay(
+    results: Sequence[ClipResult], path: Path, find_faces: FaceFinder, progress: Progress = silent
+) -> None:
+    """Write an MP4 with the clip's own times; the file has mode 0600, since it shows faces.
 
     Args:
-        result: What was found.
+        results: What was found in the face that was followed, or in each of several.
         path: The file.
         find_faces: Finds faces.
         progress: Is given every frame drawn.
@@ -48,24 +54,43 @@ def write_overlay(result: ClipResult, path: Path, find_faces: FaceFinder, progre
         MerError: The clip cannot be read any more.
         WriteError: The file cannot be written.
     """
-    footage = open_footage(Path(result.clip))
-    rate = result.fps or _FALLBACK_FPS
-    timeline = result.timeline or spot_video(footage.path, fps=rate, find_faces=find_faces).timeline
+    first = results[0]
+    footage = open_footage(Path(first.clip))
+    rate = first.fps or _FALLBACK_FPS
+    timelines = [
+        each.timeline or spot_video(footage.path, fps=rate, find_faces=find_faces).timeline for each in results
+    ]
     seconds = footage.times_s
     if seconds is None:
         seconds = np.arange(len(footage)) / rate
-    panel: Panel | None = None
+    outlined = (
+        _outlined(footage, rate, find_faces) if first.person is None else _all_outlined(footage, rate, find_faces)
+    )
+    panels: list[Panel] = []
     with VideoWriter(path, rate) as writer:
         try:
-            for index, image, outline in _outlined(footage, rate, find_faces):
-                panel = panel or Panel(_size_wh(image), result, timeline, float(seconds[-1]))
-                writer.write(panel.below(image, index, float(seconds[index]), outline), float(seconds[index]))
+            for index, image, outlines in outlined:
+                panels = panels or [
+                    Panel(_size_wh(image), result, timeline, float(seconds[-1]))
+                    for result, timeline in zip(results, timelines, strict=True)
+                ]
+                writer.write(_drawn(panels, image, index, float(seconds[index]), outlines), float(seconds[index]))
                 progress("overlay", index + 1, len(footage), footage.path.name)
         except WriteError:
             raise
         except MerError:
-            if panel is None:  # a file that was cut short is drawn as far as it goes
+            if not panels:  # a file that was cut short is drawn as far as it goes
                 raise
+
+
+def _drawn(panels: Sequence[Panel], image: Image, index: int, seconds: float, outlines: Outlines) -> Image:
+    """A frame with the outlines of the faces, and below it a strip for each."""
+    shown = _resized(image, panels[0].size_wh)
+    for panel in panels:
+        outline = outlines.get(panel.person)
+        if outline is not None:
+            panel.outline(shown, outline * (panel.width / image.shape[1]), index)
+    return np.vstack([shown, *(each.at(index, seconds, each.person in outlines) for each in panels)])
 
 
 def _size_wh(image: Image) -> tuple[int, int]:
@@ -83,8 +108,8 @@ def _resized(image: Image, size_wh: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8)
 
 
-def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Matrix | None]]:
-    """Every frame and the face's outline in it, (points, 2) pixels: found once a second and tracked in between."""
+def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Outlines]]:
+    """Every frame and the largest face's outline in it: found once a second and tracked in between."""
     seen: list[Landmarks] = []
 
     def find(image: Image) -> Landmarks | None:
@@ -92,16 +117,40 @@ def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[
         seen[:] = found[:1]
         return found[0] if found else None
 
-    tracker, unit = Tracker(fps, find), np.empty((0, 2))
+    tracker, hull = Tracker(fps, find), _Hull()
     for index, image in footage.read(range(len(footage))):
         face = tracker.push(index, image)
-        if face is None:
-            yield index, image, None
-            continue
-        if seen:
-            hull = np.asarray(cv2.convexHull(seen.pop().outline_xy.astype(np.float32)), np.float64)[:, 0]
-            unit = hull @ face.to_unit[:, :2].T + face.to_unit[:, 2]
-        yield index, image, np.asarray((unit - face.to_unit[:, 2]) @ np.linalg.inv(face.to_unit[:, :2]).T, np.float64)
+        yield index, image, {} if face is None else {None: hull.in_frame(face, seen.pop() if seen else None)}
+
+
+def _all_outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Outlines]]:
+    """The same with every face that has a number."""
+    people, hulls = People(fps, find_faces), dict[Person, _Hull]()
+    for index, image in footage.read(range(len(footage))):
+        outlines: Outlines = {}
+        for person, face in people.push(index, image).items():
+            if face is not None:
+                hull = hulls.setdefault(person, _Hull())
+                outlines[person.number or None] = hull.in_frame(face, people.landmarks(person))
+        for person in people.forgotten():
+            hulls.pop(person, None)
+        outlines.pop(None, None)
+        yield index, image, outlines
+
+
+class _Hull:
+    """The outline of a face, carried on from where it was last found."""
+
+    def __init__(self) -> None:
+        self._unit = np.empty((0, 2))
+
+    def in_frame(self, face: Tracked, found: Landmarks | None) -> Matrix:
+        """(points, 2) pixels of the frame."""
+        shift, linear = face.to_unit[:, 2], face.to_unit[:, :2]
+        if found is not None:
+            hull = np.asarray(cv2.convexHull(found.outline_xy.astype(np.float32)), np.float64)[:, 0]
+            self._unit = hull @ linear.T + shift
+        return np.asarray((self._unit - shift) @ np.linalg.inv(linear).T, np.float64)
 
 
 def _draw_outline(image: Image, outline: Matrix, found: Found | None) -> None:
@@ -129,7 +178,7 @@ class Panel:
     """
 
     def __init__(self, size_wh: tuple[int, int], result: ClipResult, timeline: Timeline, length_s: float) -> None:
-        self._size_wh, self.width = size_wh, size_wh[0]
+        self.size_wh, self.width, self.person = size_wh, size_wh[0], result.person
         self._letters = round(_LETTERS * self.width)
         self._length_s = max(length_s, 1e-6)
         self._frames = result.frames
@@ -145,12 +194,18 @@ class Panel:
         """The expression that frame `index` belongs to."""
         return next((each for each in self._found if each.onset_frame <= index <= _end(each)), None)
 
-    def below(self, image: Image, index: int, seconds: float, outline: Matrix | None) -> Image:
-        """A frame with the face's outline, in pixels of the frame, and the strip below it; (height, width, 3)."""
-        shown = _resized(image, self._size_wh)
-        if outline is not None:
-            _draw_outline(shown, outline * (self.width / image.shape[1]), self.current(index))
-        return np.vstack([shown, self.at(index, seconds, outline is not None)])
+    def outline(self, shown: Image, outline: Matrix, index: int) -> None:
+        """Draw the face's outline, in pixels of the picture, and its number where there are several; in place."""
+        _draw_outline(shown, outline, self.current(index))
+        if self.person is None:
+            return
+        (left, top), size = outline.min(0), 1.5 * self._letters / 30
+        at = max(0, round(float(left))), max(round(40 * size), round(float(top)) - self._letters // 2)
+        for colour, thickness in (((0, 0, 0), 6), (REST, 2)):
+            cv2.putText(
+                shown, str(self.person), at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, round(thickness * size) + 1,
+                cv2.LINE_AA,
+            )  # fmt: skip
 
     def at(self, index: int, seconds: float, has_face: bool) -> Image:
         """The strip for one frame, (height, width, 3) uint8 RGB."""
@@ -224,6 +279,7 @@ class Panel:
             first, second, colour = f"{last.kind}-expression", "found, not judged", MACRO
         if last is not None and not now:
             colour = DIM
+        first = first if self.person is None else f"{self.person}: {first}"
         pen.text((self._pad, 0.8 * letters), style.fitted(first, 0.7 * room, big), colour, big)
         pen.text((self._pad, 2.9 * letters), style.fitted(second, room, normal), LIGHT if now else DIM, normal)
         return np.asarray(page)

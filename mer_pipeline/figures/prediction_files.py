@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mer_pipeline.errors import MerError
@@ -52,14 +53,21 @@ class PredictionFiles:
         write_sheet(sight, path)
         self.written.append(path)
 
-    def finish(self, result: ClipResult, predictor: Predictor, progress: Progress = silent) -> None:
-        """Draw one clip, if overlays are wanted."""
+    def finish(
+        self,
+        result: ClipResult,
+        predictor: Predictor,
+        progress: Progress = silent,
+        *,
+        others: Sequence[ClipResult] = (),
+    ) -> None:
+        """Draw one clip, if overlays are wanted; `others` are of other faces in it."""
         if self._overlay is None:
             return
         from mer_pipeline.figures.overlay import write_overlay
 
         path = self._next(self._overlay)
-        write_overlay(result, path, predictor.find_faces, progress)
+        write_overlay((result, *others), path, predictor.find_faces, progress)
         self.written.append(path)
 
     def _next(self, first: Path) -> Path:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,16 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.faces.align import AlignedFace, align
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.detectors import Detector
-from mer_pipeline.faces.follow import DetectionCounts
+from mer_pipeline.faces.follow import DetectionCounts, Followed
 from mer_pipeline.faces.landmarks import FaceFinder
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inference.load import load_model
 from mer_pipeline.inference.model import Model, NetworkOutput
+from mer_pipeline.inference.neutral import NeutralPicture
 from mer_pipeline.inference.result import AuSource, Expression, Unclassified, Verdict
 from mer_pipeline.spotting.intervals import is_micro
 from mer_pipeline.spotting.result import Interval, Kind
+from mer_pipeline.spotting.tracking import Whereabouts
 from mer_pipeline.stages.keyframes import KeyFrames
 from mer_pipeline.stages.pipeline import locate_face
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 CONFIDENCE = 0.4
+ANYWHERE = Whereabouts()
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,13 @@ class Classified:
         output: Of the network.
         aligned: Where the face is in every frame that the network was given.
         warnings: What the reader of the result should know of the face.
+        onset: What the apex was compared with.
     """
 
     output: NetworkOutput
     aligned: tuple[AlignedFace, ...]
     warnings: tuple[str, ...]
+    onset: Image
 
 
 class Classifier:
@@ -105,6 +110,8 @@ class Classifier:
         keyframes: KeyFrames,
         counts: DetectionCounts | None = None,
         where: object = None,
+        whose: Whereabouts = ANYWHERE,
+        neutral: Sequence[NeutralPicture] = (),
     ) -> Classified:
         """Run the network on one expression, whose face is found, aligned and cropped as those of the training clips.
 
@@ -113,19 +120,37 @@ class Classifier:
             keyframes: Onset, apex and offset.
             counts: Counts the frames in which a face was looked for.
             where: The clip's file, for errors.
+            whose: Where the face is, where several are in view; the largest one that persists where not given.
+            neutral: Pictures of the face at rest, in the place of the onset: the answer is the mean over them.
 
         Raises:
             MerError: No frame shows a face, or it is lost in the onset or the apex.
         """
-        keyframes, parameters = self.model.wants(keyframes), self.model.parameters
+        keyframes = self.model.wants(keyframes)
         counts = DetectionCounts() if counts is None else counts
-        face = locate_face(images, keyframes, functools.partial(counts.all, self.find_faces), where)
-        shown = {index: images[index] for index in keyframes.needed}
+        face = locate_face(images, keyframes, functools.partial(counts.all, self.find_faces), where, whose.own)
+        onset = images[keyframes.onset_frame]
+        rests = [rest.placed(onset, face.landmarks[keyframes.onset_frame]) for rest in neutral] or [onset]
+        answers = [self._answer(images, keyframes, face, rest) for rest in rests]
+        output, aligned = answers[0]
+        if len(answers) > 1:
+            estimates = [each.aus for each, _ in answers if each.aus is not None]
+            aus = np.asarray(np.mean(estimates, 0), np.float32) if estimates else None
+            probabilities = np.asarray(np.mean([each.probabilities for each, _ in answers], 0), np.float32)
+            output = replace(output, probabilities=probabilities, aus=aus)
+        return Classified(output, aligned, face.warnings, rests[0])
+
+    def _answer(
+        self, images: Mapping[int, Image], keyframes: KeyFrames, face: Followed, rest: Image
+    ) -> tuple[NetworkOutput, tuple[AlignedFace, ...]]:
+        """The network's answer where the face rests in a picture."""
+        parameters = self.model.parameters
+        shown = {index: images[index] for index in keyframes.needed} | {keyframes.onset_frame: rest}
         landmarks = face.landmarks[keyframes.onset_frame]
         aligned = align(shown, keyframes.onset_frame, landmarks, registration=parameters.registration)
         crops = crop(shown, aligned, parameters.size)
         pictures = self.model.make_input(keyframes, {at.frame: image for at, image in zip(aligned, crops, strict=True)})
-        return Classified(self.model.run(pictures, self._aus), tuple(aligned), face.warnings)
+        return self.model.run(pictures, self._aus), tuple(aligned)
 
     def expression(
         self,
@@ -146,7 +171,7 @@ class Classifier:
         kind: Kind | None = None
         if fps is not None and offset is not None:
             kind = "micro" if is_micro(offset - onset, fps) else "macro"
-        estimate = self._named_aus(answer)
+        estimate = self.named_aus(answer)
         named = zip(self.card.classes, answer.probabilities.tolist(), strict=True)
         return Expression(
             onset_frame=onset, apex_frame=apex, offset_frame=offset,
@@ -160,7 +185,7 @@ class Classifier:
             likely=likely, flags=list(keyframes.flags), aus_given=self._aus_given,
         )  # fmt: skip
 
-    def _named_aus(self, answer: NetworkOutput) -> dict[int, float]:
+    def named_aus(self, answer: NetworkOutput) -> dict[int, float]:
         """The estimate of each Action Unit that the network was trained on; the others' are no estimates."""
         if answer.aus is None:
             return {}

@@ -36,7 +36,7 @@ class _Task:
 
 
 class PredictedAhead:
-    """Called with one clip after another as a `Predictor` is, while other processes are at the following ones.
+    """Called with one clip after another as `Predictor.people` is, while other processes are at the following ones.
 
     Args:
         engine: What shares the clips out.
@@ -49,19 +49,19 @@ class PredictedAhead:
         tasks = [_Task(settings, clip.absolute() if engine.elsewhere else clip, options) for clip in clips]
         threads = max(1, cores() // engine.workers(len(tasks)))
         work = Work(_predict, Path.cwd(), functools.partial(_begin, threads), ordered=True)
-        self._running: Iterator[tuple[int, ClipResult]] = engine.run(work, tasks)
+        self._running: Iterator[tuple[int, list[ClipResult]]] = engine.run(work, tasks)
         self._clips = list(clips)
 
-    def __call__(self, clip: str | Path, *, progress: Progress = silent) -> ClipResult:
-        """The result of a clip; one that cannot be predicted says why in `error`.
+    def __call__(self, clip: str | Path, *, progress: Progress = silent) -> list[ClipResult]:
+        """The results of a clip, as `Predictor.people` gives them; one that cannot be predicted says why in `error`.
 
         Raises:
             MerError: A process was ended from outside, or the engine cannot be used.
         """
         del progress  # of a clip: it is in another process
-        for number, result in self._running:
+        for number, results in self._running:
             if self._clips[number] == Path(clip):
-                return result
+                return results
         raise ValueError(f"{clip} is not among the clips, or not in their order")
 
 
@@ -70,14 +70,14 @@ def _begin(threads: int, number: int) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read by torch when it is imported
 
 
-def _predict(task: _Task) -> ClipResult:
+def _predict(task: _Task) -> list[ClipResult]:
     predictor = _predictor(task.settings)
     try:
-        return predictor(task.clip, **task.options)
+        return predictor.people(task.clip, **task.options)
     except WriteError:
         raise
     except MerError as error:
-        return ClipResult(str(task.clip), error=str(error))
+        return [ClipResult(str(task.clip), error=str(error))]
 
 
 @functools.lru_cache(maxsize=1)

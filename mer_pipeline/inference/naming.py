@@ -10,7 +10,7 @@ from typing import Any
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.facs import AU_NUMBERS
-from mer_pipeline.inference.classifier import Classifier, to_keyframes
+from mer_pipeline.inference.classifier import ANYWHERE, Classifier, to_keyframes
 from mer_pipeline.spotting.result import Spotting
 from mer_pipeline.video import open_footage
 
@@ -56,8 +56,10 @@ def name_intervals(spotting: Spotting, detector: Detector | None = None) -> list
     with Classifier(detector=detector) as classifier:
         for interval in spotting.intervals:
             keyframes = classifier.model.wants(to_keyframes(interval))
+            whose = ANYWHERE if spotting.person is None else spotting.where
             try:
-                found = classifier.classify(dict(footage.read(keyframes.needed)), keyframes, where=footage.path).output
+                images = dict(footage.read(keyframes.needed))
+                found = classifier.classify(images, keyframes, where=footage.path, whose=whose).output
             except MerError as error:
                 named.append(Named("", 0.0, {}, error.what))
                 continue

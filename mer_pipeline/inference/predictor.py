@@ -20,11 +20,14 @@ from mer_pipeline.arrays import Image
 from mer_pipeline.errors import MerError, WriteError, os_errors
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.follow import DetectionCounts
-from mer_pipeline.inference.classifier import Classifier, to_keyframes, to_unclassified
+from mer_pipeline.inference.classifier import ANYWHERE, Classifier, to_keyframes, to_unclassified
+from mer_pipeline.inference.neutral import Neutral, NeutralPicture
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.spotting.result import Spotting
-from mer_pipeline.spotting.video import face_warnings, rate_of, spot_footage
+from mer_pipeline.spotting.everyone import FaceChoice
+from mer_pipeline.spotting.frame_table import FaceFrames, FrameTable
+from mer_pipeline.spotting.result import Interval, Spotting
+from mer_pipeline.spotting.video import face_warnings, in_film, later, rate_of, spot_faces
 from mer_pipeline.stages.keyframes import FALLBACK_FPS, KeyFrames, find_keyframes, without_motion
 from mer_pipeline.video import Excerpt, Footage, Window, open_footage
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:  # torch takes a second to import, and the shipped model needs
 # The clips of the public sets last up to about two seconds and hold one expression each.
 LONG_S = 3.0
 _SHOWN_PX = 448
+_READ_AGAINST = "emotion and Action Units are read against the neutral picture, not the onset"
+_AU_FRAMES = 24  # of an expression in which its Action Units are read, for the table of frames
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class ExpressionImages:
     """One expression together with its pictures, to be drawn.
 
     Attributes:
-        clip: The path that was given.
+        clip: The path that was given, and the person where several were followed.
         expression: What was found.
         onset, apex: (448, 448, 3) uint8 RGB crops.
         attention: Of the last oriented layer, its `weights` enlarged to the side of the network's pictures; None where
@@ -62,7 +67,6 @@ class ExpressionImages:
 class Predictor(Classifier):
     """A trained network that finds the expressions of clips by itself; use it as a context manager."""
 
-    @os_errors()
     def __call__(
         self,
         clip: str | Path,
@@ -77,7 +81,7 @@ class Predictor(Classifier):
         progress: Progress = silent,
         on_expression: Callable[[ExpressionImages], None] | None = None,
     ) -> ClipResult:
-        """Predict one clip.
+        """Predict the largest face of one clip.
 
         Args:
             clip: A video file or a folder of frames.
@@ -94,6 +98,49 @@ class Predictor(Classifier):
         Raises:
             MerError: The clip is unreadable, too short or has no face, or the given frames make no sense.
         """
+        return self.people(
+            clip, face="largest", onset_frame=onset_frame, apex_frame=apex_frame, fps=fps, force_fps=force_fps,
+            every=every, macro=macro, window=window, progress=progress, on_expression=on_expression,
+        )[0]  # fmt: skip
+
+    @os_errors()
+    def people(
+        self,
+        clip: str | Path,
+        *,
+        face: FaceChoice = "all",
+        onset_frame: int | None = None,
+        apex_frame: int | None = None,
+        fps: float | None = None,
+        force_fps: bool = False,
+        every: bool | None = None,
+        macro: bool = False,
+        window: Window | None = None,
+        progress: Progress = silent,
+        on_expression: Callable[[ExpressionImages], None] | None = None,
+        frames: FrameTable | None = None,
+        neutral: Neutral | None = None,
+    ) -> list[ClipResult]:
+        """Predict every face of one clip, or one of them, each as `__call__` does; see there for what is not here.
+
+        Args:
+            clip: See there.
+            face: As in `mer_pipeline.spotting.video.spot_people`.
+            onset_frame: Belongs to the largest face.
+            apex_frame: Likewise.
+            fps: See there.
+            force_fps: See there.
+            every: See there.
+            macro: See there.
+            window: See there.
+            progress: See there.
+            on_expression: See there.
+            frames: Takes in every frame, and the Action Units over each expression that is classified.
+            neutral: Where the largest face expresses nothing: expressions are read against that, not their onset.
+
+        Raises:
+            MerError: As there; or there is no face of this number.
+        """
         clip = Path(clip)
         footage = open_footage(clip)
         given = onset_frame is not None or apex_frame is not None
@@ -102,16 +149,30 @@ class Predictor(Classifier):
         media: Footage = footage if part is None else part
         if part is not None and window:
             on_expression, said = _in_film(on_expression, part), [*said, window.words]
-        job = _Job(self, media, rate, media.times_s if own_times else None, on_expression, said)
-        if given and every:
-            raise MerError("onset and apex belong to one expression", where=clip, fix="leave them or --all out")
+        job = _Job(self, media, rate, media.times_s if own_times else None, on_expression, said, frames)
+        if neutral is not None:
+            if face != "largest":
+                raise MerError("the baseline is of the largest face", where=clip, fix="leave --face or --neutral out")
+            job.neutral = neutral.pictures(footage, rate, self.find_faces, own_times)
+            job.said = [*said, _READ_AGAINST]
+        if given:
+            _refuse_search(clip, every=every, frames=frames, face=face)
         # A folder of frames whose rate is unknown has no length either.
         long = rate is not None and len(media) / rate > LONG_S
-        if every or (every is None and long and not given):
-            result = job.every(macro, progress)
-        else:
-            result = job.given(onset_frame, apex_frame) if given else job.strongest(progress)
-        return result if part is None else result.in_film(part)
+        if given:
+            return [job.given(onset_frame, apex_frame)]
+        results = job.spotted(face, macro, every=bool(every or (every is None and long)), progress=progress)
+        return results if part is None else [result.in_film(part) for result in results]
+
+
+def _refuse_search(clip: Path, *, every: bool | None, frames: FrameTable | None, face: FaceChoice) -> None:
+    """With onset and apex given, a clip is not searched."""
+    if every:
+        raise MerError("onset and apex belong to one expression", where=clip, fix="leave them or --all out")
+    if frames is not None:
+        raise MerError("with onset and apex given, the clip is not searched", where=clip, fix="leave --frames out")
+    if face != "largest":
+        raise MerError("onset and apex belong to the largest face", where=clip, fix="leave them or --face out")
 
 
 def _in_film(
@@ -133,6 +194,8 @@ class _Job:
     times_s: npt.NDArray[np.float64] | None
     on_expression: Callable[[ExpressionImages], None] | None
     said: list[str]
+    frames: FrameTable | None = None
+    neutral: Sequence[NeutralPicture] = ()
 
     def given(self, onset_frame: int | None, apex_frame: int | None) -> ClipResult:
         """The expression whose frames a person has chosen, who has seen something."""
@@ -154,27 +217,39 @@ class _Job:
             looked_at=counts.frames,
             with_face=counts.with_face,
             expressions=[expression],
+            others_in_view=max(0, counts.faces - 1),
             warnings=[*self.classifier.model.notes, *self.said, *face_warnings(self.rate, counts), *warnings],
         )
 
-    def strongest(self, progress: Progress) -> ClipResult:
+    def spotted(self, face: FaceChoice, macro: bool, *, every: bool, progress: Progress) -> list[ClipResult]:
+        """What is spotted in each face: every expression, or the one that stands out most."""
+        if every and self.rate is None:
+            raise MerError("a folder of frames does not say its rate", where=self.footage.path, fix="give --fps")
+        found = spot_faces(
+            self.footage, self.rate or FALLBACK_FPS, self.classifier.find_faces, face=face, force=not every,
+            own_times=self.times_s is not None, progress=progress,
+            on_face=later(None if self.frames is None else self.frames.add, self.footage),
+        )  # fmt: skip
+        if self.frames is not None:
+            self.frames.faces += [self._frames_of(each, macro, every=every) for each in found]
+        return [self._every(each, macro) if every else self._strongest(each) for each in found]
+
+    def _strongest(self, found: Spotting) -> ClipResult:
         """The expression that stands out most; where none was spotted, the strongest motion."""
-        found = self._spotted(progress, force=True)
         if found.best is None:
+            if found.person is not None:  # the others may have one
+                return self._result(found, [], [], ["never seen in two frames in a row"])
             raise without_motion(found.looked_at, found.with_face, self.footage.path)
         images = next(self._read([to_keyframes(found.best)]))
         counts = DetectionCounts(found.looked_at, found.with_face, found.faces)
-        expression, warnings = self._classified(to_keyframes(found.best), images, counts)
+        expression, warnings = self._classified(to_keyframes(found.best), images, counts, found)
         others = [to_unclassified(interval) for interval in found.intervals if interval is not found.best]
         if found.forced is not None:
             warnings = (*warnings, "nothing was spotted: the strongest motion is shown")
         return self._result(found, [expression], others, warnings)
 
-    def every(self, macro: bool, progress: Progress) -> ClipResult:
+    def _every(self, found: Spotting, macro: bool) -> ClipResult:
         """Every micro-expression; macro-expressions are classified if asked for, else listed."""
-        if self.rate is None:
-            raise MerError("a folder of frames does not say its rate", where=self.footage.path, fix="give --fps")
-        found = self._spotted(progress)
         chosen = [interval for interval in found.intervals if macro or interval.kind == "micro"]
         rest = [to_unclassified(interval) for interval in found.intervals if interval not in chosen]
         expressions: list[Expression] = []
@@ -182,7 +257,7 @@ class _Job:
         wanted = [to_keyframes(interval) for interval in chosen]
         for interval, keyframes, images in zip(chosen, wanted, self._read(wanted), strict=True):
             try:
-                expression, said = self._classified(keyframes, images, DetectionCounts())
+                expression, said = self._classified(keyframes, images, DetectionCounts(), found)
             except WriteError:
                 raise
             except MerError as error:
@@ -193,10 +268,28 @@ class _Job:
                 warnings += said
         return self._result(found, expressions, sorted(rest, key=lambda each: each.onset_frame), warnings)
 
-    def _spotted(self, progress: Progress, *, force: bool = False) -> Spotting:
-        rate, find_faces = self.rate or FALLBACK_FPS, self.classifier.find_faces
-        own_times = self.times_s is not None
-        return spot_footage(self.footage, rate, find_faces, own_times=own_times, force=force, progress=progress)
+    def _frames_of(self, found: Spotting, macro: bool, *, every: bool) -> FaceFrames:
+        """What the table of frames has of a face beside its motion; the frames are the film's."""
+        shift = self.footage.first if isinstance(self.footage, Excerpt) else 0
+        chosen = [each for each in found.intervals if macro or each.kind == "micro"]
+        chosen = chosen if every else [] if found.best is None else [found.best]
+        aus = {frame + shift: read for each in chosen for frame, read in self._au_course(each, found)}
+        return replace(FaceFrames.of(in_film(found, self.footage)), aus=aus)
+
+    def _au_course(self, interval: Interval, found: Spotting) -> Iterator[tuple[int, Mapping[int, float]]]:
+        """The probability of each Action Unit from the onset to some frames of an expression."""
+        onset, offset = interval.onset_frame, interval.offset_frame
+        frames = np.unique(np.linspace(min(onset + 1, offset), offset, _AU_FRAMES).round().astype(int)).tolist()
+        steps = [KeyFrames(onset, frame, offset) for frame in frames]
+        whose = ANYWHERE if found.person is None else found.where
+        for step, images in zip(steps, self._read(steps), strict=True):
+            try:
+                answer = self.classifier.classify(
+                    images, step, where=self.footage.path, whose=whose, neutral=self.neutral
+                ).output
+            except MerError:  # the face is hidden there
+                continue
+            yield step.apex_frame, self.classifier.named_aus(answer)
 
     def _result(
         self, found: Spotting, expressions: list[Expression], rest: list[Unclassified], warnings: Iterable[str]
@@ -213,6 +306,8 @@ class _Job:
             unclassified=rest,
             events=found.events,
             timeline=found.timeline,
+            person=found.person,
+            others_in_view=found.others_in_view,
             warnings=[*self.classifier.model.notes, *self._rate_notes(), *found.warnings, *warnings],
         )
 
@@ -237,15 +332,22 @@ class _Job:
             held = {index: image for index, image in held.items() if index >= later}
 
     def _classified(
-        self, keyframes: KeyFrames, images: Mapping[int, Image], counts: DetectionCounts
+        self,
+        keyframes: KeyFrames,
+        images: Mapping[int, Image],
+        counts: DetectionCounts,
+        spotting: Spotting | None = None,
     ) -> tuple[Expression, tuple[str, ...]]:
         """The expression of some key frames, and what the reader should know of its face.
 
         Raises:
             MerError: The face is not found, or lost in the onset or the apex.
         """
-        classifier = self.classifier
-        found = classifier.classify(images, keyframes, counts, self.footage.path)
+        classifier, person = self.classifier, None if spotting is None else spotting.person
+        # One that is followed by its number is where it was spotted; the largest one may be anybody.
+        whose = ANYWHERE if spotting is None or person is None else spotting.where
+        found = classifier.classify(images, keyframes, counts, self.footage.path, whose, self.neutral)
+        images = {**images, keyframes.onset_frame: found.onset}
         keyframes = classifier.model.wants(keyframes)
         expression = classifier.expression(found.output, keyframes, self.rate, self._seconds)
         if self.on_expression is not None:
@@ -254,7 +356,8 @@ class _Job:
             seen = classifier.model.explain(found.output.pictures)
             model = classifier.model.name
             saw = _enlarged(seen.attention, classifier.card.size), seen.ranks
-            self.on_expression(ExpressionImages(str(self.footage.path), expression, onset, apex, *saw, model))
+            clip = str(self.footage.path) + ("" if person is None else f", person {person}")
+            self.on_expression(ExpressionImages(clip, expression, onset, apex, *saw, model))
         return expression, found.warnings
 
     def _seconds(self, frame: int) -> float | None:

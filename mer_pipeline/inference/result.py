@@ -100,6 +100,8 @@ class ClipResult:
         warnings: What the reader of the result should know.
         error: Why there is no result; None where there is one.
         timeline: The course of motion, where the whole clip was searched for expressions; not part of the JSON.
+        person: The number of the face, from 1; None where the largest one was followed.
+        others_in_view: How many more faces were in view at once at most, which this result says nothing of.
     """
 
     clip: str
@@ -115,6 +117,13 @@ class ClipResult:
     error: str | None = None
     timeline: Timeline | None = field(default=None, repr=False)
     model: str = ""
+    person: int | None = None
+    others_in_view: int = 0
+
+    @property
+    def name(self) -> str:
+        """The path, and the person where several were followed."""
+        return self.clip + ("" if self.person is None else f", person {self.person}")
 
     def in_film(self, part: Excerpt) -> ClipResult:
         """What was found in a part of a film, counted from the film's beginning."""
@@ -133,7 +142,7 @@ class ClipResult:
         return {key: value for key, value in asdict(self).items() if key not in hidden}
 
 
-_CLIP = ("clip", "fps", "frames", "faces")
+_CLIP = ("clip", "fps", "frames", "faces", "person", "others_in_view")
 _EXPRESSION = (
     "onset_frame", "apex_frame", "offset_frame", "onset_s", "apex_s", "offset_s", "kind", "verdict", "emotion",
 )  # fmt: skip

@@ -52,7 +52,7 @@ def write_report(
     else:
         run = Run(folder).check()
         name, context = "run.html", {**sections.of_run(run), **_clips(run, with_faces, cache)}
-    return _write(page, name, {**context, "with_faces": with_faces, "folder": folder})
+    return write_page(page, name, {**context, "with_faces": with_faces, "folder": folder})
 
 
 @os_errors()
@@ -63,7 +63,7 @@ def write_evaluation(found: ExternalTest, page: str | Path) -> Path:
         MerError: The name does not end in .html.
         WriteError: The file cannot be written.
     """
-    return _write(html_page(Path(page)), "evaluation.html", {**sections.of_evaluation(found), "with_faces": False})
+    return write_page(html_page(Path(page)), "evaluation.html", {**sections.of_evaluation(found), "with_faces": False})
 
 
 def html_page(page: Path) -> Path:
@@ -77,7 +77,8 @@ def html_page(page: Path) -> Path:
     return page
 
 
-def _write(page: Path, template: str, context: Mapping[str, Any]) -> Path:
+def write_page(page: Path, template: str, context: Mapping[str, Any]) -> Path:
+    """Write a page from its template, with mode 0600."""
     environment = Environment(
         loader=PackageLoader("mer_pipeline.reports"),
         autoescape=True,

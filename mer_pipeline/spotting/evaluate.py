@@ -11,9 +11,12 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.agreement import Agreement, Marked, agreement, to_marks
+from mer_pipeline.spotting.everyone import FaceChoice
+from mer_pipeline.spotting.lvqa import alone
 from mer_pipeline.spotting.result import Spotting
 from mer_pipeline.spotting.score import SpotScore
-from mer_pipeline.spotting.video import spot_video
+from mer_pipeline.spotting.video import spot_people
+from mer_pipeline.spotting.watch import OnFace
 from mer_pipeline.video import Window
 
 
@@ -22,7 +25,7 @@ class SpottingResults:
     """What was found in several videos.
 
     Attributes:
-        videos: In the order given; one with an `error` has no intervals.
+        videos: In the order given, each once for every person who was asked for; one with an `error` has no intervals.
         agreement: With the truth; None where nothing was to judge against.
         truth: Of each video, in the same order.
         warnings: What is true of the set as a whole.
@@ -45,9 +48,12 @@ def spot_videos(
     fps: float | None = None,
     force_fps: bool = False,
     truth: Path | None = None,
+    face: FaceChoice = "largest",
     window: Window | None = None,
     detector: Detector | None = None,
     progress: Progress = silent,
+    compared: bool = False,
+    on_face: OnFace | None = None,
 ) -> SpottingResults:
     """Spot every expression of several videos.
 
@@ -56,24 +62,27 @@ def spot_videos(
         fps: The rate of media that do not say theirs.
         force_fps: Let `fps` override what the media say.
         truth: See `read_long`.
+        face: Which faces, as in `spot_people`; with a truth, the largest.
         window: Where to search; not with a truth, which is of whole videos.
         detector: Finds faces; None for Face Mesh.
         progress: Called after every second of video.
+        on_face: See `spot_people`; for one video.
+        compared: Whether each video's answers are compared with what is usual in the others.
 
     Raises:
-        MerError: The truth cannot be read or does not know a video.
+        MerError: The truth cannot be read or does not know a video, or there is nothing to compare with.
     """
     known = None if truth is None else read_long(truth, videos[0] if len(videos) == 1 else None)
     wanted = [LongVideo(video, None) for video in videos] if known is None else _chosen(videos, known)
+    if compared and len(wanted) < 2:
+        raise alone()
     with (detector or Detector()).open() as find_faces:
-        found = []
+        found: list[Spotting] = []
         for each in wanted:
             try:
-                found.append(
-                    spot_video(
-                        each.video, fps=fps or each.fps, force_fps=force_fps or fps is None, window=window,
-                        progress=progress, find_faces=find_faces,
-                    )
+                found += spot_people(
+                    each.video, face=face, fps=fps or each.fps, force_fps=force_fps or fps is None, window=window,
+                    progress=progress, find_faces=find_faces, on_face=on_face,
                 )  # fmt: skip
             except MerError as error:
                 found.append(Spotting(str(each.video), fps or each.fps or 0.0, 0, error=str(error)))

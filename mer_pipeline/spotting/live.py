@@ -33,7 +33,7 @@ class LiveSpotter:
 
     Args:
         fps: Frames a second.
-        look: Finds the face in a frame.
+        look: Finds the face in a frame; not needed where all are given to `take`.
         doubt: How much more than usual must stand out; see `spotting.video.doubt_of`.
         on_energy: Called with the index of a first frame and, (frames,) from there, how far the skin is from rest.
         on_tracked: Called with each frame's index and its face.
@@ -45,7 +45,7 @@ class LiveSpotter:
     def __init__(
         self,
         fps: float,
-        look: FindFace,
+        look: FindFace = lambda image: None,  # noqa: ARG005
         *,
         doubt: float = 1.0,
         on_energy: Callable[[int, npt.NDArray[np.float64]], None] = lambda first, energy: None,  # noqa: ARG005
@@ -81,7 +81,11 @@ class LiveSpotter:
             index: Of the frame; where a camera left frames out, the skin is taken to have moved evenly.
             image: (H, W, 3) RGB.
         """
-        face, found = self._tracker.push(index, image), []
+        return self.take(index, self._tracker.push(index, image))
+
+    def take(self, index: int, face: Tracked | None) -> list[Interval]:
+        """Take in where the face is in the next frame, where another tracker follows it; see `push`."""
+        found: list[Interval] = []
         if self._face is not None and (face is None or face.segment != self._face.segment):
             found = self.finish()
             self._gone = index

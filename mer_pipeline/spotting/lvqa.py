@@ -68,12 +68,17 @@ def priors(truth: Sequence[Answers], people: Sequence[str]) -> list[Answers]:
         others = [truth[row] for row, other in enumerate(people) if other != person]
         others = others or [each for row, each in enumerate(truth) if row != at]
         if not others:
-            raise MerError("one video has no others to know what is usual", fix="give a truth with several videos")
+            raise alone()
         counts = {kind: round(median(each.count(kind) for each in others)) for kind in KINDS}
         kinds = tuple(kind for kind in sorted(KINDS, key=lambda kind: -counts[kind]) for _ in range(counts[kind]))
         units = Counter(number for each in others for number in each.aus)
         found.append(Answers(kinds, frozenset(n for n, times in units.items() if 2 * times > len(others))))
     return found
+
+
+def alone() -> MerError:
+    """The error of a set of one video."""
+    return MerError("one video has no others to know what is usual", fix="give a truth with several videos")
 
 
 def score(answers: Sequence[Answers], truth: Sequence[Answers]) -> dict[str, Any]:

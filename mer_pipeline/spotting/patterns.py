@@ -15,6 +15,8 @@ _REGIONS = (
     (1, 5, 3, 8), (1, 5, 8, 13), (4, 9, 3, 7), (4, 9, 9, 13), (5, 10, 6, 10), (9, 13, 3, 8), (9, 13, 8, 13),
     (12, 16, 5, 11),
 )  # fmt: skip
+# What they are on, sides being the person's.
+REGION_NAMES = ("brow_right", "brow_left", "cheek_right", "cheek_left", "nose", "mouth_right", "mouth_left", "chin")
 _EYES = ((5, 7, 3, 7), (5, 7, 9, 13))
 _AROUND_EYES = ((3, 9, 2, 14),)
 _MOUTH_ROW = 9
@@ -30,6 +32,18 @@ def stands_out(bend_px: Matrix, trust: Matrix, usual_px: Matrix) -> Matrix:
     enough = weights.sum(1) > 2
     means = energy @ weights[enough].T / weights[enough].sum(1)
     return np.sqrt(means.max(1)) if enough.any() else np.zeros(len(bend_px))
+
+
+def region_means(motion_px: Matrix, trust: Matrix) -> Matrix:
+    """(regions, 2) the mean motion x, y of each of `REGION_NAMES`; NaN where none of its skin is followed.
+
+    Args:
+        motion_px: (CELLS * CELLS, 2).
+        trust: (CELLS * CELLS,) as in `Tracks`.
+    """
+    weights = _regions() * trust
+    whole = weights.sum(1, keepdims=True)
+    return np.asarray(np.where(whole > 0, weights @ motion_px / np.maximum(whole, 1e-9), np.nan))
 
 
 def coherence(pattern: Matrix, trust: Matrix) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.spotting.signs import Cause
+from mer_pipeline.spotting.tracking import Whereabouts
 
 Kind = Literal["micro", "macro"]
 EventKind = Literal[Cause, "cut", "no face"]
@@ -137,6 +139,9 @@ class Spotting:
         timeline: The course of motion.
         error: Why there is no result; None where there is one.
         forced: The strongest motion, where it was asked for and nothing was spotted.
+        person: The number of the face, from 1; None where the largest one was followed.
+        others_in_view: How many more faces were in view at once at most, which this result says nothing of.
+        where: Where the face is.
     """
 
     video: str
@@ -151,6 +156,14 @@ class Spotting:
     timeline: Timeline = field(default_factory=Timeline)
     error: str | None = None
     forced: Interval | None = None
+    person: int | None = None
+    others_in_view: int = 0
+    where: Whereabouts = field(default_factory=Whereabouts, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The video's, and the person's where several were followed."""
+        return Path(self.video).name + ("" if self.person is None else f", person {self.person}")
 
     @property
     def best(self) -> Interval | None:
@@ -158,7 +171,7 @@ class Spotting:
         return max(self.intervals, key=lambda each: each.salience, default=self.forced)
 
     def as_json(self) -> dict[str, Any]:
-        """JSON values without the timeline; `error` is there only where something failed."""
-        values = asdict(replace(self, timeline=Timeline()))
-        left_out = {"timeline", "forced"} if self.error else {"timeline", "forced", "error"}
+        """JSON values without the timeline and where the face is; `error` is there only where something failed."""
+        values = asdict(replace(self, timeline=Timeline(), where=Whereabouts()))
+        left_out = {"timeline", "forced", "where", *(() if self.error else ("error",))}
         return {key: value for key, value in values.items() if key not in left_out}

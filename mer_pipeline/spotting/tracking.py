@@ -7,9 +7,11 @@ the face is still there, and whenever the eyes have come to look different, to s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import bisect
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +38,8 @@ _STEPS = 6
 _SMALL_STEP_PX = 0.5
 # A face found this far from where the tracked one is, in widths of the unit square, is another one.
 _LOST = 0.15
+# Nor is one this far from where it was a quarter of a second before or after, in widths of the face.
+_NEAR = 0.5
 # Frames between two looks for a face while there is none, in seconds.
 _LOOK_EVERY_S = 0.1
 # Landmarks are asked for again where the picture of an eye differs by this from that of the last time (1 less their
@@ -62,16 +66,19 @@ class Seen:
         opening: Of the eyes; their height over their width, the mean of both.
         gaze: Where the irises are between the corners of the eyes; NaN where the landmarks have none.
         score: How sure the detector is that this is a whole face; NaN where it does not say.
+        pitch, yaw: Of the head, in radians; NaN where the landmarks have no depth.
     """
 
     opening: float
     gaze: float
     score: float
+    pitch: float = float("nan")
+    yaw: float = float("nan")
 
     @classmethod
     def of(cls, face: Landmarks) -> Seen:
         """Read a face's landmarks."""
-        return cls(face.eye_opening, face.gaze, face.score)
+        return cls(face.eye_opening, face.gaze, face.score, *face.pitch_yaw)
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,59 @@ class Tracks:
     motion_px: npt.NDArray[np.float32]
     trust: Matrix
     segment: npt.NDArray[np.int32]
+
+
+class Place(NamedTuple):
+    """Where a face is in its frame: its middle, and the side of the unit square, in pixels."""
+
+    x: float
+    y: float
+    width: float
+
+    @classmethod
+    def of(cls, to_unit: Matrix) -> Place:
+        """From the matrix that brings the face to the unit square."""
+        back = np.linalg.inv(np.vstack([to_unit, [0, 0, 1]]))
+        x, y = back[:2] @ (0.5, 0.5, 1)
+        return cls(float(x), float(y), float(np.sqrt(abs(np.linalg.det(back[:2, :2])))))
+
+    def away(self, other: Place) -> float:
+        """How far the middles are apart, in widths of the smaller one."""
+        return math.hypot(self.x - other.x, self.y - other.y) / max(1e-9, min(self.width, other.width))
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where a face is in the course of a film.
+
+    Attributes:
+        frames: Some of those in which it is followed, ascending.
+        places: Where it is in each.
+        key: Which face it is, as `on_face` is given it; another one than its number.
+    """
+
+    frames: Sequence[int] = ()
+    places: Sequence[Place] = ()
+    key: int = 0
+
+    def own(self, frame: int, faces: Sequence[Landmarks]) -> list[Landmarks]:
+        """The face of a frame that this is; none where all are too far away; all where nothing is known.
+
+        Args:
+            frame: Its index.
+            faces: All that it shows.
+        """
+        if not self.frames:
+            return list(faces)
+        at = bisect.bisect_left(self.frames, frame)
+        near = min(self.frames[max(0, at - 1) : at + 1], key=lambda each: abs(each - frame))
+        place = self.places[bisect.bisect_left(self.frames, near)]
+        own = min(faces, key=lambda face: place.away(Place.of(face_to_unit(face))), default=None)
+        return [] if own is None or place.away(Place.of(face_to_unit(own))) > _NEAR else [own]
+
+    def later(self, frames: int) -> Whereabouts:
+        """The same, so many frames later."""
+        return Whereabouts([each + frames for each in self.frames], self.places, self.key)
 
 
 @dataclass
@@ -154,8 +214,8 @@ class _Face:
             self.eyes = _eyes(self.grey)
         if found is None:
             return False
-        middle = np.linalg.inv(np.vstack([face_to_unit(found), [0, 0, 1]]))[:2] @ (0.5, 0.5, 1)
-        if not float(np.linalg.norm(self.to_unit @ [*middle, 1] - 0.5)) < _LOST:
+        middle = Place.of(face_to_unit(found))
+        if not float(np.linalg.norm(self.to_unit @ [middle.x, middle.y, 1] - 0.5)) < _LOST:
             return False
         seen = Seen.of(found)
         self.lids_move, self.seen = abs(seen.opening - self.seen.opening) > _LIDS_MOVE, seen
@@ -178,6 +238,7 @@ class Tracked:
         trust: (CELLS * CELLS,) that of the segment.
         to_unit: (2, 3) where the face is: from pixels of the frame to the unit square.
         seen: What the landmarks showed last.
+        alike: Correlation with the picture of this face that the frame is compared with, -1 to 1.
     """
 
     segment: int
@@ -185,10 +246,11 @@ class Tracked:
     trust: Matrix
     to_unit: Matrix
     seen: Seen
+    alike: float = 1.0
 
 
 class Tracker:
-    """Follows the largest face through frames that are given one by one.
+    """Follows a face, the one that `look` finds first, through frames that are given one by one.
 
     Args:
         fps: Frames a second.
@@ -200,6 +262,7 @@ class Tracker:
         self._look_every = max(1, round(_LOOK_EVERY_S * fps))
         self._look = look
         self._face: _Face | None = None
+        self._template: Template | None = None
         self._segment = -1
         self._next_look = 0
 
@@ -210,6 +273,13 @@ class Tracker:
             index: Ascending; frames may be left out.
             image: (H, W, 3) RGB.
         """
+        found = self.follow(index, image)
+        if found is None and index >= self._next_look:
+            found = self.begin(index, image, self._look(image))
+        return found
+
+    def follow(self, index: int, image: Image) -> Tracked | None:
+        """Follow the face into the next frame; where it is lost, no other one is begun with."""
         face = self._face
         if face is not None and not face.follow(image):
             face = None
@@ -219,15 +289,33 @@ class Tracker:
             face = face if face.look(index, self._look(image)) else None
         elif face is not None and index - face.looked >= self._look_again and face.eyes_change():
             face.look(index, self._look(image))
-        if face is None and index >= self._next_look:
-            face = _begin(self._look(image), image, index)
-            self._next_look = index + self._look_every
-            self._segment += face is not None
         self._face = face
+        return self._tracked(index)
+
+    def begin(self, index: int, image: Image, landmarks: Landmarks | None) -> Tracked | None:
+        """Begin with the face of a frame; None where there is none, or no skin of it to follow."""
+        self._face = _begin(landmarks, image, index)
+        self._next_look = index + self._look_every
+        if self._face is not None:
+            # What the face is compared with later may be half covered, since it may have been lost to a hand.
+            self._template = self._face.template
+            self._segment += 1
+        return self._tracked(index)
+
+    def likeness(self, image: Image, landmarks: Landmarks) -> float:
+        """Correlation of a face with the one that was begun with last, once the head is where it was; -1 to 1."""
+        face = _begin(landmarks, image, 0)
+        if face is None or self._template is None:
+            return -1.0
+        face.template = self._template
+        return face.alike if face.follow(image) else -1.0
+
+    def _tracked(self, index: int) -> Tracked | None:
+        face = self._face
         if face is None:
             return None
         self._next_look = index
-        return Tracked(self._segment, face.motion, face.template.trust, face.to_unit, face.seen)
+        return Tracked(self._segment, face.motion, face.template.trust, face.to_unit, face.seen, face.alike)
 
 
 def track(frames: Iterable[tuple[int, Image]], start: int, stop: int, fps: float, look: FindFace) -> Tracks:

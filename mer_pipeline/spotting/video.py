@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from mer_pipeline.arrays import Matrix
+from mer_pipeline.arrays import Image
 from mer_pipeline.choices import GREATEST_FPS
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.faces.follow import DetectionCounts
 from mer_pipeline.faces.landmarks import FaceFinder
-from mer_pipeline.faces.registration import CELLS
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.spotting.clip import spot
-from mer_pipeline.spotting.intervals import is_micro
-from mer_pipeline.spotting.live import LiveSpotter
-from mer_pipeline.spotting.result import TIMELINE_POINTS, Event, Interval, Kind, Spotting, Timeline, merged
-from mer_pipeline.spotting.tracking import Tracked, Tracks
+from mer_pipeline.spotting.everyone import Everyone, FaceChoice
+from mer_pipeline.spotting.result import Spotting
+from mer_pipeline.spotting.watch import OnFace, Watch
 from mer_pipeline.video import Excerpt, Footage, Window, open_footage
 
 # Below this rate a micro-expression (1/25 to 1/5 s) spans too few frames to be seen rising and falling.
@@ -35,55 +32,6 @@ FEW_FPS = 60.0
 _SAME_RATE = 0.02  # 29.97 for 30, 59.94 for 60
 # Bits a second and pixel below which a film is strongly compressed; what is found in such is in benchmarks/reports.
 _FEW_BITS = 1.0
-
-
-class _Course:
-    """Gathers a timeline of bounded length.
-
-    Args:
-        frames: Of the whole video.
-        times_s: (frames,) when each frame is shown.
-    """
-
-    def __init__(self, frames: int, times_s: npt.NDArray[np.float64]) -> None:
-        self._frames, self._points = frames, min(frames, TIMELINE_POINTS)
-        self._seconds = times_s[np.arange(self._points) * frames // max(1, self._points)]
-        self._energy = np.full(self._points, np.nan)
-
-    def add(self, first: int, energy_px: npt.NDArray[np.float64]) -> None:
-        """Take in the frames from one on."""
-        point = (first + np.arange(len(energy_px))) * self._points // self._frames
-        np.fmax.at(self._energy, point, energy_px)
-
-    @property
-    def timeline(self) -> Timeline:
-        return Timeline(self._seconds, self._energy)
-
-
-class _Kept:
-    """Keeps the tracks of a whole clip, of which a single expression is wanted whatever it is."""
-
-    def __init__(self, frames: int) -> None:
-        self._motion = np.full((frames, CELLS * CELLS, 2), np.nan, np.float32)
-        self._segment = np.full(frames, -1, np.int32)
-        self._trust: list[Matrix] = []
-
-    def add(self, index: int, face: Tracked) -> None:
-        """Take in a frame."""
-        self._motion[index], self._segment[index] = face.motion_px, face.segment
-        if face.segment == len(self._trust):
-            self._trust.append(face.trust)
-
-    def strongest(self, fps: float) -> Interval | None:
-        """The motion that stands out most, spotted or not."""
-        found = spot(Tracks(0, self._motion, np.array(self._trust).reshape(-1, CELLS * CELLS), self._segment), fps)
-        if found is None:
-            return None
-        frames = found.onset_frame, found.apex_frame, found.offset_frame
-        kind: Kind = "micro" if is_micro(frames[2] - frames[0], fps) else "macro"
-        moved = np.hypot(*np.moveaxis(self._motion[frames[1]] - self._motion[frames[0]], -1, 0))
-        strength = float((moved * (self._trust[self._segment[frames[1]]] > 0)).max())
-        return Interval.at(frames, fps, kind, round(strength, 3), 0.0, ("not spotted",))
 
 
 @os_errors()
@@ -97,7 +45,7 @@ def spot_video(
     detector: Detector | None = None,
     find_faces: FaceFinder | None = None,
 ) -> Spotting:
-    """Spot every expression of a video, in memory that does not grow with its length.
+    """Spot every expression of the largest face of a video, in memory that does not grow with its length.
 
     Args:
         video: A video file or a folder of frames.
@@ -111,6 +59,45 @@ def spot_video(
     Raises:
         MerError: The video is unreadable, has one frame or no face, or is a frame folder whose rate is not given.
     """
+    return spot_people(
+        video, face="largest", fps=fps, force_fps=force_fps, window=window, progress=progress, detector=detector,
+        find_faces=find_faces,
+    )[0]  # fmt: skip
+
+
+@os_errors()
+def spot_people(
+    video: str | Path,
+    *,
+    face: FaceChoice = "all",
+    fps: float | None = None,
+    force_fps: bool = False,
+    window: Window | None = None,
+    progress: Progress = silent,
+    detector: Detector | None = None,
+    find_faces: FaceFinder | None = None,
+    on_face: OnFace | None = None,
+) -> list[Spotting]:
+    """Spot every expression of every face of a video, in memory that does not grow with its length.
+
+    Args:
+        video: See `spot_video`, also for what is not described here.
+        face: `all`; the number of one, counted from 1 in the order of their appearance, the largest first; or
+            `largest`: one at a time.
+        fps: See there.
+        force_fps: See there.
+        window: See there.
+        progress: See there.
+        detector: See there.
+        find_faces: See there.
+        on_face: Called with every face of every frame, its key, the frame's index, and when it is shown.
+
+    Returns:
+        One for each face, in the order of their numbers.
+
+    Raises:
+        MerError: As for `spot_video`; or there is no face of this number.
+    """
     video = Path(video)
     footage = open_footage(video)
     rate, own_times, said = rate_of(footage, fps, force=force_fps)
@@ -119,20 +106,31 @@ def spot_video(
     with ExitStack() as stack:
         finder = find_faces or stack.enter_context((detector or Detector()).open())
         part = window.of(footage, rate, own_times) if window else footage
-        found = spot_footage(part, rate, finder, own_times=own_times, progress=progress)
-    if window and isinstance(part, Excerpt):
-        found, said = in_film(found, part), [*said, window.words]
-    return replace(found, warnings=[*said, *found.warnings])
+        on_face = later(on_face, part)
+        found = spot_faces(part, rate, finder, face=face, own_times=own_times, progress=progress, on_face=on_face)
+    if window:
+        found, said = [in_film(each, part) for each in found], [*said, window.words]
+    return [replace(each, warnings=[*said, *each.warnings]) for each in found]
 
 
-def in_film(found: Spotting, part: Excerpt) -> Spotting:
+def later(on_face: OnFace | None, part: Footage) -> OnFace | None:
+    """The same callback, given frames that are counted from the film's beginning."""
+    if on_face is None or not isinstance(part, Excerpt):
+        return on_face
+    return lambda key, index, seconds, face: on_face(key, index + part.first, seconds + part.start_s, face)
+
+
+def in_film(found: Spotting, part: Footage) -> Spotting:
     """What was spotted in a part of a video, counted from the video's beginning."""
+    if not isinstance(part, Excerpt):
+        return found
     return replace(
         found,
         intervals=[part.in_film(each) for each in found.intervals],
         events=[part.in_film(each) for each in found.events],
         timeline=replace(found.timeline, seconds=found.timeline.seconds + part.start_s),
         forced=None if found.forced is None else part.in_film(found.forced),
+        where=found.where.later(part.first),
     )
 
 
@@ -197,81 +195,77 @@ def spot_footage(
     counts: DetectionCounts | None = None,
     progress: Progress = silent,
 ) -> Spotting:
-    """Spot every expression of a video that is open already; see `spot_video`.
+    """Spot every expression of the largest face of a video that is open already; see `spot_faces`."""
+    return spot_faces(footage, fps, find_faces, own_times=own_times, force=force, counts=counts, progress=progress)[0]
+
+
+def spot_faces(
+    footage: Footage,
+    fps: float,
+    find_faces: FaceFinder,
+    *,
+    face: FaceChoice = "largest",
+    own_times: bool = True,
+    force: bool = False,
+    counts: DetectionCounts | None = None,
+    progress: Progress = silent,
+    on_face: OnFace | None = None,
+) -> list[Spotting]:
+    """Spot every expression of the faces of a video that is open already; see `spot_people`.
 
     Args:
         footage: The video.
         fps: Frames a second.
         find_faces: Finds faces.
+        face: Which of them.
         own_times: Whether seconds are those at which the medium shows its frames.
         force: Whether the strongest motion is wanted where nothing is spotted; memory then grows with the length.
         counts: Counts the frames in which a face was looked for.
         progress: Called after every second of video.
+        on_face: See `spot_people`.
 
     Raises:
-        MerError: The video is unreadable, or has one frame or no face.
+        MerError: The video is unreadable, or has one frame or no face, or none of this number.
     """
     if len(footage) < 2:
         raise MerError("a clip of one frame has no motion", where=footage.path, fix="give a video of the expression")
     counts = DetectionCounts() if counts is None else counts
     shown_s = footage.times_s if own_times else None
     times_s = np.arange(len(footage)) / fps if shown_s is None else shown_s
-    course, kept = _Course(len(footage), times_s), _Kept(len(footage)) if force else None
-    look = functools.partial(counts.at, find_faces)
-    if kept is None:
-        spotter = LiveSpotter(fps, look, doubt=doubt_of(footage), on_energy=course.add)
+    make = functools.partial(Watch, fps, times_s, doubt=doubt_of(footage), force=force, on_face=on_face)
+    if face == "largest":
+        one = make(functools.partial(counts.at, find_faces))
+        done, broken = _each_frame(footage, fps, one.push, progress)
     else:
-        spotter = LiveSpotter(fps, look, doubt=doubt_of(footage), on_energy=course.add, on_tracked=kept.add)
-    intervals, done, broken = _spot_frames(footage, spotter, progress)
+        everyone = Everyone(fps, functools.partial(counts.all, find_faces), make, face, len(footage))
+        done, broken = _each_frame(footage, fps, everyone.push, progress)
     if not counts.with_face:
         raise faceless(counts.frames, footage.path)
-    forced = kept.strongest(fps) if kept is not None and not intervals else None
-    return Spotting(
-        str(footage.path),
-        fps,
-        done,
-        counts.faces,
-        counts.frames,
-        counts.with_face,
-        [_timed(interval, times_s) for interval in sorted(intervals, key=lambda each: each.onset_frame)],
-        [_event_timed(event, times_s) for event in merged(spotter.events)],
-        [*face_warnings(fps, counts), *([] if broken is None else [_cut_short(done, len(footage), broken)])],
-        course.timeline,
-        forced=None if forced is None else _timed(forced, times_s),
-    )
+    said = [] if broken is None else [_cut_short(done, len(footage), broken)]
+    if face != "largest":
+        return everyone.spottings(footage.path, done, times_s, counts, [*rate_warnings(fps), *said])
+    found = one.spotting(str(footage.path), done, [*face_warnings(fps, counts), *said])
+    return [replace(found, faces=counts.faces, looked_at=counts.frames, with_face=counts.with_face,
+                    others_in_view=max(0, counts.faces - 1))]  # fmt: skip
 
 
-def _spot_frames(
-    footage: Footage, spotter: LiveSpotter, progress: Progress
-) -> tuple[list[Interval], int, MerError | None]:
-    """The intervals of a video, how many of its frames could be read, and why not all, where that is so."""
-    intervals: list[Interval] = []
+def _each_frame(
+    footage: Footage, fps: float, push: Callable[[int, Image], None], progress: Progress
+) -> tuple[int, MerError | None]:
+    """Read a video; how many of its frames could be, and why not all, where that is so."""
     done, broken, started = 0, None, time.monotonic()
     try:
         for index, image in footage.read(range(len(footage))):
-            intervals += spotter.push(index, image)
+            push(index, image)
             done = index + 1
-            if done % max(1, round(spotter.fps)) == 0 or done == len(footage):
+            if done % max(1, round(fps)) == 0 or done == len(footage):
                 speed = done / max(1e-9, time.monotonic() - started)
                 progress("spot", done, len(footage), f"{footage.path.name}, {speed:.0f} frames a second")
     except MerError as error:
         if not done:
             raise
         broken = error
-    return intervals + spotter.finish(done), done, broken
-
-
-def _timed(interval: Interval, times_s: npt.NDArray[np.float64]) -> Interval:
-    """With the times at which the medium shows the frames: a rate may vary."""
-    onset_s, apex_s, offset_s = (
-        round(float(times_s[frame]), 4) for frame in (interval.onset_frame, interval.apex_frame, interval.offset_frame)
-    )
-    return replace(interval, onset_s=onset_s, apex_s=apex_s, offset_s=offset_s)
-
-
-def _event_timed(event: Event, times_s: npt.NDArray[np.float64]) -> Event:
-    first_s, last_s = (round(float(times_s[frame]), 4) for frame in (event.first_frame, event.last_frame))
-    return replace(event, first_s=first_s, last_s=last_s)
+    return done, broken
 
 
 def faceless(looked_at: int, where: Path) -> MerError:
@@ -287,16 +281,21 @@ def _cut_short(done: int, frames: int, error: MerError) -> str:
     return f"only the first {done} of {frames} frames could be read: {error.what}"
 
 
+def rate_warnings(fps: float | None) -> list[str]:
+    """What the reader of a result should know of a clip's frame rate."""
+    if fps is None or fps >= FEW_FPS:
+        return []
+    return [f"{fps:.3g} fps: a micro-expression (1/25 to 1/5 s) spans only {fps / 25:.1f} to {fps / 5:.1f} frames"]
+
+
 def face_warnings(fps: float | None, counts: DetectionCounts) -> list[str]:
     """What the reader of a result should know of a clip's frame rate and of the faces in it."""
-    warnings = []
-    if fps is not None and fps < FEW_FPS:
-        warnings.append(
-            f"{fps:.3g} fps: a micro-expression (1/25 to 1/5 s) spans only {fps / 25:.1f} to {fps / 5:.1f} frames"
-        )
+    warnings = rate_warnings(fps)
     if counts.with_face < counts.frames:
         missing = f"{counts.frames - counts.with_face} of the" if counts.with_face else "any of the"
         warnings.append(f"no face in {missing} {counts.frames} frames that were looked at")
     if counts.faces > 1:
-        warnings.append(f"{counts.faces} faces in one frame: one of them is followed, the largest first")
+        warnings.append(
+            f"{counts.faces} faces in one frame: one of them is followed, the largest first; --face all follows each"
+        )
     return warnings

@@ -153,7 +153,11 @@ class Pipeline:
 
 
 def locate_face(
-    images: Mapping[int, Image], keyframes: KeyFrames, find_faces: Callable[[Image], Sequence[Landmarks]], where: object
+    images: Mapping[int, Image],
+    keyframes: KeyFrames,
+    find_faces: Callable[[Image], Sequence[Landmarks]],
+    where: object,
+    own: Callable[[int, Sequence[Landmarks]], Sequence[Landmarks]] = lambda _frame, faces: faces,
 ) -> Followed:
     """The face of an expression: of all that its frames show, the one that persists.
 
@@ -162,11 +166,12 @@ def locate_face(
         keyframes: Which frames these are.
         find_faces: Finds the faces in a frame, largest first.
         where: The clip's file, for the error.
+        own: Of the faces of a frame those that it may be.
 
     Raises:
         MerError: No frame shows a face, or it is lost in the onset or the apex.
     """
-    face = follow({frame: find_faces(images[frame]) for frame in keyframes.needed})
+    face = follow({frame: own(frame, find_faces(images[frame])) for frame in keyframes.needed})
     return having(face, {"onset": keyframes.onset_frame, "apex": keyframes.apex_frame}, where)
 
 

@@ -57,9 +57,9 @@ def synthesise(
         out: The folder to write; it must not exist or be empty.
         layout: Which dataset's layout to write, one of `LAYOUTS`; `long` for one long video a subject; `flow`
             or `flow-computed` for flow images, drawn or measured on sketches, which take no `face` and no `options`.
-        subjects: How many subjects, 1 to 99.
+        subjects: How many subjects, 1 to 99; of long videos, how many videos.
         clips: How many clips each, 1 to 200; from five on, every subject shows every class. In a long video, how many
-            expressions, every third a macro-expression.
+            expressions of each of its people, every third a macro-expression.
         seed: What all randomness is drawn from.
         face: A photograph to draw the faces from, instead of the portrait that scikit-image ships.
         options: Strength of the motion, and what disturbs it.
@@ -128,8 +128,9 @@ def _check(layout: LayoutWriter | None, subjects: int, clips: int, seed: int, op
             raise MerError(f"{name} must be {least} to {greatest}, got {value}")
     if layout is None:
         return
-    for name in ("fps", "seconds", "turn_deg", "speech_share", "hand_share", "compression", "lost", "hold_s"):
-        if getattr(options, name) != getattr(Options(), name):
+    long = ("fps", "seconds", "turn_deg", "speech_share", "hand_share", "compression", "lost", "hold_s", "people")
+    for name in long:
+        if getattr(options, name) != getattr(_DEFAULTS, name):
             raise MerError(f"{name} is for long videos, not for {layout.dataset}", fix="add --layout long")
     if options.video and not layout.videos:
         names = ", ".join(name for name, each in LAYOUTS.items() if each.videos)

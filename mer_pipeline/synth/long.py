@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mer_pipeline.synth.imaging import Frames
 from mer_pipeline.synth.long_plan import Event, LongPlan, draw_long
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.portrait import Portrait
-from mer_pipeline.synth.scene import make_camera, render
+from mer_pipeline.synth.scene import Camera, make_camera, render
 from mer_pipeline.synth.subjects import draw_traits, make_subject
 from mer_pipeline.synth.truth import write_truth
 from mer_pipeline.video import FOR_MEASURING, VideoWriter
@@ -40,10 +41,10 @@ def write_long(
     Args:
         out: Exists and is empty.
         truth: Name of the table: a row an event, with its video, kind (micro, macro, blink, turn, speech, hand), frames
-            and seconds.
+            and seconds; where a video shows several people, `person` counts them from 1 on the left.
         portraits: What faces are drawn from.
-        subjects: One video each.
-        expressions: In each video.
+        subjects: How many videos, each of one subject or of `options.people`.
+        expressions: Of each person.
         seed: What all randomness is drawn from.
         options: Rate, length, strength of the motion, and what disturbs it.
         progress: Called after every second of video.
@@ -53,22 +54,37 @@ def write_long(
         WriteError: A file cannot be written.
     """
     fps, seconds = options.fps or DEFAULT_FPS, options.seconds or DEFAULT_SECONDS
-    plans = [draw_long(options, fps, seconds, expressions, (seed, index, _FOR_EVENTS)) for index in range(subjects)]
+    people = subjects * options.people
+    plans = [draw_long(options, fps, seconds, expressions, (seed, index, _FOR_EVENTS)) for index in range(people)]
     camera = make_camera(options, fps, (seed, 0, _FOR_NOISE))
     quality = FOR_MEASURING.crf if options.compression is None else options.compression
     encoding = replace(FOR_MEASURING, crf=quality)
     rows: list[dict[str, object]] = []
-    for index, plan in enumerate(plans):
-        rng = np.random.default_rng((seed, index, _FOR_SUBJECT))
-        subject = make_subject(portraits, draw_traits(rng, options), rng)
-        video = f"s{index + 1:02d}.mp4"
-        frames = render(subject, plan, camera, (seed, index, _FOR_FILM))
+    for index in range(subjects):
+        video, shown = f"s{index + 1:02d}.mp4", range(index * options.people, (index + 1) * options.people)
+        frames = _beside(_filmed(portraits, plans[who], camera, seed, who, options) for who in shown)
         received = _lost(frames, options.lost, np.random.default_rng((seed, index, _FOR_LOST)))
         with VideoWriter(out / video, fps, encoding) as writer:
-            for frame in _reported(received, plan, index, subjects, progress):
+            for frame in _reported(received, plans[shown[0]], index, subjects, progress):
                 writer.write(frame)
-        rows += [_row(video, plan, event, seed) for event in plan.events]
+        for person, who in enumerate(shown, 1):
+            more = {"person": person} if options.people > 1 else {}
+            rows += [_row(video, who, plans[who], event, seed) | more for event in plans[who].events]
     write_truth(out / truth, pd.DataFrame(rows))
+
+
+def _filmed(
+    portraits: tuple[Portrait, Portrait], plan: LongPlan, camera: Camera, seed: int, who: int, options: Options
+) -> Frames:
+    """One person."""
+    rng = np.random.default_rng((seed, who, _FOR_SUBJECT))
+    return render(make_subject(portraits, draw_traits(rng, options), rng), plan, camera, (seed, who, _FOR_FILM))
+
+
+def _beside(films: Iterable[Frames]) -> Frames:
+    """Films of one length side by side, the first on the left."""
+    for pictures in zip(*films, strict=True):
+        yield pictures[0] if len(pictures) == 1 else np.ascontiguousarray(np.hstack(pictures))
 
 
 def _lost(frames: Frames, share: float, rng: np.random.Generator) -> Frames:
@@ -88,11 +104,11 @@ def _reported(frames: Frames, plan: LongPlan, index: int, videos: int, progress:
             progress("synth", index * whole + done // step, videos * whole, f"s{index + 1:02d}")
 
 
-def _row(video: str, plan: LongPlan, event: Event, seed: int) -> dict[str, object]:
+def _row(video: str, who: int, plan: LongPlan, event: Event, seed: int) -> dict[str, object]:
     apex = (event.top + event.leave) // 2
     return {
         "video": video,
-        "subject": video[1:3],
+        "subject": f"{who + 1:02d}",
         "kind": event.kind,
         "emotion": event.emotion,
         "aus": event.aus,

@@ -31,6 +31,7 @@ class Options:
         hold_s: Longest time for which a macro-expression of a long video is held at its height.
         lost: Share of the frames of long videos that are lost on the way: each shows the one before.
         fps, seconds: Rate and length of long videos; None for 200 frames a second and a minute.
+        people: How many people a long video shows, beside each other, each in a picture of 640x480.
 
     Raises:
         ValueError: A value is outside what can be drawn.
@@ -59,6 +60,7 @@ class Options:
     hold_s: float = 1.0
     fps: float | None = None
     seconds: float | None = None
+    people: int = 1
 
     def __post_init__(self) -> None:
         amplitude = tuple(self.amplitude_px)
@@ -91,4 +93,7 @@ _GREATEST = {
     "ages": 1.0,
     "lost": 0.5,
 }
-_SPANS = {"compression": (0.0, 51.0), "hold_s": (LEAST_HOLD_S, 600.0), "fps": (10.0, 1000.0), "seconds": (2.0, 36000.0)}
+_SPANS = {
+    "compression": (0.0, 51.0), "hold_s": (LEAST_HOLD_S, 600.0), "fps": (10.0, 1000.0), "seconds": (2.0, 36000.0),
+    "people": (1, 4),
+}  # fmt: skip

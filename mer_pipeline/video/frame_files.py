@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
+from mer_pipeline.choices import FILM_SUFFIXES
 from mer_pipeline.errors import MerError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
@@ -20,6 +22,35 @@ def frame_number(name: str) -> int | None:
     """
     digits = _LAST_NUMBER.search(name)
     return int(digits[1]) if digits else None
+
+
+def find_clips(folder: Path, deepest: int = 8) -> list[Path]:
+    """The clips of a folder: itself, where it holds frames; else the videos and folders of frames below it, in order.
+
+    Args:
+        folder: Where they lie.
+        deepest: So many levels below it; a link may lead in a circle.
+
+    Raises:
+        MerError: There is none, or a folder cannot be listed.
+    """
+    try:
+        children = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+    except OSError as error:
+        raise MerError(f"cannot be listed ({error.strerror})", where=folder, fix="check its permissions") from None
+    if any(each.suffix.lower() in IMAGE_SUFFIXES and frame_number(each.name) is not None for each in children):
+        return [folder]
+    found: list[Path] = []
+    for each in children:
+        if each.is_dir() and deepest:
+            with suppress(MerError):  # one without clips
+                found += find_clips(each, deepest - 1)
+        elif each.suffix.lower() in FILM_SUFFIXES:
+            found.append(each)
+    if not found:
+        what, fix = "no videos or frames in this folder", f"videos end in {', '.join(FILM_SUFFIXES)}"
+        raise MerError(what, where=folder, fix=f"{fix}; frames are images named with their number")
+    return found
 
 
 def list_frames(folder: Path) -> dict[int, str]:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -134,3 +136,56 @@ def test_clips_predicted_by_two_processes_are_those_of_one(mer, clip, tmp_path):
     assert json.loads(two.out) == json.loads(one.out)
     assert two.error_lines == one.error_lines
     assert mer("predict", clip, "--jobs", 2, "--image", tmp_path / "i.png").code == 2
+
+
+def test_every_face_has_its_own_answers(mer, two_people, tmp_path, monkeypatch):
+    monkeypatch.setattr("mer_pipeline.inference.predictor._AU_FRAMES", 1)
+    table, frames = tmp_path / "t.csv", tmp_path / "f.parquet"
+    called = mer("predict", two_people, "--face", "all", "--csv", table, "--frames", frames, "--json", "-q")
+    assert called.code == 0
+    first, second = json.loads(called.out)
+    assert (first["person"], second["person"], first["others_in_view"]) == (1, 2, 0)
+    assert not any("faces; took" in text for text in (*first["warnings"], *second["warnings"]))
+    told = [(each["person"], found["apex_frame"]) for each in (first, second) for found in each["expressions"]]
+    rows = pd.read_csv(table)
+    assert list(zip(rows["person"], rows["apex_frame"], strict=True)) == told
+    assert len(told) == 4
+    measured = pd.read_parquet(frames).set_index(["face_id", "frame"])
+    for person, apex in told:
+        assert measured.loc[(person, apex), "expression"] == "micro"
+    read = measured["AU12_p"].dropna()
+    assert len(read) == 4
+    assert read.between(0, 1).all()
+    assert (measured.loc[read.index, "expression"] == "micro").all()
+
+
+def test_a_folder_of_clips_has_a_page_and_a_table(mer, two_people, tmp_path):
+    films, page, table = tmp_path / "films", tmp_path / "page.html", tmp_path / "t.csv"
+    films.mkdir()
+    shutil.copy(two_people, films / "two.mp4")
+    (films / "broken.mp4").write_text("no video")
+    called = mer("predict", films, "--from", 1, "--to", 3, "--csv", table, "--report", page, "-q")
+    assert called.code == 1
+    assert [line.startswith("error:") for line in called.error_lines].count(True) == 1
+    rows = pd.read_csv(table)
+    assert [Path(name).name for name in rows["clip"]] == ["broken.mp4", "two.mp4"]
+    text = page.read_text()
+    assert 'class="failed"' in text
+    (sheet,) = (tmp_path / "page_files").iterdir()
+    assert f'href="page_files/{sheet.name}"' in text
+    assert {each.name for each in tmp_path.iterdir()} == {"films", "page.html", "page_files", "t.csv"}
+
+
+WRONG_BATCHES = [
+    pytest.param(["--report", "p.html", "--image", "x.png"], 2, "the page has pictures of its own", id="image"),
+    pytest.param(["--report", "p.txt"], 1, "a report is an HTML file", id="ending"),
+    pytest.param(["--face", "all", "--onset", "3"], 2, "--face is for clips whose key frames are spotted", id="onset"),
+    pytest.param(["--frames", "f.csv", "--apex", "3"], 2, "one table holds one clip", id="frames of given ones"),
+]
+
+
+@pytest.mark.parametrize(("options", "code", "message"), WRONG_BATCHES)
+def test_wrong_batches(mer, tmp_path, options, code, message):
+    called = mer("predict", tmp_path / "a.mp4", *options, "-q")
+    assert called.code == code
+    assert message in " ".join(called.err.replace("│", " ").split())

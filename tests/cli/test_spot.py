@@ -6,6 +6,7 @@ from unittest.mock import Mock
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 
 from mer_pipeline.datasets.coders import read_codings
@@ -13,7 +14,7 @@ from mer_pipeline.datasets.long_videos import read_long
 from mer_pipeline.errors import MerError
 from mer_pipeline.inference.naming import Named
 from mer_pipeline.spotting.result import Event, Interval, Spotting, Timeline
-from mer_pipeline.spotting.video import rate_of, spot_video
+from mer_pipeline.spotting.video import rate_of, spot_people
 
 
 def only_error(called):
@@ -29,7 +30,8 @@ def test_evaluation_of_a_set(mer, long_set):
     assert called.code == 0
     document = json.loads(called.out)
     (entry,) = document["videos"]
-    parts = {"video", "fps", "frames", "faces", "looked_at", "with_face", "intervals", "events", "warnings"}
+    parts = {"video", "fps", "frames", "faces", "looked_at", "with_face", "intervals", "events", "warnings",
+             "person", "others_in_view"}  # fmt: skip
     assert parts == set(entry)
     of_interval = {"onset_frame", "apex_frame", "offset_frame", "onset_s", "apex_s", "offset_s", "strength", "kind"}
     assert of_interval | {"salience", "flags"} == set(entry["intervals"][0])
@@ -114,9 +116,9 @@ def test_an_interruption_in_the_middle_is_a_line_and_exit_130(mer, long_set, mon
             assert done < total, "it has read a part of the video"
             signal.raise_signal(signal.SIGINT)
 
-        return spot_video(video, progress=press, **options)
+        return spot_people(video, progress=press, **options)
 
-    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_video", interrupted)
+    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_people", interrupted)
     # A shell that starts the tests in the background has them ignore the signal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -180,7 +182,7 @@ def test_the_loop_with_a_coder(mer, long_set, tmp_path, monkeypatch):
     marks = ((10, 14, 20, "micro"), (50, 60, 90, "macro"), (200, 203, 209, "micro"))
     intervals = [Interval.at(frames, 30.0, kind, 1.0, 2.0, ("blink",)) for *frames, kind in marks]
     spotted = Spotting(str(video), 30.0, 480, 1, intervals=intervals, events=[Event("blink", 4, 9, 0.1333, 0.3)])
-    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_video", lambda *_, **__: spotted)
+    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_people", lambda *_, **__: [spotted])
     assert mer("spot", video, *outputs, "--json", "-q").code == 0
     frames = [(each.kind, each.onset_frame, each.apex_frame, each.offset_frame) for each in spotted.intervals]
     for name in ("eaf", "csv"):
@@ -212,7 +214,7 @@ def test_spot_then_recognise(mer, long_set, tmp_path, monkeypatch):
         Named("positive" if m.emotion == "happiness" else "none" if m == micro[0] else "negative", 0.9, {})
         for m in truth
     ]
-    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_video", lambda *_, **__: spotted)
+    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_people", lambda *_, **__: [spotted])
     monkeypatch.setattr("mer_pipeline.inference.naming.name_intervals", lambda *_: read)
     arguments = ["--evaluate", long_set, "--str", "--official", "--json", "-q"]
     document = json.loads(mer("spot", *arguments, "--submission", out).out)
@@ -305,3 +307,62 @@ def test_a_file_that_cannot_be_written_loses_no_result(mer, long_set, tmp_path, 
     assert called.code == 1
     assert "cannot be written" in only_error(called)
     assert json.loads(called.out)[0]["frames"] > 0
+
+
+def test_people_are_told_apart_in_every_output(mer, two_people, tmp_path):
+    """JSON, printed names, BORIS and the table of frames; one by number is the same as of all."""
+    boris, frames = tmp_path / "b.csv", tmp_path / "f.csv"
+    called = mer("spot", two_people, "--face", "all", "--boris", boris, "--frames", frames, "--json", "-q")
+    assert called.code == 0
+    entries = json.loads(called.out)
+    assert [(each["person"], each["others_in_view"], each["faces"]) for each in entries] == [(1, 0, 2), (2, 0, 2)]
+    subjects = pd.read_csv(boris)["Subject"]
+    assert set(subjects) == {"person 1", "person 2"}
+    rows = pd.read_csv(frames)
+    assert rows.groupby("face_id").size().to_dict() == {1: 150, 2: 150}
+    for entry in entries:
+        own = rows[(rows["face_id"] == entry["person"]) & (rows["expression"] == "micro")]["frame"].tolist()
+        spans = [range(each["onset_frame"], each["offset_frame"] + 1) for each in entry["intervals"]]
+        assert own == [frame for span in spans for frame in span]
+    second = mer("spot", two_people, "--face", 2, "--aus", "-q")
+    assert "s01.mp4, person 2: 2 micro-" in second.out
+    assert "person 1" not in second.out
+    assert "not read" not in second.out
+
+
+WRONG_FACES = [
+    pytest.param(["--face", "0"], 2, "'0' is not largest, all or a number from 1", id="zero"),
+    pytest.param(["--face", "all", "--eaf", "x.eaf"], 2, "one file holds one person: give --face 1", id="eaf"),
+    pytest.param(["--face", "all", "--evaluate", "x"], 2, "a truth is of one face a video", id="truth"),
+    pytest.param(["--frames", "x.txt"], 1, "the name must end in .csv or .parquet", id="ending"),
+    pytest.param(["b.mp4", "--frames", "x.csv"], 2, "one table holds one film", id="two films"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), WRONG_FACES)
+def test_wrong_faces_and_tables(mer, tmp_path, arguments, code, message):
+    called = mer("spot", tmp_path / "a.mp4", *arguments, "-q")
+    assert called.code == code
+    assert message in " ".join(called.err.replace("│", " ").split())
+
+
+IGNORED = [
+    pytest.param(["--aus"], "--aus", id="aus"),
+    pytest.param(["--eaf", "x.eaf", "--lvqa"], "--eaf, --lvqa", id="eaf and lvqa"),
+    pytest.param(["--frames", "x.csv"], "--frames", id="frames"),
+    pytest.param(["--fps", "30"], "--fps", id="fps"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "names"), IGNORED)
+def test_what_a_comparison_would_ignore_is_refused(mer, arguments, names):
+    called = mer("spot", "--evaluate", "a.eaf", "b.eaf", *arguments)
+    assert called.code == 2
+    told = " ".join(called.err.replace("│", " ").split())
+    assert f"Invalid value for {names}: this is for films, and a file of answers or of a coder is given" in told
+
+
+def test_answers_of_one_video_are_refused_before_it_is_searched(mer, long_set, monkeypatch):
+    monkeypatch.setattr("mer_pipeline.spotting.evaluate.spot_people", lambda *_, **__: pytest.fail("it was searched"))
+    called = mer("spot", "--evaluate", long_set, "--lvqa", "-q")
+    assert (called.code, "one video has no others" in only_error(called)) == (1, True)

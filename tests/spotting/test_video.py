@@ -15,7 +15,8 @@ from mer_pipeline.spotting.intervals import MARGIN_S
 from mer_pipeline.spotting.live import LiveSpotter
 from mer_pipeline.spotting.result import TIMELINE_POINTS, Interval
 from mer_pipeline.spotting.score import pooled
-from mer_pipeline.spotting.video import _Course, doubt_of, rate_of, spot_video
+from mer_pipeline.spotting.video import doubt_of, rate_of, spot_video
+from mer_pipeline.spotting.watch import Course
 from mer_pipeline.synth import Options, synthesise
 from mer_pipeline.video import FOR_MEASURING, VideoWriter, open_footage
 
@@ -80,7 +81,7 @@ def test_the_timeline_rises_where_the_expressions_are(spotting, long_set):
 
 
 def test_a_timeline_has_bounded_length_and_keeps_short_peaks():
-    course = _Course(100_000, np.arange(100_000) / 200)
+    course = Course(100_000, np.arange(100_000) / 200)
     for first in range(0, 100_000, 400):
         values = np.zeros(400)
         values[7] = first == 40_000

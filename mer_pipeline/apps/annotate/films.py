@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mer_pipeline.datasets.coders.files import FILMS
+from mer_pipeline.choices import FILM_SUFFIXES
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.spotting.video import rate_of
 from mer_pipeline.video import Footage, FrameFolder, open_footage
@@ -74,7 +74,7 @@ class Films:
         self.folder, self._fps = folder, fps
         self.names = tuple(sorted(_below(folder)))
         if not self.names:
-            fix = f"expected videos ({', '.join(FILMS)}), or folders of numbered pictures"
+            fix = f"expected videos ({', '.join(FILM_SUFFIXES)}), or folders of numbered pictures"
             raise MerError("no film in this folder", where=folder, fix=fix)
         self._open: dict[str, Film] = {}
         self._lock = threading.Lock()
@@ -124,4 +124,4 @@ def _below(folder: Path) -> Iterator[str]:
 
 
 def _is_film(file: str) -> bool:
-    return not file.startswith(".") and PurePosixPath(file).suffix.lower() in FILMS
+    return not file.startswith(".") and PurePosixPath(file).suffix.lower() in FILM_SUFFIXES

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mer_pipeline.cache.atomic import write_atomically
+from mer_pipeline.choices import FILM_SUFFIXES
 from mer_pipeline.datasets.coders import boris, eaf
 from mer_pipeline.datasets.coders.coding import NAMES, Clock, Coding, Mark, to_marks, to_ms
 from mer_pipeline.errors import MerError
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from mer_pipeline.video import Footage
 
 CODED = (".eaf", ".csv", ".tsv")  # that are read; subtitles are written only
-FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 
 
 def read_codings(path: Path, film: Path | None = None) -> list[Coding]:
@@ -68,8 +68,10 @@ def _opened(film: Path) -> Footage | None:
 
 def film_of(named: Path, coded: Path) -> Path | None:
     """The film that a file of a coder names, or one of the same name as this file; None where neither is there."""
-    stems = dict.fromkeys((named.with_suffix("") if named.suffix.lower() in FILMS else named, coded.with_suffix("")))
-    candidates = [named, *(stem.with_name(stem.name + end) for stem in stems for end in FILMS), *stems]
+    stems = dict.fromkeys(
+        (named.with_suffix("") if named.suffix.lower() in FILM_SUFFIXES else named, coded.with_suffix(""))
+    )
+    candidates = [named, *(stem.with_name(stem.name + end) for stem in stems for end in FILM_SUFFIXES), *stems]
     return next((each for each in candidates if each.exists() and each != coded), None)
 
 

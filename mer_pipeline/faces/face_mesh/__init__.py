@@ -78,4 +78,7 @@ class FaceMesh:
         size = self._networks.mesh_px
         picture = canvas.crop(region, size, cv2.BORDER_REPLICATE)
         points, flag = self._networks.points(picture.astype(np.float32) * np.float32(1 / 255))
-        return Landmarks(region.to_picture(points[:, :2].astype(np.float64) / size), score=flag) if flag > 0 else None
+        if not flag > 0:
+            return None
+        of_region = points.astype(np.float64) / size
+        return Landmarks(region.to_picture(of_region[:, :2]), score=flag, depth=of_region[:, 2] * region.side)

@@ -27,6 +27,8 @@ def frame_number(name: str) -> int | None:
 def find_clips(folder: Path, deepest: int = 8) -> list[Path]:
     """The clips of a folder: itself, where it holds frames; else the videos and folders of frames below it, in order.
 
+    Pictures beside videos are no frames.
+
     Args:
         folder: Where they lie.
         deepest: So many levels below it; a link may lead in a circle.
@@ -38,14 +40,16 @@ def find_clips(folder: Path, deepest: int = 8) -> list[Path]:
         children = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
     except OSError as error:
         raise MerError(f"cannot be listed ({error.strerror})", where=folder, fix="check its permissions") from None
-    if any(each.suffix.lower() in IMAGE_SUFFIXES and frame_number(each.name) is not None for each in children):
+    films = [each for each in children if each.suffix.lower() in FILM_SUFFIXES and not each.is_dir()]
+    pictures = (each.name for each in children if each.suffix.lower() in IMAGE_SUFFIXES)
+    if not films and any(frame_number(name) is not None for name in pictures):
         return [folder]
     found: list[Path] = []
     for each in children:
         if each.is_dir() and deepest:
             with suppress(MerError):  # one without clips
                 found += find_clips(each, deepest - 1)
-        elif each.suffix.lower() in FILM_SUFFIXES:
+        elif each in films:
             found.append(each)
     if not found:
         what, fix = "no videos or frames in this folder", f"videos end in {', '.join(FILM_SUFFIXES)}"

@@ -175,6 +175,10 @@ def test_filters_and_order_in_a_browser(page):
 def test_clips_of_a_folder(tmp_path, clips):
     assert [clip.name for clip in clips] == NAMES
     assert find_clips(clips[0]) == [clips[0]]
+    (tmp_path / "beside").mkdir()
+    for name in ("poster1.jpg", "film.mp4"):
+        (tmp_path / "beside" / name).touch()
+    assert [clip.name for clip in find_clips(tmp_path / "beside")] == ["film.mp4"], "a picture is no frame"
     (tmp_path / "films" / "a.MP4").touch()
     (tmp_path / "films" / ".hidden.mp4").touch()
     (tmp_path / "films" / "notes").mkdir()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mer_pipeline.choices import FILM_SUFFIXES
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.spotting.video import rate_of
-from mer_pipeline.video import Footage, FrameFolder, open_footage
-from mer_pipeline.video.frame_files import IMAGE_SUFFIXES
+from mer_pipeline.video import Footage, FrameFolder, find_clips, open_footage
 
 ANNOTATIONS = "annotations"  # below the folder: what coders marked, and what was spotted
 _DEEPEST = 3  # folder/person/session/film
@@ -72,7 +69,7 @@ class Films:
         if not folder.is_dir():
             raise MerError("no such folder", where=folder, fix="give the folder that the films lie in")
         self.folder, self._fps = folder, fps
-        self.names = tuple(sorted(_below(folder)))
+        self.names = _names(folder)
         if not self.names:
             fix = f"expected videos ({', '.join(FILM_SUFFIXES)}), or folders of numbered pictures"
             raise MerError("no film in this folder", where=folder, fix=fix)
@@ -112,16 +109,10 @@ class Films:
         return f"{stem if alone else name}.eaf"
 
 
-def _below(folder: Path) -> Iterator[str]:
-    for at, folders, files in os.walk(folder, followlinks=True):  # which may lead in a circle, but not deeper
-        below = Path(at).relative_to(folder)
-        parts = len(below.parts)
-        if parts and sum(PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES for file in files) > 1:
-            yield below.as_posix()
-        yield from ((below / file).as_posix() for file in files if _is_film(file))
-        skipped = {ANNOTATIONS} if not parts else set()
-        folders[:] = [] if parts >= _DEEPEST else [f for f in folders if f[0] != "." and f not in skipped]
-
-
-def _is_film(file: str) -> bool:
-    return not file.startswith(".") and PurePosixPath(file).suffix.lower() in FILM_SUFFIXES
+def _names(folder: Path) -> tuple[str, ...]:
+    """The films of a folder, below it; what was annotated before holds none."""
+    try:
+        found = find_clips(folder, _DEEPEST)
+    except MerError:
+        return ()
+    return tuple(sorted(clip.relative_to(folder).as_posix() for clip in found if clip != folder))

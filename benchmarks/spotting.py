@@ -246,8 +246,8 @@ NOTES = """
 - Speech: what is called a micro-expression beside speech is a syllable that the rhythm does not take in.
 - **Compression, not lost frames, spoils a call**: 3 % lost frames alone cost nothing, rate factor 27 alone a quarter of
   F1, rate factor 32 (what calls have, on noisy pictures) leaves next to nothing of what was planted. Films with less
-  than one bit a second for each pixel say so, and more must stand out in them, so that little is found rather than much
-  that is not there.
+  than one bit a second for each pixel are doubted (more must stand out), and below 0.6 they say so, so that little is
+  found rather than much that is not there.
 - Held expressions (up to 6 s): those that are missed are found, but end too soon or too late to count as hits.
 - At 30 frames a second a micro-expression of a fifth of a second is six frames; planted ones last 0.2 to 0.5 s at every
   rate. One of 1/25 s would be a single frame, which cannot be distinguished from noise.

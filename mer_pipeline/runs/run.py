@@ -49,6 +49,8 @@ _OLDER = {
     "angle_weight_decay": 0.0,
     "padding": "border",
     "select": "last",
+    "prior": "none",
+    "start": "",
 }
 
 _FACTS, _METRICS, _RESULT, _INNER = "run.json", "metrics.json", "result.json", "inner.json"

@@ -30,8 +30,9 @@ from mer_pipeline.video import Excerpt, Footage, Window, open_footage
 # Below this rate a micro-expression (1/25 to 1/5 s) spans too few frames to be seen rising and falling.
 FEW_FPS = 60.0
 _SAME_RATE = 0.02  # 29.97 for 30, 59.94 for 60
-# Bits a second and pixel below which a film is strongly compressed; what is found in such is in benchmarks/reports.
-_FEW_BITS = 1.0
+# Bits a second and pixel below which films are doubted, and below which so much is lost that the reader should know;
+# what is found in such films is in benchmarks/reports.
+_FEW_BITS, _LITTLE_LEFT = 1.0, 0.6
 
 
 @os_errors()
@@ -177,7 +178,7 @@ def doubt_of(footage: Footage) -> float:
 def compression_warnings(footage: Footage) -> list[str]:
     """What the reader should know where little of the picture is left."""
     bits = footage.bits_a_second
-    if bits is None or bits >= _FEW_BITS:
+    if bits is None or bits >= _LITTLE_LEFT:
         return []
     return [
         f"strongly compressed ({bits:.2g} bits a second for each pixel; cameras write 2 and more): small movements are "

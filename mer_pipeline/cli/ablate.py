@@ -19,6 +19,7 @@ from mer_pipeline.cli.common import (
     Labels,
     OldLabels,
     Quiet,
+    check_folder,
     chosen_engine,
     progress_bar,
     say,
@@ -70,6 +71,8 @@ def ablate(
     quiet: Quiet = False,
 ) -> None:
     """Train the rows of one of the papers' tables and compare them; --out resumes. Writes text, CSV, LaTeX, HTML."""
+    for cache in dataset:
+        check_folder(cache)
     from mer_pipeline import training
 
     changes, chosen = training.parse_settings(settings or []), training.read_table(table, _numbers(starts))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Device, Json, Quiet, progress_bar, say, say_json, say_note, say_table
+from mer_pipeline.cli.common import Device, Json, Quiet, check_folder, progress_bar, say, say_json, say_note, say_table
 
 
 def evaluate(
@@ -21,6 +21,7 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Test a trained model on labelled clips that it was not trained on."""
+    check_folder(dataset)
     from mer_pipeline.inference.external import evaluate as run
 
     if page is not None:  # before the work, which a wrong name must not lose

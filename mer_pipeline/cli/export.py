@@ -28,7 +28,10 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a trained network as one file for other programs, and check that it gives the same probabilities."""
-    from mer_pipeline.inference.export import export as write
+    from mer_pipeline.inference.load import check_model
+
+    check_model(run)
+    from mer_pipeline.inference.export import export as write  # it imports torch
 
     folder = run if run.is_dir() else run.parent
     written = write(run, out or folder / f"model.{kind.value}", cache)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Json, say, say_json
+from mer_pipeline.cli.common import Json, check_folder, say, say_json
 
 
 def report(
@@ -23,6 +23,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write one HTML page of a run: score, controls, classes, curves, angles, attention, calibration, worst clips."""
+    check_folder(run, "give the folder that mer train wrote")
     from mer_pipeline.reports import write_report
 
     page = write_report(run, out, with_faces=with_faces, cache=cache)

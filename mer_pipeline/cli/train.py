@@ -103,6 +103,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train and judge leave-one-subject-out, then train once on all subjects for prediction; --out resumes a run."""
+    check_folder(dataset)  # first, since a recipe is checked by building its network, for which torch is imported
     from mer_pipeline.evaluation.protocols import check_selection, parse_protocol
 
     _check_part(fold, out, dry_run)
@@ -112,7 +113,6 @@ def train(
     parse_protocol(protocol)
     check_selection(select)
     processes = chosen_engine(engine, jobs, engine_option)
-    check_folder(dataset)
     from mer_pipeline import training  # after what is quick to refuse: it imports torch
     from mer_pipeline.evaluation.leaks import look_alikes
 

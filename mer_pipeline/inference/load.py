@@ -30,10 +30,23 @@ def load_model(model: str | Path | None = None, device: str = "auto", detector: 
     if model is None or str(model) == NAME:
         check_shipped_device(device)
         return ShippedModel(detector)
+    file = newest_run() if str(model) == LATEST else check_model(Path(model))
     # Imported here because it takes torch, which the shipped model does without.
     from mer_pipeline.inference.trained import load_trained
 
-    return load_trained(newest_run() if str(model) == LATEST else Path(model), device, detector)
+    return load_trained(file, device, detector)
+
+
+def check_model(path: Path) -> Path:
+    """The path, before torch is imported for it, which takes seconds.
+
+    Raises:
+        MerError: There is nothing of that name.
+    """
+    if not path.exists():
+        fix = "write one with mer export" if path.suffix == ".onnx" else "train one with mer train, or try mer demo"
+        raise MerError("no such model", where=path, fix=fix)
+    return path
 
 
 def check_shipped_device(device: str) -> None:

@@ -26,7 +26,7 @@ def test_wrong_calls(mer, run, tmp_path):
     (tmp_path / "begun" / "run.json").write_text("{}")
     cases = {
         ("report", tmp_path / "empty"): "not a run folder; give the folder that mer train wrote",
-        ("report", tmp_path / "nowhere"): "not a run folder",
+        ("report", tmp_path / "nowhere"): "no such folder; give the folder that mer train wrote",
         ("report", tmp_path / "begun"): "this run is not finished; finish it with the same mer train command",
         ("report", run, "--out", tmp_path / "a.pdf"): "a report is an HTML file; give a name that ends in .html",
         ("report", run, "--cache", tmp_path / "empty"): "no preprocessed dataset in this folder",

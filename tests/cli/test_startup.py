@@ -31,8 +31,8 @@ finally:
         (["train", "--epochz", "3"], 2, "No such option"),
         (["inspect", "--wrong"], 2, "No such option"),
         (["predict", "--help"], 0, "--onset"),
-        (["train", "--dataset", "c", "--model", "facesleuth-tny"], 1, "did you mean facesleuth-tiny?"),
-        (["train", "--dataset", "c", "--set", "epoch=3"], 1, "did you mean epochs?"),
+        (["train", "--dataset", ".", "--model", "facesleuth-tny"], 1, "did you mean facesleuth-tiny?"),
+        (["train", "--dataset", ".", "--set", "epoch=3"], 1, "did you mean epochs?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -42,3 +42,33 @@ def test_an_answer_that_needs_no_data_imports_nothing_heavy(arguments: list[str]
     error, _, imported = called.stderr.rpartition("IMPORTED")
     assert answer in called.stdout + error
     assert not HEAVY & set(imported.split())
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None  # importing it fails
+from mer_pipeline.cli import main
+for line in sys.stdin:
+    sys.argv[:] = ["mer", *line.split()]
+    try:
+        main()
+    except SystemExit as end:
+        print(end.code)
+"""
+ABSENT = """train --dataset absent
+ablate --dataset absent
+evaluate --dataset absent
+report absent
+export absent
+predict clip.avi --model absent
+"""
+
+
+def test_a_path_that_leads_nowhere_is_refused_before_torch_is_imported(tmp_path) -> None:
+    called = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], input=ABSENT, capture_output=True, text=True, cwd=tmp_path
+    )
+    errors = called.stderr.splitlines()
+    assert called.stdout.split() == ["1"] * 6, called.stderr
+    assert [line for line in errors if not line.startswith("error: absent: no such ")] == []
+    assert len(errors) == 6

@@ -224,6 +224,9 @@ class _Entry:
             return None
         if found is None and not self.location.sparse:
             self.report("emotion", text, "no emotion")
+        if self.location.own_labels and found is not None and found != " ".join(text.casefold().split()):
+            label = text.replace("{", "{{").replace("}", "}}")
+            self.table.habits[f"clips with the emotion {label}, which is read as {found}: {{}}"] += 1
         return found
 
     def aus(self) -> ActionUnits | None:

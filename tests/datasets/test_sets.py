@@ -263,6 +263,26 @@ def test_own_data(tmp_path: Path) -> None:
     assert [clip.emotion for clip in found.clips] == ["zest", None, "happiness", None]
     assert [clip.fps for clip in found.clips] == [120.0, None, None, None]
     assert told(found) == [("carl.mp4", "fps", "fast"), ("my-clips/dora/dora", "frames", str(raw / "dora"))]
+    assert found.warnings == ("clips with the emotion happy, which is read as happiness: 1",)
+
+
+def test_own_data_named_without_the_ending_of_a_video(tmp_path: Path) -> None:
+    for name in ("anna.MP4", "ben.avi", "ben.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "clips.csv").write_text("clip,subject\nanna,1\nben,2\n")
+    found = read_dataset(tmp_path)
+    assert [clip.source.name for clip in found.clips] == ["anna.MP4", "ben"]
+    assert [clip.clip_id.partition("/")[2] for clip in found.clips] == ["1/anna", "2/ben"]
+    assert "may be ben.avi or ben.mp4: add the ending" in [problem.reason for problem in found.problems]
+
+
+def test_own_videos_that_no_row_names_are_said(tmp_path: Path) -> None:
+    frames(tmp_path / "anna" / "smile", range(3))
+    for name in ("anna/smile/no.mp4", "anna/talk.mp4", "b.mov", ".hidden.mp4", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "clips.csv").write_text("clip,subject\nanna/smile,1\n")
+    found = read_dataset(tmp_path)
+    assert found.warnings == ("2 videos are in no row of the table and left out: b.mov, anna/talk.mp4",)
 
 
 def test_own_data_with_several_expressions_of_a_film(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`mer inspect RAW`."""
+"""`mer inspect RAW|CACHE`."""
 
 from __future__ import annotations
 
@@ -12,33 +12,58 @@ from mer_pipeline.cli.common import Corrected, Dataset, Json, counts_line, say, 
 from mer_pipeline.errors import MerError
 
 if TYPE_CHECKING:
-    from mer_pipeline.datasets import Annotations
+    from collections.abc import Sequence
 
-ClipId = Annotated[str | None, typer.Option(help="A clip of a cache, to be drawn with --image.", show_default=False)]
+    from mer_pipeline.cache.overview import CachedSet
+    from mer_pipeline.datasets import Annotations
+    from mer_pipeline.datasets.clip import Problem
+
+ClipId = Annotated[str | None, typer.Option(help="A clip of a cache, for --image or --crops.", show_default=False)]
+Crops = Annotated[
+    Path | None,
+    typer.Option(
+        help="A folder for the crops of a cache, or of --clip, as PNG files; they show faces.", show_default=False
+    ),
+]
+Table = Annotated[
+    Path | None, typer.Option("--csv", help="Also write the problems here, a row each.", show_default=False)
+]
+_COLUMNS = ("sheet", "row", "clip", "field", "value", "reason")
 Sheet = Annotated[
     Path | None, typer.Option(help="A PNG file for the contact sheet of --clip; shows a face.", show_default=False)
 ]
 
 
 def inspect(
-    raw: Annotated[Path, typer.Argument(help="The dataset's folder as it was handed out; a cache with --image.")],
+    raw: Annotated[
+        Path, typer.Argument(help="The dataset's folder as it was handed out, or a cache.", metavar="RAW|CACHE")
+    ],
     dataset: Dataset = "auto",
     corrections: Corrected = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there is any problem.")] = False,
     as_json: Json = False,
+    table: Table = None,
     clip: ClipId = None,
     image: Sheet = None,
+    crops: Crops = None,
 ) -> None:
     """Read a dataset's annotations: clips, subjects, classes, Action Units, and every problem. Decodes no frame.
 
-    Of a preprocessed cache, --clip and --image draw what the stages made of one clip.
+    Of a preprocessed cache it says what is in it; --clip and --image draw what the stages made of one clip.
     """
-    if clip is not None or image is not None:
-        _draw(raw, clip, image)
+    if clip is not None or image is not None or crops is not None:
+        _draw(raw, clip, image, crops)
+        return
+    from mer_pipeline.cache.overview import cached_sets, is_cache
+
+    if is_cache(raw):
+        _print_cache(raw, cached_sets(raw), as_json)
         return
     from mer_pipeline.datasets import read_dataset
 
     found = read_dataset(raw, dataset, corrections)
+    if table is not None:
+        _write_problems(table, found.problems)
     if as_json:
         say_json(_document(found))
     else:
@@ -47,14 +72,49 @@ def inspect(
         raise typer.Exit(1)
 
 
-def _draw(cache: Path, clip: str | None, image: Path | None) -> None:
+def _draw(cache: Path, clip: str | None, image: Path | None, crops: Path | None) -> None:
+    if crops is not None:
+        from mer_pipeline.stages.crop_export import export_crops
+
+        say(f"{export_crops(cache, crops, clip)} crops, and crops.csv, in {crops}")
+        if image is None:
+            return
     from mer_pipeline.reports import write_contact_sheet
 
     if clip is None or image is None:
-        missing = "--clip ID" if clip is None else "--image OUT.png"
+        missing = "--clip ID" if clip is None else "--image OUT.png, or --crops FOLDER"
         raise MerError("--clip and --image belong together", fix=f"add {missing}")
     write_contact_sheet(cache, clip, image)
     say(f"contact sheet: {image}")
+
+
+def _print_cache(cache: Path, sets: Sequence[CachedSet], as_json: bool) -> None:
+    if as_json:
+        say_json({"cache": str(cache), "sets": [one.as_json() for one in sets]})
+        return
+    for one in sets:
+        say((one.dataset, "bold"), f" (preprocessed): {one.ok} of {one.clips} clips of {one.subjects} subjects")
+        say(f"emotions: {counts_line(one.emotions)}")
+        say(f"crops (clips at each side in pixels): {counts_line(one.sizes)}; faces by: {counts_line(one.detectors)}; "
+            f"motion: {counts_line(one.motions)}")  # fmt: skip
+        say(f"key frames spotted in {one.spotted} clips; head drift left in {one.unregistered}; "
+            f"{one.warned} with a warning")  # fmt: skip
+        for reason, clips in one.failures.items():
+            say_warning(f"{clips} failed at {reason}")
+    say(f"see one clip: mer inspect {cache} --clip ID --image OUT.png; all crops: --crops FOLDER")
+
+
+def _write_problems(path: Path, problems: Sequence[Problem]) -> None:
+    import csv
+    import io
+
+    from mer_pipeline.cache import write_atomically
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(problem) for problem in problems)
+    write_atomically(path, text.getvalue().encode())
 
 
 def _document(found: Annotations) -> dict[str, Any]:
@@ -80,7 +140,7 @@ def _document(found: Annotations) -> dict[str, Any]:
 
 
 def _print(found: Annotations) -> None:
-    from mer_pipeline.datasets import compare_counts, differences
+    from mer_pipeline.datasets import compare_counts
 
     usable = sum(clip.fault is None for clip in found.clips)
     say((found.dataset, "bold"), f" (recognised by {found.recognised_by})")
@@ -104,12 +164,23 @@ def _print(found: Annotations) -> None:
             for c in found.corrections
         ]
         say_table("corrections", ("clip", "field", "old", "new", "outcome", "reason", "source"), outcomes)
-    for warning in (*found.warnings, *differences(compare_counts(found))):
+    for warning in found.warnings:
         say_warning(warning)
-    if found.problems:
-        rows = [(p.sheet, p.row, p.clip, p.field, p.value, p.reason) for p in found.problems]
-        say_table(
-            f"{len(rows)} problem{'s' * (len(rows) > 1)}", ("sheet", "row", "clip", "field", "value", "reason"), rows
-        )
-    else:
-        say("no problems")
+    if differing := sum(bool(mark) for *_, mark in counts):
+        say_warning(f"{differing} of {len(counts)} counts in this table are not the published ones: is the set whole?")
+    _print_problems(found.problems)
+
+
+def _print_problems(problems: Sequence[Problem]) -> None:
+    """One line each, below the sheet that it is of: a table of them would be as narrow as the terminal."""
+    if not problems:
+        say("no problems in the rows")
+        return
+    say((f"{len(problems)} problem{'s' * (len(problems) > 1)}", "bold"))
+    sheet = None
+    for problem in problems:
+        if problem.sheet != sheet:
+            sheet = problem.sheet
+            say(f"{sheet}:")
+        where = ", ".join(filter(None, (problem.row and f"row {problem.row}", problem.clip))) or "the set"
+        say(f"  {where}: {problem.field} {problem.value!r}: {problem.reason}")

@@ -1,10 +1,11 @@
 """A user's own data: a folder of clips and a `clips.csv`; no code.
 
-Columns: clip, subject, emotion, onset, apex, offset, aus, fps; all but clip may be absent. A clip is the path of a
-video, with or without its ending, or of a frame folder below the folder; where a film has several expressions, a column `clip name` names each, and
-`type` says which are macro-expressions. Onset, apex and offset are the numbers in the frames' file names; in a video,
-frames count from 0, as everywhere in what `mer` prints. The set is called after the folder. Clips without a subject
-count as one person, so that no person stands on both sides of a fold unseen. Emotions may be of the user's own naming.
+Columns: clip, subject, emotion, onset, apex, offset, aus, fps; all but clip may be absent. A clip is the path, below
+the folder, of a frame folder or of a video, whose ending may be left out; where a film has several expressions, a
+column `clip name` names each, and `type` says which are macro-expressions. Onset, apex and offset are the numbers in
+the frames' file names; in a video, frames count from 0, as everywhere in what `mer` prints. The set is called after the
+folder. Clips without a subject count as one person, so that no person stands on both sides of a fold unseen. Emotions
+may be of the user's own naming.
 """
 
 from __future__ import annotations

@@ -45,10 +45,15 @@ def export_flow_images(rows: Sequence[ManifestRow], store: Store, folder: Path) 
     writer.writerow(COLUMNS)
     for row in kept:
         flow = artefact_of(store, row, "motion").arrays["flow"]
-        # Ids may hold any character; quoted, none of them holds a plus, so no two clips share a name.
-        name = "+".join(quote(part, safe=" ") for part in (row.dataset, row.subject, row.clip)) + ".png"
+        name = f"{file_name(row)}.png"
         picture = np.ascontiguousarray(flow_image(flow)[..., ::-1])
         write_atomically(folder / "images" / name, cv2.imencode(".png", picture)[1].tobytes())
         writer.writerow([row.dataset, row.subject, row.clip, row.emotion or "", f"images/{name}"])
     write_atomically(folder / "labels.csv", table.getvalue().encode())
     return len(kept)
+
+
+def file_name(row: ManifestRow) -> str:
+    """A clip's id as a name of files, without an ending; no two clips share one."""
+    # Ids may hold any character; quoted, none of them holds a plus.
+    return "+".join(quote(part, safe=" ") for part in (row.dataset, row.subject, row.clip))

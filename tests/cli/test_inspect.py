@@ -30,10 +30,20 @@ def test_text(raw: Path) -> None:
         "Action Units (clips with each): 4 1, 12 1, 39 1",
         "outside the 21 of the vector: 39 1",
         "flagged: alternative 1",
-        "1 problem",
+        "1 problem\nCASME2-coding-20190701.xlsx, Sheet1:\n",
+        "  row 3, casme2/02/b: apex '15': after the offset 9; it will be spotted\n",
     ):
         assert line in result.stdout
-    assert "warning: casme2, casme2-5: clips 2, published 249" in result.stderr
+    (warning,) = result.stderr.splitlines()
+    assert warning.endswith("of 20 counts in this table are not the published ones: is the set whole?")
+
+
+def test_the_problems_as_a_table(raw: Path, tmp_path: Path) -> None:
+    file = tmp_path / "problems.csv"
+    assert CliRunner().invoke(app, ["inspect", str(raw), "--csv", str(file)]).exit_code == 0
+    header, row = file.read_text().splitlines()
+    assert header == "sheet,row,clip,field,value,reason"
+    assert row == '"CASME2-coding-20190701.xlsx, Sheet1",3,casme2/02/b,apex,15,after the offset 9; it will be spotted'
 
 
 def test_json(raw: Path) -> None:

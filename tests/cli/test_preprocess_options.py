@@ -1,7 +1,8 @@
-"""The options of `mer preprocess`, and the picture of `mer inspect`."""
+"""The options of `mer preprocess`, and the pictures and the summary of a cache that `mer inspect` gives."""
 
 import json
 
+import cv2
 import pytest
 
 from mer_pipeline.cache.manifest import read_manifests
@@ -76,3 +77,25 @@ def test_a_sheet_that_cannot_be_drawn_is_one_line(mer, raw, cache, tmp_path, mon
     assert called.code == 1
     assert len(called.error_lines) == 1
     assert message in called.err
+
+
+def test_a_cache_alone_is_summed_up(mer, cache):
+    called = mer("inspect", cache)
+    assert called.code == 0
+    assert "casme2 (preprocessed): 15 of 15 clips of 3 subjects" in called.out
+    assert "crops (clips at each side in pixels): 64 15; faces by: face-mesh 15; motion: none\n" in called.out
+    (found,) = json.loads(mer("inspect", cache, "--json").out)["sets"]
+    assert (found["ok"], found["spotted"], found["failures"]) == (15, 0, {})
+
+
+def test_crops_as_pictures(mer, cache, tmp_path):
+    called = mer("inspect", cache, "--clip", "01/EP02_01f", "--crops", tmp_path / "crops")
+    assert (called.code, called.out) == (0, f"2 crops, and crops.csv, in {tmp_path / 'crops'}\n")
+    header, onset, apex = (tmp_path / "crops" / "crops.csv").read_text().splitlines()
+    assert header == "clip_id,emotion,frame,key_frame,image"
+    names = [line.split(",")[-1] for line in (onset, apex)]
+    assert [name.rpartition("-")[2] for name in names] == ["onset.png", "apex.png"]
+    for name in names:
+        file = tmp_path / "crops" / name
+        assert cv2.imread(str(file)).shape == (64, 64, 3)
+        assert file.stat().st_mode & 0o777 == 0o600, "it shows a face"

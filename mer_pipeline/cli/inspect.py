@@ -182,5 +182,5 @@ def _print_problems(problems: Sequence[Problem]) -> None:
         if problem.sheet != sheet:
             sheet = problem.sheet
             say(f"{sheet}:")
-        where = ", ".join(filter(None, (problem.row and f"row {problem.row}", problem.clip))) or "the set"
+        where = ", ".join(filter(None, (f"row {problem.row}" if problem.row else "", problem.clip))) or "the set"
         say(f"  {where}: {problem.field} {problem.value!r}: {problem.reason}")

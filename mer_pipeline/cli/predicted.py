@@ -55,7 +55,7 @@ def _kind(found: Expression | Unclassified) -> str:
     """Its kind, how long it lasts, and what makes it doubtful."""
     lasts = "" if found.offset_s is None or found.onset_s is None else f" {found.offset_s - found.onset_s:.2f} s"
     flags = [flag for flag in found.flags if flag != "not spotted"]
-    return f"{found.kind or '?'}{lasts}{' (' + ', '.join(flags) + ')' if flags else ''}"
+    return f"{found.kind or 'not known'}{lasts}{' (' + ', '.join(flags) + ')' if flags else ''}"
 
 
 def _rows(result: ClipResult) -> list[tuple[object, ...]]:
@@ -77,7 +77,7 @@ def _rows(result: ClipResult) -> list[tuple[object, ...]]:
     return [
         (
             name,
-            f"{at.onset_frame}, {at.apex_frame}, {'?' if at.offset_frame is None else at.offset_frame}",
+            f"{at.onset_frame}, {at.apex_frame}, {'not given' if at.offset_frame is None else at.offset_frame}",
             _kind(at),
             *texts,
         )

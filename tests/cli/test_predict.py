@@ -40,6 +40,11 @@ def test_the_printed_table_says_what_the_json_says(mer, run, clip):
     assert called.code == 0
     assert f"{found['onset_frame']}, {found['apex_frame']}, {found['offset_frame']}" in called.out
     assert found["emotion"] in called.out
+    own = ("--onset", found["onset_frame"], "--apex", found["apex_frame"])
+    given = mer("predict", clip, "--model", run, "-q", "--confidence", 0, *own).out
+    assert "not given" in given
+    assert "not known" in given
+    assert "?" not in given
     assert "uncertain: " in mer("predict", clip, "--model", run, "-q", "--confidence", 1).out
 
 

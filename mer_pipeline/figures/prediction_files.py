@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from mer_pipeline.progress import Progress, silent
 class PredictionFiles:
     """Draws what was found; files have mode 0600, since they show faces.
 
-    One clip's overlay and one expression's picture have the given names; further ones have numbers added to them.
+    One clip's overlay and one expression's picture have the given names; further ones have numbers added to them. Of
+    several clips the files are named after each as well: `out-anna.png`.
 
     Attributes:
         written: The files so far.
@@ -49,7 +51,7 @@ class PredictionFiles:
             return
         from mer_pipeline.figures.expression_sheet import write_sheet
 
-        path = self._next(self._image)
+        path = self._next(self._image, sight.clip)
         write_sheet(sight, path)
         self.written.append(path)
 
@@ -66,11 +68,12 @@ class PredictionFiles:
             return
         from mer_pipeline.figures.overlay import write_overlay
 
-        path = self._next(self._overlay)
+        path = self._next(self._overlay, result.clip)
         write_overlay((result, *others), path, predictor.find_faces, progress)
         self.written.append(path)
 
-    def _next(self, first: Path) -> Path:
-        """`out.png`, `out-2.png`, `out-3.png`."""
-        number = 1 + sum(path.suffix == first.suffix for path in self.written)
-        return first if number == 1 else first.with_name(f"{first.stem}-{number}{first.suffix}")
+    def _next(self, first: Path, clip: str) -> Path:
+        """`out.png`, `out-2.png`, ...; of several clips `out-anna.png`, `out-anna-2.png`, ..."""
+        stem = first.stem if self._clips < 2 else f"{first.stem}-{Path(clip).stem}"
+        names = (f"{stem}{'' if number == 1 else f'-{number}'}{first.suffix}" for number in itertools.count(1))
+        return next(path for name in names if (path := first.with_name(name)) not in self.written)

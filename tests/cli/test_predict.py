@@ -88,7 +88,9 @@ def test_pictures_are_written_and_named(mer, run, clip, tmp_path):
         tmp_path / "o.mp4",
     )
     assert called.code == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["o-2.mp4", "o.mp4", "s-2.png", "s.png"]
+    names = [f"{kind}-{clip.stem}{again}" for kind in "os" for again in ("-2", "")]
+    endings = [".mp4"] * 2 + [".png"] * 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [n + e for n, e in zip(names, endings, strict=True)]
     for path in tmp_path.iterdir():
         assert f"wrote {path}" in called.out
     assert_one_error_line(mer("predict", clip, "--model", run, "--overlay", "o.gif"), "the name must end in .mp4")

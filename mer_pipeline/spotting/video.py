@@ -261,7 +261,7 @@ def _each_frame(
             done = index + 1
             if done % max(1, round(fps)) == 0 or done == len(footage):
                 speed = done / max(1e-9, time.monotonic() - started)
-                progress("spot", done, len(footage), f"{footage.path.name}, {speed:.0f} frames a second")
+                progress("spot", done, len(footage), f"{footage.path.name}, working at {speed:.0f} frames/s")
     except MerError as error:
         if not done:
             raise

@@ -67,6 +67,7 @@ def preprocess(
     quiet: Quiet = False,
 ) -> None:
     """Find key frames and faces, align and crop them; every stage is cached, so a second run computes nothing."""
+    _check_out(raw, out)
     from mer_pipeline.datasets import read_dataset
     from mer_pipeline.stages.preprocess import Parameters
     from mer_pipeline.stages.preprocess import preprocess as run_stages
@@ -98,6 +99,14 @@ def preprocess(
             _print(as_new, out / SPOTTED, None)
     if summary.ok == 0 or (strict and summary.failures):
         raise typer.Exit(1)
+
+
+def _check_out(raw: Path, out: Path) -> None:
+    from mer_pipeline.cache.overview import is_cache
+
+    if out.resolve().is_relative_to(raw.resolve()) and not is_cache(out):
+        raise MerError("lies inside the dataset, which should stay as it was handed out", where=out,
+                       fix=f"choose a folder beside it, such as {raw.resolve().parent / 'cache'}")  # fmt: skip
 
 
 def _print(summary: Summary, out: Path, flow_images: Path | None) -> None:

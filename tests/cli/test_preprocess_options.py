@@ -79,6 +79,16 @@ def test_a_sheet_that_cannot_be_drawn_is_one_line(mer, raw, cache, tmp_path, mon
     assert message in called.err
 
 
+def test_a_cache_inside_the_dataset_is_refused_unless_it_is_one_already(mer, raw, cache, tmp_path):
+    called = mer("preprocess", raw, "--out", raw / "cache")
+    assert (called.code, len(called.error_lines)) == (1, 1)
+    assert "lies inside the dataset" in called.err
+    assert not (raw / "cache").exists()
+    assert "nowhere: no such folder" in mer("preprocess", tmp_path / "nowhere", "--out", tmp_path / "c").err
+    within = mer("preprocess", cache, "--out", cache)  # made before this was refused: it goes on to what is wrong
+    assert "lies inside" not in within.err
+
+
 def test_a_cache_alone_is_summed_up(mer, cache):
     called = mer("inspect", cache)
     assert called.code == 0

@@ -289,6 +289,11 @@ def cautions(metrics: Metrics) -> list[str]:
         found.append(f"{subjects} test subjects are few: below {FEW_SUBJECTS} a verdict hangs on one or two of them")
     if not metrics.seeds:
         found.append("one training: its intervals leave out what another seed would change; train with --seeds 3")
+    if metrics.selection != "oracle" and metrics.optimistic[0].uf1 < metrics.scores.uf1:
+        found.append(
+            "the optimistic score is the lower one here: each fold's epoch is the first with its highest accuracy, "
+            "which need not raise UF1 over all clips"
+        )
     detectable = next((c.difference.detectable for c in metrics.controls if c.name == SVM), None)
     if detectable is not None and subjects >= LEAST_SUBJECTS:
         found.append(

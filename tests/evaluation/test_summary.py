@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from mer_pipeline.evaluation.summary import Training, early_stops, pooled, source_words
+from mer_pipeline.evaluation.summary import Training, cautions, early_stops, pooled, source_words
 from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.results import History
 from tests.test_reading import METRICS
@@ -52,6 +52,15 @@ def test_what_is_said_of_annotated_action_units_is_earned(answers, said, control
     metrics = dataclasses.replace(METRICS, aus="predicted", changed_by_aus=found.changed_by_aus)
     assert source_words(metrics) == said
     assert source_words(METRICS) == ""
+
+
+def test_an_optimistic_score_that_is_the_lower_one_is_explained():
+    lower = dataclasses.replace(METRICS.scores, uf1=METRICS.scores.uf1 - 0.1)
+    (said,) = (
+        line for line in cautions(dataclasses.replace(METRICS, optimistic=(lower, "note"))) if "optimistic" in line
+    )
+    assert said.startswith("the optimistic score is the lower one here")
+    assert not any("optimistic" in line for line in cautions(METRICS))
 
 
 def test_where_the_release_would_have_stopped():

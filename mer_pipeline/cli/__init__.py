@@ -66,13 +66,17 @@ class _Commands(TyperGroup):
         super().__init__(**given)
         self.commands = {name: _Command(name) for name in COMMANDS}
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """`mer help train` is `mer train --help`."""
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+
 
 app = typer.Typer(
     name="mer",
     help="Micro-expression recognition, from a raw dataset or any video to an answer.",
     no_args_is_help=True,
     cls=_Commands,
-    **_STYLE,
+    **{**_STYLE, "add_completion": True},
 )
 
 

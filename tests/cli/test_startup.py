@@ -1,5 +1,6 @@
 """What the command line imports before it answers; `benchmarks/startup.py` has the processor time."""
 
+import os
 import subprocess
 import sys
 
@@ -25,6 +26,9 @@ finally:
     [
         (["--help"], 0, "models      List the models of the zoo"),
         (["--version"], 0, "mer 0."),
+        (["help"], 0, "models      List the models of the zoo"),
+        (["help", "models"], 0, "List the models of the zoo"),
+        (["help", "modles"], 2, "No such command 'modles'"),
         (["models"], 0, "facesleuth-flow"),
         (["models", "--json"], 0, '"multiply_accumulates"'),
         (["inspct"], 2, "No such command 'inspct'"),
@@ -42,6 +46,17 @@ def test_an_answer_that_needs_no_data_imports_nothing_heavy(arguments: list[str]
     error, _, imported = called.stderr.rpartition("IMPORTED")
     assert answer in called.stdout + error
     assert not HEAVY & set(imported.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"), [("mer comp", "compare"), ("mer predict --ons", "--onset")], ids=["command", "option"]
+)
+def test_a_shell_completes_commands_and_their_options(words: str, offered: str) -> None:
+    shell = {"_MER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    called = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env={**os.environ, **shell}
+    )
+    assert called.stdout.split() == [offered], called.stderr
 
 
 WITHOUT_TORCH = """

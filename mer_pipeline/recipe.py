@@ -59,7 +59,7 @@ class Recipe:
     """Everything that shapes a training.
 
     Attributes:
-        model: Name in the zoo.
+        model: Name in the zoo, or of one's own file.
         source: The paper or release that it follows, in a few words.
         network: Name in `mer_pipeline.networks`.
         options: Options of the network that differ from its defaults.
@@ -276,10 +276,11 @@ def facts_of(recipe: Recipe) -> dict[str, Any]:
 
 
 def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Read a recipe of the zoo and change some of its values.
+    """Read a recipe of the zoo, or one's own, and change some of its values.
 
     Args:
-        model: Name in the zoo.
+        model: Name in the zoo, or a `.toml` file of one's own: values by key, of which `model` names the recipe of the
+            zoo that they are a difference from; the recipe is called after the file.
         overrides: Values by key; `options.<name>` is an option of the network.
 
     Raises:
@@ -292,17 +293,14 @@ def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recip
 
 def _read_recipe(model: str, overrides: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
     """A recipe whose network has not been tried, and its table `built`."""
-    names = model_names()
-    if model not in names:
-        raise MerError(f"unknown model {model!r}", fix=suggest(model, names))
-    path = zoo() / model / "recipe.toml"
-    try:
-        values = {"model": model, **tomllib.loads(read_text(path))}
-    except (OSError, MerError, ValueError, RecursionError) as error:
-        raise MerError(f"not a readable recipe ({error})", where=path, fix="correct the file") from None
-    options, built = values.pop("options", {}), values.pop("built", {})
-    if not isinstance(options, dict) or not isinstance(built, dict):
-        raise MerError("options and built must be tables", where=path, fix="correct the file")
+    path = Path(model) if model.endswith(".toml") else _in_zoo(model)
+    values, options, built = _tables(path)
+    if model.endswith(".toml"):  # a user's own: a difference from one of the zoo, where it names one
+        base, model = values.pop("model", None), path.stem
+        if base is not None:
+            beneath, options_beneath, _ = _tables(_in_zoo(str(base)))
+            values, options, built = {**beneath, **values}, {**options_beneath, **options}, {}
+    values = {"model": model, **values}
     for key, value in overrides.items():
         name = key.removeprefix("options.")
         (values if name == key else options)[name] = value
@@ -311,8 +309,27 @@ def _read_recipe(model: str, overrides: Mapping[str, Any]) -> tuple[Recipe, dict
         if key not in known:
             raise MerError(f"unknown key {key!r}", where=f"recipe {model}", fix=suggest(key, known))
     if "network" not in values:
-        raise MerError("names no network", where=path, fix="write network = ...")
+        raise MerError("names no network", where=path, fix="write network = ..., or model = a name of the zoo")
     return Recipe(**{key: _typed(key, value) for key, value in values.items()}, options=options), built
+
+
+def _in_zoo(model: str) -> Path:
+    names = model_names()
+    if model not in names:
+        raise MerError(f"unknown model {model!r}", fix=suggest(model, names))
+    return zoo() / model / "recipe.toml"
+
+
+def _tables(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The values of a recipe's file, and its tables `options` and `built`."""
+    try:
+        values = tomllib.loads(read_text(path))
+    except (OSError, MerError, ValueError, RecursionError) as error:
+        raise MerError(f"not a readable recipe ({error})", where=path, fix="correct the file") from None
+    options, built = values.pop("options", {}), values.pop("built", {})
+    if not isinstance(options, dict) or not isinstance(built, dict):
+        raise MerError("options and built must be tables", where=path, fix="correct the file")
+    return values, options, built
 
 
 def parse_settings(settings: Sequence[str], example: str = "--set epochs=20") -> dict[str, Any]:

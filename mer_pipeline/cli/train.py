@@ -77,7 +77,12 @@ DryRun = Annotated[
 
 def train(
     dataset: Annotated[Path, typer.Option(help="The cache folder that mer preprocess wrote.")],
-    model: Annotated[str, typer.Option(help="A model of the zoo; see mer models.")] = "facesleuth",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "--recipe", help="A model of the zoo (see mer models), or a .toml file: your own recipe."
+        ),
+    ] = "facesleuth",
     attention: Attention = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for --set epochs=N.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
@@ -124,7 +129,7 @@ def train(
     if dry_run:
         _say_estimate(training.estimate(clips, recipe, plan, device, processes), as_json)
         return
-    run = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{model}"
+    run = out or Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{recipe.model}"
     given: dict[str, Any] = {"device": device, "command": shlex.join(sys.argv)}
     with progress_bar(quiet, f"the same command with --out {run} goes on from here") as progress:
         if fold is not None:

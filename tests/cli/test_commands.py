@@ -119,6 +119,7 @@ def test_train_json(mer, cache, tmp_path):
 BAD_TRAIN = [
     pytest.param(["--dataset", "absent"], "absent: no such folder", id="no cache"),
     pytest.param(["--model", "facesluth"], "did you mean facesleuth", id="unknown model"),
+    pytest.param(["--recipe", "absent.toml"], "absent.toml: not a readable recipe", id="absent recipe"),
     pytest.param(["--attention", "sao"], "'sao'", id="unknown attention"),
     pytest.param(["--set", "epoch=1"], "unknown key 'epoch'", id="unknown key"),
     pytest.param(["--labels", "megc4"], "megc4", id="unknown protocol"),

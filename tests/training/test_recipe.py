@@ -32,6 +32,35 @@ def test_the_compact_size_is_near_the_papers_table():
     assert load_recipe("facesleuth-compact").parameters() == pytest.approx(8.79e6, rel=0.05)
 
 
+def test_a_recipe_of_ones_own_is_a_difference_from_one_of_the_zoo(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('model = "facesleuth-tiny"\nepochs = 7\n[options]\nattention = "cva"\n')
+    own, base = load_recipe(str(file), {"batch": 8}), load_recipe("facesleuth-tiny")
+    assert (own.model, own.epochs, own.batch, own.lr) == ("mine", 7, 8, base.lr)
+    assert own.options == {**base.options, "attention": "cva"}
+    file.write_text('network = "ststnet"\n')
+    assert load_recipe(str(file)).network == "ststnet"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('model = "facesleuth-tny"', "did you mean facesleuth-tiny"),
+        ("epochs = 3", "names no network"),
+        ('model = "facesleuth-tiny"\nepoch = 3', "unknown key 'epoch'"),
+        ("epochs = = 3", "not a readable recipe"),
+        (None, "not a readable recipe"),
+    ],
+    ids=["unknown base", "no network", "unknown key", "no TOML", "absent"],
+)
+def test_a_wrong_recipe_of_ones_own_is_refused(tmp_path, text, message):
+    file = tmp_path / "mine.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(MerError, match=message):
+        load_recipe(str(file))
+
+
 def test_overrides_reach_recipe_and_network():
     recipe = load_recipe("facesleuth-tiny", parse_settings(["epochs=3", "lr=1", "options.attention=cva"]))
     assert (recipe.epochs, recipe.lr, recipe.options["attention"]) == (3, 1.0, "cva")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Of a page and of everything else: nothing from other places, and no other page may show it in a frame.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; "
-    "script-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+    "script-src 'self' 'unsafe-inline'; img-src 'self' data:; media-src blob:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",

@@ -166,9 +166,19 @@ def test_in_a_browser_from_the_upload_to_the_result(server, clip, width, tmp_pat
         assert picture.bounding_box()["width"] <= width
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out"
         with page.expect_download() as download:
-            card.locator("a.button").click()
+            card.get_by_text("Download JSON").click()
         (result,) = json.loads(download.value.path().read_text())
         assert result["expressions"][0]["emotion"] in card.inner_text()
+        with page.expect_download() as download:
+            card.get_by_text("Download CSV").click()
+        header, row = download.value.path().read_text().splitlines()
+        values = dict(zip(header.split(","), row.split(","), strict=True))
+        assert (values["clip"], values["apex_frame"]) == (clip.name, str(result["expressions"][0]["apex_frame"]))
+        page.wait_for_function("document.querySelector('video').readyState >= 1")
+        card.locator("tbody tr").click()
+        assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(
+            result["expressions"][0]["onset_s"], abs=0.01
+        )
         assert 38 * picture.bounding_box()["width"] / 1200 >= 9, "its letters can be read"
 
         bad = tmp_path / "bad.mp4"
@@ -183,5 +193,8 @@ def test_in_a_browser_from_the_upload_to_the_result(server, clip, width, tmp_pat
         assert "larger than 3 MiB" in page.locator("[role=alert]").first.inner_text()
         if folder := os.environ.get("MER_SCREENSHOTS"):
             page.screenshot(path=f"{folder}/serve-{width}.png", full_page=True)
+        page.reload()
+        page.wait_for_selector("a.button")
+        assert clip.name in page.locator("article").last.inner_text(), "results outlive a reload"
     assert complaints == []
     assert all(url.startswith((server[0], "blob:", "data:")) for url in asked), asked

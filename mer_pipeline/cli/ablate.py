@@ -71,8 +71,7 @@ def ablate(
     quiet: Quiet = False,
 ) -> None:
     """Train the rows of one of the papers' tables and compare them; --out resumes. Writes text, CSV, LaTeX, HTML."""
-    for cache in dataset:
-        check_folder(cache)
+    check_folder(*dataset)
     from mer_pipeline import training
 
     changes, chosen = training.parse_settings(settings or []), training.read_table(table, _numbers(starts))
@@ -80,8 +79,7 @@ def ablate(
     variants, notes = training.chosen_variants(name, changes, wanted, chosen)
     for note in notes:
         say_warning(note)
-    held_out = chosen.protocol or "loso" if protocol is None else protocol
-    plan = training.Plan(held_out, select, seeds, jobs=jobs)
+    plan = training.Plan(chosen.protocol or "loso" if protocol is None else protocol, select, seeds, jobs=jobs)
     folder = out or Path("runs") / (f"ablation-{name}" if table == "parts" else f"ablation-{name}-{table}")
     found, processes = [], chosen_engine(engine, jobs, engine_option)
     for cache in dataset:

@@ -185,14 +185,15 @@ def chosen_face(text: str) -> FaceChoice:
     return int(text) if text.isdecimal() else "all" if text == "all" else "largest"
 
 
-def check_folder(folder: Path, fix: str = "make one with: mer preprocess RAW --out CACHE") -> None:
-    """Refuse a folder that is not there before anything is imported that would read it.
+def check_folder(*folders: Path, fix: str = "make one with: mer preprocess RAW --out CACHE") -> None:
+    """Refuse folders that are not there before anything is imported that would read it.
 
     Raises:
         MerError: It is absent.
     """
-    if not folder.is_dir():
-        raise MerError("no such folder", where=folder, fix=fix)
+    for folder in folders:
+        if not folder.is_dir():
+            raise MerError("no such folder", where=folder, fix=fix)
 
 
 def card_detector(name: str | None, predictor: Path | None, face_model: Path | None) -> Detector | None:

@@ -19,7 +19,7 @@ def compare(
 ) -> None:
     """Compare the first run with the others: intervals over subjects and seeds, swap permutation, Holm's correction."""
     for folder in runs:
-        check_folder(folder, "give the folder that mer train wrote")
+        check_folder(folder, fix="give the folder that mer train wrote")
     from mer_pipeline.evaluation.compare import COMPARED
     from mer_pipeline.evaluation.compare import compare as compare_runs
     from mer_pipeline.runs.run import Run

@@ -31,6 +31,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import DEFAULT, choose_detector
 
 if TYPE_CHECKING:
+    from mer_pipeline.datasets import Annotations
     from mer_pipeline.stages.preprocess import Summary
 
 FlowImages = Annotated[
@@ -67,8 +68,6 @@ def preprocess(
     quiet: Quiet = False,
 ) -> None:
     """Find key frames and faces, align and crop them; every stage is cached, so a second run computes nothing."""
-    _check_out(raw, out)
-    from mer_pipeline.datasets import read_dataset
     from mer_pipeline.stages.preprocess import Parameters
     from mer_pipeline.stages.preprocess import preprocess as run_stages
 
@@ -76,7 +75,7 @@ def preprocess(
         raise MerError("--flow-images needs motion", fix="add --motion tvl1 or --motion dis")
     chosen = choose_detector(detector or DEFAULT, predictor, face_model=face_model)
     parameters = Parameters(size, chosen, registration, motion, frames)
-    processes, annotations = chosen_engine(engine, jobs, engine_option), read_dataset(raw, dataset, corrections)
+    processes, annotations = chosen_engine(engine, jobs, engine_option), _read(raw, out, dataset, corrections)
     with progress_bar(quiet) as progress:
         summary = run_stages(
             annotations, out, parameters, engine=processes, flow_images=flow_images,
@@ -101,12 +100,15 @@ def preprocess(
         raise typer.Exit(1)
 
 
-def _check_out(raw: Path, out: Path) -> None:
+def _read(raw: Path, out: Path, dataset: str, corrections: bool) -> Annotations:
+    """The dataset, which a new cache must not lie inside."""
     from mer_pipeline.cache.overview import is_cache
+    from mer_pipeline.datasets import read_dataset
 
     if out.resolve().is_relative_to(raw.resolve()) and not is_cache(out):
         raise MerError("lies inside the dataset, which should stay as it was handed out", where=out,
                        fix=f"choose a folder beside it, such as {raw.resolve().parent / 'cache'}")  # fmt: skip
+    return read_dataset(raw, dataset, corrections)
 
 
 def _print(summary: Summary, out: Path, flow_images: Path | None) -> None:

@@ -23,7 +23,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write one HTML page of a run: score, controls, classes, curves, angles, attention, calibration, worst clips."""
-    check_folder(run, "give the folder that mer train wrote")
+    check_folder(run, fix="give the folder that mer train wrote")
     from mer_pipeline.reports import write_report
 
     page = write_report(run, out, with_faces=with_faces, cache=cache)

@@ -18,7 +18,7 @@ def status(
     """Show which folds of a run are done, running or failed, and how long the rest will take."""
     from mer_pipeline.runs.status import read_status
 
-    check_folder(run, "give the --out of mer train or mer ablate")
+    check_folder(run, fix="give the --out of mer train or mer ablate")
     found = read_status(run)
     if as_json:
         say_json(found.as_json())

@@ -36,6 +36,13 @@ if TYPE_CHECKING:  # they import torch, which takes seconds
     from mer_pipeline.runs.results import Scores
     from mer_pipeline.training.estimate import Estimate
 
+Model = Annotated[
+    str,
+    typer.Option("--model", "--recipe", help="A model of the zoo (see mer models), or a .toml file: your own recipe."),
+]
+Aus = Annotated[
+    str | None, typer.Option(help="Action Units at test time: predicted, annotated or none.", show_default=False)
+]
 Attention = Annotated[
     str | None, typer.Option(help="cva, soa, soa-shared, horizontal or none; the recipe's own where not given.")
 ]
@@ -77,12 +84,7 @@ DryRun = Annotated[
 
 def train(
     dataset: Annotated[Path, typer.Option(help="The cache folder that mer preprocess wrote.")],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", "--recipe", help="A model of the zoo (see mer models), or a .toml file: your own recipe."
-        ),
-    ] = "facesleuth",
+    model: Model = "facesleuth",
     attention: Attention = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for --set epochs=N.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
@@ -90,9 +92,7 @@ def train(
     protocol: HeldOut = "loso",
     select: Select = None,
     seeds: Annotated[int, typer.Option(min=1, help="So many trainings with other seeds; all are in every score.")] = 3,
-    aus: Annotated[
-        str | None, typer.Option(help="Action Units at test time: predicted, annotated or none.", show_default=False)
-    ] = None,
+    aus: Aus = None,
     labels: Labels = None,
     old_labels: OldLabels = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/<date>-<name>.")] = None,
@@ -124,7 +124,8 @@ def train(
     plan = training.Plan(protocol, select, seeds, tensorboard, jobs)
     clips = training.load_clips(dataset, labels or old_labels, recipe.view, size=recipe.size, frames=recipe.frames)
     clips = training.shuffle_labels(clips, recipe.seed) if shuffle_labels else clips
-    for note in (*clips.notes, *look_alikes(clips)):
+    foreseen = () if dry_run or fold else training.long_training(clips, recipe, plan, device, processes)
+    for note in (*clips.notes, *look_alikes(clips), *foreseen):
         say_warning(note)
     if dry_run:
         _say_estimate(training.estimate(clips, recipe, plan, device, processes), as_json)

@@ -20,6 +20,9 @@ from mer_pipeline.training.session import Plan
 
 # Weights, their gradients and the two moments of Adam.
 _BYTES_A_PARAMETER = 16
+# Of one core, a clip of a step: benchmarks/reports/networks-2026-11-21.md has 0.06 to 0.3, large networks the least.
+_SECONDS_A_GMAC = 0.08
+_LARGE = 2_000_000  # parameters
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,27 @@ def estimate(
         problems=_problems(clips, recipe, largest.train, used, free),
         engines=tuple(times),
         fastest=fastest(times).engine,
+    )
+
+
+def long_training(
+    clips: ClipSet, recipe: Recipe, plan: Plan, device: str = "auto", engine: Engine | None = None
+) -> tuple[str, ...]:
+    """A warning where a training takes more than an hour of this machine's CPU, by a count that takes no steps."""
+    where = choose_device(device)
+    if where.type != "cpu" or recipe.parameters() < _LARGE or (engine is not None and engine.elsewhere):
+        return ()
+    outline = recipe.outline(clips.size, len(clips.classes))
+    clip_s, folds = networks.multiply_accumulates(outline) / 1e9 * _SECONDS_A_GMAC, plan.folds(clips)
+    step_s = clip_s * min(recipe.batch, max(len(fold.train) for fold in folds))
+    engine = of_this_machine(engine or Local(plan.jobs), where)
+    times = times_of(_tasks_s(clips, recipe, plan, folds, step_s, clip_s / 3), engine)
+    hours = next(each.seconds for each in times if each.engine == engine.name) / 3600
+    if hours < 1:
+        return ()
+    return (
+        f"on this CPU the whole training takes some {hours:,.0f} hours, roughly: --dry-run measures it, --model "
+        f"facesleuth-tiny is small, and a GPU is faster",
     )
 
 

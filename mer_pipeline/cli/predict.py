@@ -37,6 +37,7 @@ from mer_pipeline.errors import MerError, WriteError
 
 if TYPE_CHECKING:
     from mer_pipeline.engines import Engine
+    from mer_pipeline.faces.detectors import Detector
     from mer_pipeline.figures.prediction_files import PredictionFiles
     from mer_pipeline.inference import ClipResult, Predictor
     from mer_pipeline.inference.many import Settings
@@ -88,6 +89,7 @@ Table = Annotated[Path | None, typer.Option("--csv", help="Also write a table he
 Overlay = Annotated[
     Path | None, typer.Option(help="Also write the video with face, expressions and motion drawn in (.mp4).")
 ]
+Slow = Annotated[float, typer.Option(min=1, max=100, help="So many times slower, for --overlay: 10 at 200 fps.")]
 Picture = Annotated[Path | None, typer.Option(help="Also write a picture of each expression (.png).")]
 Report = Annotated[
     Path | None,
@@ -126,6 +128,7 @@ def predict(
     report: Report = None,
     frames: Frames = None,
     overlay: Overlay = None,
+    slow: Slow = 1.0,
     image: Picture = None,
     camera: Camera = None,
     detector: CardDetector = None,
@@ -143,30 +146,37 @@ def predict(
     Exit code 0: every clip has a result; 1: at least one has none, each reported in one line; 2: wrong usage.
     """
     from mer_pipeline.inference import Predictor
-    from mer_pipeline.inference.many import Settings
     from mer_pipeline.inference.neutral import Neutral
     from mer_pipeline.video import Window
 
     given = {"onset": onset, "apex": apex, "all": every, "overlay": overlay, "image": image, "report": report}
     _check_usage(clips, {**given, "neutral": neutral or None}, camera, face, (start, end))
     shared = _engine(engine, jobs, engine_option, drawn=(camera, overlay, image, report, frames))
-    files, chosen = clips_of(clips or []), card_detector(detector, predictor, face_model)
+    files = clips_of(clips or [])
+    made = _settings(model, device, aus, confidence, card_detector(detector, predictor, face_model))
     _check_frames(frames, len(files or [camera]) == 1 and (onset, apex, report) == (None, None, None))
-    out = _Outputs.of(files, table, frames, report, overlay, image, shared)
+    out = _Outputs.of(files, table, frames, report, overlay, image, shared, slow)
     options: dict[str, Any] = {
         "face": chosen_face(face), "onset_frame": onset, "apex_frame": apex, "fps": fps, "force_fps": force_fps,
         "every": every, "macro": macro, "neutral": Neutral.of(neutral) if neutral else None,
         "window": Window(start, end),
     }  # fmt: skip
-    with Predictor(model, device, aus=aus, confidence=confidence, detector=chosen) as loaded:
+    with Predictor(model, device, aus=aus, confidence=confidence, detector=made.detector) as loaded:
         say_model(loaded, quiet)
-        made = Settings(None if model is None else str(model), device, aus, confidence, chosen)
         if camera is None:
             results = _predicted(loaded, files, options, out, quiet, shared, made)
         else:
             results = [_watch(loaded, camera, fps, force_fps, macro, quiet, out.rows)]
     out.write(results)
     say_results(results, [*out.pictures.written, *(path for path in (table, frames, report) if path)], as_json)
+
+
+def _settings(
+    model: Path | None, device: str, aus: str, confidence: float | None, detector: Detector | None
+) -> Settings:
+    from mer_pipeline.inference.many import Settings
+
+    return Settings(None if model is None else str(model), device, aus, confidence, detector)
 
 
 def _engine(name: str, jobs: int | None, options: list[str] | None, drawn: tuple[object, ...]) -> Engine | None:
@@ -212,6 +222,7 @@ class _Outputs:
         overlay: Path | None,
         image: Path | None,
         shared: Engine | None,
+        slow: float,
     ) -> _Outputs:
         """Check the names of files."""
         from mer_pipeline.figures.prediction_files import PredictionFiles
@@ -219,7 +230,8 @@ class _Outputs:
 
         many = table is not None and len(files) > 1 and not (overlay or image or shared)
         rows = None if frames is None else FrameTable(frames)
-        return cls(table, report, rows, PredictionFiles(overlay, image, len(files)), report is not None or many)
+        pictures = PredictionFiles(overlay, image, len(files), slow=slow)
+        return cls(table, report, rows, pictures, report is not None or many)
 
     def write(self, results: list[ClipResult]) -> None:
         """The tables; that of a batch has been written."""

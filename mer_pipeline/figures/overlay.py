@@ -40,15 +40,16 @@ _LEAST_PX = 0.5  # of motion at the top of the timeline: a still face shall have
 
 
 def write_overlay(
-    results: Sequence[ClipResult], path: Path, find_faces: FaceFinder, progress: Progress = silent
+    results: Sequence[ClipResult], path: Path, find_faces: FaceFinder, progress: Progress = silent, *, slow: float = 1.0
 ) -> None:
-    """Write an MP4 with the clip's own times; the file has mode 0600, since it shows faces.
+    """Write an MP4 with the clip's own times, which its clock shows; the file has mode 0600, since it shows faces.
 
     Args:
         results: What was found in the face that was followed, or in each of several.
         path: The file.
         find_faces: Finds faces.
         progress: Is given every frame drawn.
+        slow: How many times slower it plays.
 
     Raises:
         MerError: The clip cannot be read any more.
@@ -67,14 +68,15 @@ def write_overlay(
         _outlined(footage, rate, find_faces) if first.person is None else _all_outlined(footage, rate, find_faces)
     )
     panels: list[Panel] = []
-    with VideoWriter(path, rate) as writer:
+    with VideoWriter(path, rate / slow) as writer:
         try:
             for index, image, outlines in outlined:
                 panels = panels or [
                     Panel(_size_wh(image), result, timeline, float(seconds[-1]))
                     for result, timeline in zip(results, timelines, strict=True)
                 ]
-                writer.write(_drawn(panels, image, index, float(seconds[index]), outlines), float(seconds[index]))
+                at = float(seconds[index])
+                writer.write(_drawn(panels, image, index, at, outlines), slow * at)
                 progress("overlay", index + 1, len(footage), footage.path.name)
         except WriteError:
             raise
@@ -239,7 +241,8 @@ class Panel:
             pen.rectangle((middle - half, self._top, middle + half, self._top + letters // 4), _colour(each))
         small = font(round(0.8 * letters))
         ends = (0.0, "la", _clock(0, self._length_s)), (1.0, "ra", _clock(self._length_s, self._length_s))
-        for share, anchor, text in (*ends, (0.5, "ma", "motion of the skin")):
+        top = f"motion of the skin, up to {_most(timeline):.1f} px of a 224 px crop"
+        for share, anchor, text in (*ends, (0.5, "ma", top)):
             x = self._pad + share * (self.width - 2 * self._pad)
             pen.text((x, bottom + letters // 3), text, DIM, small, anchor=anchor)
         drawn = np.array(page)
@@ -251,7 +254,7 @@ class Panel:
         known = np.isfinite(timeline.energy)
         if not known.any():
             return
-        most = max(float(np.quantile(timeline.energy[known], 0.999)), _LEAST_PX)
+        most = _most(timeline)
         height = bottom - self._top - self._letters // 2
         energy = np.clip(np.where(known, timeline.energy, 0) / most, 0, 1)
         points = np.array(
@@ -298,6 +301,12 @@ class Panel:
         if frame is None:
             return self._seconds(found, "apex")
         return float(seconds) if seconds is not None else self._length_s * frame / max(self._frames - 1, 1)
+
+
+def _most(timeline: Timeline) -> float:
+    """The motion at the top of the curve, in pixels of a crop of 224."""
+    known = timeline.energy[np.isfinite(timeline.energy)]
+    return max(float(np.quantile(known, 0.999)), _LEAST_PX) if known.size else _LEAST_PX
 
 
 def _end(found: Found) -> int:

@@ -9,7 +9,7 @@ import pytest
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.figures.expression_sheet import draw_sheet
-from mer_pipeline.figures.overlay import Panel
+from mer_pipeline.figures.overlay import Panel, write_overlay
 from mer_pipeline.figures.prediction_files import PredictionFiles
 from mer_pipeline.inference import ClipResult, Predictor
 from mer_pipeline.inference.result import Unclassified
@@ -52,6 +52,12 @@ def test_the_overlay_keeps_every_frame_and_its_time(drawn):
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.width % 2, stream.height % 2) == ("h264", 0, 0)
         assert stream.height > 480 > stream.height - 300
+
+
+def test_a_slow_overlay_has_the_same_frames_later(drawn, tmp_path):
+    _folder, result, _pictures, _sight, times = drawn
+    write_overlay([result], tmp_path / "slow.mp4", lambda image: [], slow=4.0)
+    assert open_footage(tmp_path / "slow.mp4").times_s == pytest.approx(4 * times, abs=1e-4)
 
 
 def test_the_overlay_marks_the_face_and_the_expression(drawn):

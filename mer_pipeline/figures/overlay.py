@@ -241,7 +241,7 @@ class Panel:
             pen.rectangle((middle - half, self._top, middle + half, self._top + letters // 4), _colour(each))
         small = font(round(0.8 * letters))
         ends = (0.0, "la", _clock(0, self._length_s)), (1.0, "ra", _clock(self._length_s, self._length_s))
-        top = f"motion of the skin, up to {_most(timeline):.1f} px of a 224 px crop"
+        top = f"motion of the skin, up to {_most(timeline):.1f} px in a 224 px crop"
         for share, anchor, text in (*ends, (0.5, "ma", top)):
             x = self._pad + share * (self.width - 2 * self._pad)
             pen.text((x, bottom + letters // 3), text, DIM, small, anchor=anchor)

@@ -75,7 +75,7 @@ def flow_colours(flow: FloatImage, full_px: float, side: int | None = None, by: 
     edge = max(1, size // 10)
     corner = shown[-size - edge : -edge, edge : edge + size]
     corner[_disc(size)] = colour_wheel(size)[_disc(size)]
-    return Panel(f"flow{by and f' by {by}'}, rim {full_px:g} px", shown)
+    return Panel(f"flow{by and f' by {by}'}; wheel's rim: {full_px:g} px", shown)
 
 
 def flow_arrows(flow: FloatImage, onset: Image, full_px: float, side: int) -> Panel:

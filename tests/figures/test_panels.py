@@ -13,8 +13,8 @@ RAMP = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32)
 PANELS = [
     pytest.param(panels.picture(GREY, "onset", 48), "onset", id="crop"),
     pytest.param(panels.difference(GREY, GREY + 11, 48), "apex − onset, × 10", id="difference"),
-    pytest.param(panels.flow_colours(RIGHT, 2.0, 48, "DIS"), "flow by DIS, rim 2 px", id="flow"),
-    pytest.param(panels.flow_colours(RIGHT, 2.0, 48), "flow, rim 2 px", id="flow, method unnamed"),
+    pytest.param(panels.flow_colours(RIGHT, 2.0, 48, "DIS"), "flow by DIS; wheel's rim: 2 px", id="flow"),
+    pytest.param(panels.flow_colours(RIGHT, 2.0, 48), "flow; wheel's rim: 2 px", id="flow, method unnamed"),
     pytest.param(panels.flow_arrows(RIGHT, GREY, 2.0, 48), "flow × 2, arrow below left 2 px", id="arrows"),
     pytest.param(panels.flow_on_face(RIGHT, GREY, 2.0, 48), "flow on the onset", id="flow on the face"),
     pytest.param(panels.strain(RIGHT[2], 48), "strain, 0 to 0.15 px per px", id="strain"),

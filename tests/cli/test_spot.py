@@ -51,7 +51,7 @@ def test_a_table_a_timeline_and_a_warning(mer, long_set):
     assert "|" in marks
     assert "=" in marks
     assert "30 fps: a micro-expression" in called.err
-    assert "frames a second" in called.err
+    assert "frames/s" in called.err
 
 
 def test_a_bad_video_among_others_is_one_line_and_exit_1(mer, long_set, tmp_path):

@@ -82,7 +82,7 @@ def test_predict_folder(raw, run, tmp_path, capsys):
         good, bad = csv.DictReader(file)
     assert good["emotion"]
     assert "not a readable video" in bad["error"]
-    assert (tmp_path / "out" / "expression.png").is_file()
+    assert (tmp_path / "out" / "expression-a.png").is_file()
     assert "not a readable video" in capsys.readouterr().out
 
 

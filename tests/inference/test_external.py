@@ -54,7 +54,7 @@ def test_what_cannot_be_done_is_one_line(drawn, model, device, line):
 
 
 def test_a_wrong_name_of_the_page_is_said_before_the_work(mer, tmp_path):
-    called = mer("evaluate", "--dataset", tmp_path / "absent", "--html", tmp_path / "page.txt")
+    called = mer("evaluate", "--dataset", tmp_path, "--html", tmp_path / "page.txt")
     assert "a report is an HTML file" in called.err
 
 

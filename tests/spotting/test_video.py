@@ -59,7 +59,7 @@ def test_what_is_told_beside_the_intervals(spotting, told):
     assert 16 <= spotting.with_face == spotting.looked_at <= 60
     assert spotting.warnings == ["30 fps: a micro-expression (1/25 to 1/5 s) spans only 1.2 to 6.0 frames"]
     assert [step[:3] for step in told] == [("spot", 30 * second, 480) for second in range(1, 17)]
-    assert "frames a second" in told[-1][3]
+    assert "frames/s" in told[-1][3]
     values = spotting.as_json()
     assert "timeline" not in values
     assert "error" not in values

@@ -324,7 +324,10 @@ def _tables(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
     """The values of a recipe's file, and its tables `options` and `built`."""
     try:
         values = tomllib.loads(read_text(path))
-    except (OSError, MerError, ValueError, RecursionError) as error:
+    except OSError as error:
+        fix = "give the name of a file that is there"
+        raise MerError(f"not a readable recipe ({error.strerror})", where=path, fix=fix) from None
+    except (MerError, ValueError, RecursionError) as error:
         raise MerError(f"not a readable recipe ({error})", where=path, fix="correct the file") from None
     options, built = values.pop("options", {}), values.pop("built", {})
     if not isinstance(options, dict) or not isinstance(built, dict):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from mer_pipeline.cache.chain import PUBLISHED
-from mer_pipeline.choices import NONE
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.labels import label_set
 from mer_pipeline.networks import Network
@@ -38,7 +37,7 @@ def start_prior(network: Network, clips: ClipSet) -> None:
 
 def _group(emotion: str) -> str | None:
     """The reader's group of a class: the class of that name, or its class in MEGC's three."""
-    if emotion in (*GROUPS, NONE):
+    if emotion in GROUPS:
         return emotion
     megc = label_set("megc3")
     at = megc.class_of(emotion)

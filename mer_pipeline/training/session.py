@@ -144,7 +144,8 @@ class Session:
 
     def _open(self, folder: Path, recipe: Recipe, folds: Sequence[Sequence[Fold]]) -> Run:
         clips, plan = self.clips, self.plan
-        begins_with = [*([PRIOR] if recipe.prior == "shipped" else []), *start_note(clips, recipe)]
+        start = start_note(clips, recipe)
+        begins_with = [*([PRIOR] if recipe.prior == "shipped" else []), *start]
         data = Data(
             clips=len(clips.clip_ids),
             fingerprint=clips.fingerprint(),
@@ -172,7 +173,13 @@ class Session:
             notes=(*clips.notes, *begins_with, *look_alikes(clips)),
             folds=tuple(fold.held_out for fold in folds[0]),
         )
-        return Run.create(folder, facts)
+        run = Run.create(folder, facts)
+        if not set(start) <= set(run.facts.notes):
+            raise MerError(
+                f"the weights that this run began with ({recipe.start}) have changed", where=folder,
+                fix="restore them, or choose another --out",
+            )  # fmt: skip
+        return run
 
     def trainer(self, part: Part, only: Fold | None = None, progress: Progress | None = None) -> Trainer:
         """What trains the parts of one training, or one fold alone."""

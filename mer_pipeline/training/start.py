@@ -6,7 +6,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mer_pipeline import networks
 from mer_pipeline.choices import MADE_UP
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.clip_set import ClipSet
@@ -32,7 +31,7 @@ def start_note(clips: ClipSet, recipe: Recipe) -> list[str]:
             where=recipe.start,
             fix="begin with a run of other sets, of synthetic ones, or leave start out",
         )
-    network = networks.build(recipe.network, classes=len(clips.classes), size=clips.size, **recipe.network_options)
+    network = recipe.outline(clips.size, len(clips.classes))
     taken, whole = _taken(network, state, card, clips, recipe), network.state_dict()
     if not any(tensor.ndim > 1 for tensor in taken.values()):
         raise MerError(

@@ -183,3 +183,9 @@ def test_what_is_typical_is_the_median_of_how_far_cells_moved(frames):
 def test_quantile_is_numpys(count, share):
     values = np.random.default_rng(3).normal(size=count)
     assert quantile(values, share) == pytest.approx(np.quantile(values, share))
+
+
+def test_in_a_film_that_is_doubted_more_must_stand_out():
+    motion = tracks(8, 30, (bump(8, 30, 4.0, 4.3), 0.5 * BROWS))
+    assert len(find_intervals(moves(motion, 30), NoiseFloor())) == 1
+    assert find_intervals(moves(motion, 30), NoiseFloor(doubt=3.0)) == []

@@ -18,7 +18,7 @@ from mer_pipeline.spotting.score import pooled
 from mer_pipeline.spotting.video import doubt_of, rate_of, spot_video
 from mer_pipeline.spotting.watch import Course
 from mer_pipeline.synth import Options, synthesise
-from mer_pipeline.video import FOR_MEASURING, VideoWriter, open_footage
+from mer_pipeline.video import FOR_MEASURING, VideoWriter, Window, open_footage
 
 
 @pytest.fixture(scope="module")
@@ -224,3 +224,12 @@ def test_a_strongly_compressed_film_says_so(tmp_path, mesh, long_set):
     still = open_footage(path)
     assert still.bits_a_second == pytest.approx(8 * path.stat().st_size / 2 / image[..., 0].size)
     assert any("strongly compressed" in each for each in spot_video(path, find_faces=mesh).warnings)
+
+
+def test_what_a_film_is_doubted_by_reaches_its_spotter(long_set, mesh, spotting, monkeypatch):
+    monkeypatch.setattr("mer_pipeline.spotting.video.doubt_of", lambda footage: 50.0)
+    first = spotting.intervals[0]
+    window = Window(max(0.0, first.onset_s - 1.5), first.offset_s + 1.5)
+    assert spot_video(long_set / "s01.mp4", find_faces=mesh, window=window).intervals == []
+    monkeypatch.undo()
+    assert spot_video(long_set / "s01.mp4", find_faces=mesh, window=window).intervals

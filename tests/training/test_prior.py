@@ -9,6 +9,7 @@ import torch
 from mer_pipeline import networks
 from mer_pipeline.cache.chain import Chain
 from mer_pipeline.errors import MerError
+from mer_pipeline.inference.export import export
 from mer_pipeline.networks.prior import MEMBERS, UNITS
 from mer_pipeline.reader import GROUPS, shipped
 from mer_pipeline.recipe import load_recipe
@@ -93,6 +94,13 @@ def test_a_run_keeps_it_and_says_so(two_sets, tmp_path):
     network = rebuild(state, card, run.folder)
     torch.testing.assert_close(network.prior(two_sets.images[:, 0]), beside(two_sets).prior(two_sets.images[:, 0]))
     assert run.metrics.honest["uf1"] >= 0
+
+
+def test_it_is_exported_with_the_network(tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    run = train(own_flow(), load_recipe("ststnet", SMALL), tmp_path / "run", Plan("lodo"), device="cpu")
+    assert export(run.folder, tmp_path / "net.onnx").difference < 1e-5
 
 
 @pytest.mark.parametrize(

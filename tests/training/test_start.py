@@ -7,7 +7,7 @@ import torch
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.recipe import load_recipe
-from mer_pipeline.runs.weights import load_network
+from mer_pipeline.runs.weights import load_network, save_network
 from mer_pipeline.training import Plan, train
 from tests.training.conftest import flow_clips
 
@@ -38,6 +38,19 @@ def test_it_begins_where_the_other_ended_and_says_so(earlier, tmp_path, two_sets
     (note,) = [note for note in run.facts.notes if "begin as those" in note]
     assert note.startswith(f"{len(before)} of {len(before)} tensors begin as those of ststnet, trained on mmew, samm")
     assert card.datasets == ["mmew", "samm"]
+
+
+def test_a_run_is_not_gone_on_with_from_other_weights(earlier, tmp_path, two_sets):
+    """Folds that began with different weights would be scored as one system."""
+    (copy := tmp_path / "copy").mkdir()
+    weights = copy / "weights.safetensors"
+    state, card = load_network(earlier.folder)
+    save_network(copy, state, card)
+    recipe = load_recipe("ststnet", {**TINY, "start": str(weights)})
+    train(two_sets, recipe, tmp_path / "run", Plan("lodo"), device="cpu")
+    save_network(copy, {name: tensor + 1 for name, tensor in state.items()}, card)
+    with pytest.raises(MerError, match=r"the weights that this run began with .* have changed; restore them"):
+        train(two_sets, recipe, tmp_path / "run", Plan("lodo"), device="cpu")
 
 
 def test_other_classes_have_a_head_of_their_own(earlier, tmp_path, two_sets):

@@ -49,6 +49,14 @@ def test_an_answer_that_needs_no_data_imports_nothing_heavy(arguments: list[str]
 
 
 @pytest.mark.parametrize(
+    ("arguments", "code", "answer"), [(["--version"], 0, "mer 0."), (["inspct"], 2, "No such command 'inspct'")]
+)
+def test_the_package_is_run_as_the_command_is(arguments: list[str], code: int, answer: str) -> None:
+    called = subprocess.run([sys.executable, "-m", "mer_pipeline", *arguments], capture_output=True, text=True)
+    assert (called.returncode, answer in called.stdout + called.stderr) == (code, True), called.stderr
+
+
+@pytest.mark.parametrize(
     ("words", "offered"), [("mer comp", "compare"), ("mer predict --ons", "--onset")], ids=["command", "option"]
 )
 def test_a_shell_completes_commands_and_their_options(words: str, offered: str) -> None:

@@ -41,7 +41,7 @@ class Between:
 
 Count = Annotated[int, Between(0, 2**53)]
 Share = Annotated[float, Between(0, 1)]
-Side = Annotated[int, Between(1, 4096)]  # of pictures, in pixels
+SidePx = Annotated[int, Between(1, 4096)]  # of pictures, in pixels
 Name = Annotated[str, Between(1, 1000)]
 
 

@@ -14,7 +14,7 @@ from mer_pipeline.errors import MerError, suggest
 from mer_pipeline.reading import read_text, unfit_option
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a table of recipes or a wrong key needs none
-    from mer_pipeline.networks import Network, View
+    from mer_pipeline.networks import Network, ViewName
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -158,7 +158,7 @@ class Recipe:
         return {**known, **({"frames": self.frames} if "frames" in known else {}), **beside, **self.options}
 
     @property
-    def view(self) -> View:
+    def view(self) -> ViewName:
         """What the network is shown."""
         return self._usual.view
 

@@ -25,9 +25,9 @@ from torch import nn
 from torch.nn import functional
 
 from mer_pipeline.evaluation.metrics import DetailedScores, scores
-from mer_pipeline.reader import GROUPS, Reader, shipped
+from mer_pipeline.reader import GROUPS, FlowReader, shipped
 from mer_pipeline.reader.features import cells, mirrored, normalised
-from mer_pipeline.reader.reader import Perceptron
+from mer_pipeline.reader.reader import CellPerceptron
 from mer_pipeline.stages.flow import read_flow_image
 from mer_pipeline.synth.skin.computed import compute_motion
 from mer_pipeline.synth.skin.drawn import SkinMotion, draw_motion
@@ -112,7 +112,7 @@ def make_data(kind: str, clips: int, seed: int, folder: Path | None, jobs: int =
     return Data(*(np.concatenate([getattr(each, name) for each in chunks]) for name in ("fields", "aus", "groups")))
 
 
-def train_member(data: Data, count: int, settings: Settings, seed: int) -> Perceptron:
+def train_member(data: Data, count: int, settings: Settings, seed: int) -> CellPerceptron:
     """One perceptron over `count` x `count` cells, by AdamW on groups and Action Units together."""
     torch.manual_seed(seed)
     both = [torch.from_numpy(cells(each, count)) for each in (data.fields, mirrored(data.fields))]
@@ -151,10 +151,10 @@ def train_member(data: Data, count: int, settings: Settings, seed: int) -> Perce
         for part, values in layer.named_parameters()
     }
     # As they are shipped, in half precision.
-    return Perceptron(count, {name: values.detach().half().float().numpy() for name, values in parts.items()})
+    return CellPerceptron(count, {name: values.detach().half().float().numpy() for name, values in parts.items()})
 
 
-def calibrated(members: Sequence[Perceptron], held_out: Data) -> Reader:
+def calibrated(members: Sequence[CellPerceptron], held_out: Data) -> FlowReader:
     """A temperature for the groups by likelihood, and for each Action Unit an offset by F1, on held-out clips."""
     logits = np.mean([member(held_out.fields) for member in members], 0)
     rows = np.arange(len(logits))
@@ -166,7 +166,9 @@ def calibrated(members: Sequence[Perceptron], held_out: Data) -> Reader:
     temperature = float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
     units = logits[:, len(GROUPS) :]
     thresholds = [_best_threshold(units[:, at], held_out.aus[:, at] > 0) for at in range(units.shape[1])]
-    return Reader(members, {"temperature": round(temperature, 4), "au_thresholds": np.round(thresholds, 4).tolist()})
+    return FlowReader(
+        members, {"temperature": round(temperature, 4), "au_thresholds": np.round(thresholds, 4).tolist()}
+    )
 
 
 def _best_threshold(values: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_]) -> float:
@@ -182,7 +184,7 @@ def _best_threshold(values: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_
     return max(float(values[order[int(f1.argmax())]]), float(np.log(0.05 / 0.95)))
 
 
-def train_reader(settings: Settings, folder: Path | None) -> tuple[Reader, Data]:
+def train_reader(settings: Settings, folder: Path | None) -> tuple[FlowReader, Data]:
     """Make the data, train every member, calibrate; the held-out clips are returned too."""
     drawn = make_data("drawn", settings.drawn, settings.seed, folder)
     computed = make_data("computed", settings.computed, settings.seed, folder)
@@ -193,7 +195,7 @@ def train_reader(settings: Settings, folder: Path | None) -> tuple[Reader, Data]
     return calibrated(members, held_out), held_out
 
 
-def score_images(reader: Reader, folder: Path, datasets: Sequence[str]) -> DetailedScores:
+def score_images(reader: FlowReader, folder: Path, datasets: Sequence[str]) -> DetailedScores:
     """Published flow images of some sets, all of them expressions, so that `none` is left out."""
     table = pd.read_csv(folder / "labels.csv", dtype=str)
     table = table[table["dataset"].isin(datasets)]
@@ -202,7 +204,7 @@ def score_images(reader: Reader, folder: Path, datasets: Sequence[str]) -> Detai
     return scores(table["emotion"].tolist(), [GROUPS[at] for at in chosen], GROUPS[:3])
 
 
-def score_held_out(reader: Reader, data: Data) -> dict[str, float]:
+def score_held_out(reader: FlowReader, data: Data) -> dict[str, float]:
     """Accuracy over the four groups and F1 over the Action Units of computed clips that training never saw."""
     reading = reader.read(data.fields, aligned=False)
     found, truth = reading.aus >= 0.5, data.aus > 0

@@ -160,13 +160,13 @@ def watch(
     stop: threading.Event | None = None,
     frames: FrameTable | None = None,
 ) -> ClipResult:
-    """Spot and judge expressions until the camera ends.
+    """Spot and classify expressions until the camera ends.
 
     Args:
         camera: Gives the frames.
-        predictor: Judges them.
+        predictor: Classifies them.
         on_state: Called a few times a second, and at the end.
-        macro: Judge macro-expressions as well.
+        macro: Classify macro-expressions as well.
         stop: Ends it when set.
         frames: Takes in every frame; what became known of them is in `frames_of` the result.
 
@@ -222,16 +222,16 @@ class _Watch:
         reported_s = 0.0
         try:
             while (taken := self._waiting.get()) is not None:
-                self._look(taken)
+                self._process(taken)
                 if taken.at_s - reported_s >= _REPORT_EVERY_S:
                     reported_s = taken.at_s
-                    self._tell()
-            self._judge(self._spotter.finish())
+                    self._report()
+            self._classify(self._spotter.finish())
         finally:
             stop.set()
         if self._error is not None and not self.live.frames:
             raise self._error
-        self._tell()
+        self._report()
         return self.live.result
 
     def _take(self, stop: threading.Event) -> None:
@@ -264,12 +264,12 @@ class _Watch:
                     with suppress(queue.Empty):
                         self._waiting.get_nowait()
 
-    def _look(self, taken: _Taken) -> None:
+    def _process(self, taken: _Taken) -> None:
         found = self._spotter.push(taken.index, taken.image)
         if not self._spotter.has_face:
             self._tracked(taken.index, None)
         self._keep(taken)
-        self._judge(found)
+        self._classify(found)
         self.live.frames += 1
         self.live.has_face = self._spotter.has_face
         self.live.seconds = taken.at_s - self._began_s
@@ -286,18 +286,18 @@ class _Watch:
         while self._past[0][0] < taken.index - _KEPT_S * self._camera.fps:
             self._past.popleft()
 
-    def _judge(self, found: list[Interval]) -> None:
+    def _classify(self, found: list[Interval]) -> None:
         for interval in found:
-            judged = None
+            expression = None
             if self._macro or interval.kind == "micro":
-                judged = self._judged(interval)
-            if judged is None:
+                expression = self._expression(interval)
+            if expression is None:
                 self._rest.append(to_unclassified(interval))
             else:
-                self._expressions.append(judged)
+                self._expressions.append(expression)
             self.live.reported_s = time.monotonic() - self._began_s - interval.offset_s
 
-    def _judged(self, interval: Interval) -> Expression | None:
+    def _expression(self, interval: Interval) -> Expression | None:
         """None where the frames are gone, or the face is lost."""
         model = self._predictor.model
         wanted = model.wants(to_keyframes(interval))
@@ -314,7 +314,7 @@ class _Watch:
         fps = self._camera.fps
         return self._predictor.expression(found.output, wanted, fps, lambda frame: round(frame / fps, 4))
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         delays = np.array(self._delays_s or [0.0]) * 1000
         self.live.frame_ms = float(np.median(delays)), float(np.quantile(delays, 0.95))
         warnings = [*self._predictor.model.notes]

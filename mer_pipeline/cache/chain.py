@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.reading import Between, Checked, Count, Side, picked, read_json
+from mer_pipeline.reading import Between, Checked, Count, SidePx, picked, read_json
 
 PUBLISHED = "published"  # the motion of published flow images, which no stage computed
 
@@ -26,7 +26,7 @@ class Chain(Checked):
         stages: Version of every stage; empty where that was not recorded.
     """
 
-    size: Side
+    size: SidePx
     detector: tuple[Any, ...] = ("mediapipe",)
     registration: Annotated[str, frozenset({"stable", "none", ""})] = "stable"
     motion: Annotated[str, frozenset({"none", "tvl1", "dis", PUBLISHED})] = "none"

@@ -103,7 +103,7 @@ Processes = Annotated[
     int | None,
     typer.Option("--jobs", min=1, help="So many clips at a time, each in a process; one where not given."),
 ]
-Camera = Annotated[
+CameraSource = Annotated[
     str | None,
     typer.Option(help="Watch a camera (0, 1, ...), or a file that is played like one, instead.", show_default=False),
 ]
@@ -130,7 +130,7 @@ def predict(
     overlay: Overlay = None,
     slow: Slow = 1.0,
     image: Picture = None,
-    camera: Camera = None,
+    camera: CameraSource = None,
     detector: CardDetector = None,
     predictor: PredictorFile = None,
     face_model: FaceModelFile = None,

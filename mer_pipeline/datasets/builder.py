@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from mer_pipeline.datasets.clip import Annotations, Clip, Kind, Problem
+from mer_pipeline.datasets.clip import Annotations, Clip, ClipKind, Problem
 from mer_pipeline.datasets.corrections import Corrections
 from mer_pipeline.datasets.disk import Absent, numbers_on_disk
 from mer_pipeline.datasets.layout import Layout, Tree
@@ -58,7 +58,7 @@ class ClipLocation:
     macro: bool = False
     sparse: bool = False
     own_labels: bool = False
-    kind: Kind = "frames"
+    kind: ClipKind = "frames"
     cut: bool = False
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.layout import Layout, subject_id
-from mer_pipeline.datasets.reader import Part, Reader
+from mer_pipeline.datasets.reader import Reader, SheetPart
 from mer_pipeline.datasets.rows import Row
 
 LAYOUT = Layout(
@@ -33,8 +33,8 @@ COLUMNS = {
 ALL = {"subject": ("Subject",), "onset": ("Onset",), "offset": ("Offset",), "diff": ("diff",), "type": ("Exp_type",)}
 _TYPES = {"1": "micro", "0": "macro"}
 PARTS = (
-    Part("micro", r"CAS\(ME\)3_part_?C_ME.*", required=("subject", "onset", "offset", "emotion")),
-    Part("all", r"CAS\(ME\)3_part_?C\.", columns=ALL, required=("subject", "onset", "offset", "type")),
+    SheetPart("micro", r"CAS\(ME\)3_part_?C_ME.*", required=("subject", "onset", "offset", "emotion")),
+    SheetPart("all", r"CAS\(ME\)3_part_?C\.", columns=ALL, required=("subject", "onset", "offset", "type")),
 )
 
 

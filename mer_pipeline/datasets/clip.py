@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from mer_pipeline.facs import AU_NUMBERS, ActionUnits
 
-Kind = Literal["frames", "flow"]
+ClipKind = Literal["frames", "flow"]
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Clip:
     aus: ActionUnits | None = None
     fps: float | None = None
     fault: str | None = None
-    kind: Kind = "frames"
+    kind: ClipKind = "frames"
 
     def __post_init__(self) -> None:
         for part in (self.dataset, self.subject, self.name):
             if not part or "/" in part:
                 raise ValueError(f"dataset, subject and name must be non-empty and free of '/', got {part!r}")
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"expected a kind of {get_args(Kind)}, got {self.kind!r}")
+        if self.kind not in get_args(ClipKind):
+            raise ValueError(f"expected a kind of {get_args(ClipKind)}, got {self.kind!r}")
         order = [f for f in (self.onset_frame, self.apex_frame, self.offset_frame) if f is not None]
         if self.fault is None and (order != sorted(order) or any(f < 0 for f in order)):
             raise ValueError(f"{self.clip_id}: expected 0 <= onset <= apex <= offset, got {order}")

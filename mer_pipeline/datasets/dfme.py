@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.layout import Layout, subject_id
-from mer_pipeline.datasets.reader import Part, Reader
+from mer_pipeline.datasets.reader import Reader, SheetPart
 from mer_pipeline.datasets.rows import Row
 
 LAYOUT = Layout(
@@ -69,5 +69,5 @@ def _rate(text: str) -> float | None:
     return float(text) if text.isdecimal() and 0 < int(text) <= 10_000 else None
 
 
-PARTS = tuple(Part(name, file) for name, file in _FILES.items())
+PARTS = tuple(SheetPart(name, file) for name, file in _FILES.items())
 READER = Reader(LAYOUT, COLUMNS, locate, _REQUIRED, PARTS, amend, common=True)

@@ -13,7 +13,7 @@ WHOLE = "whole sheet"
 
 
 @dataclass(frozen=True)
-class Count:
+class ComparedCount:
     """One number beside the published one.
 
     Attributes:
@@ -35,15 +35,15 @@ class Count:
         return self.here != self.published
 
 
-def compare_counts(annotations: Annotations) -> list[Count]:
+def compare_counts(annotations: Annotations) -> list[ComparedCount]:
     """Every count for which a published one is known."""
-    found: list[Count] = []
+    found: list[ComparedCount] = []
     whole = published_sheet(annotations.dataset)
     if whole is not None:
         labelled = [(clip, clip.emotion) for clip in annotations.clips]
         found += _counts(WHOLE, annotations.dataset, whole, labelled)
         if whole.macro is not None:
-            found.append(Count(WHOLE, annotations.dataset, "macro", len(annotations.macro), whole.macro))
+            found.append(ComparedCount(WHOLE, annotations.dataset, "macro", len(annotations.macro), whole.macro))
     for dataset in sorted({clip.dataset for clip in annotations.clips}):
         own = [clip for clip in annotations.clips if clip.dataset == dataset]
         for name in label_set_names():
@@ -53,7 +53,7 @@ def compare_counts(annotations: Annotations) -> list[Count]:
     return found
 
 
-def differences(counts: Sequence[Count]) -> list[str]:
+def differences(counts: Sequence[ComparedCount]) -> list[str]:
     """One line for every set and label set whose counts are not the published ones."""
     lines: dict[tuple[str, str], list[str]] = {}
     for count in counts:
@@ -77,11 +77,13 @@ def _classes(name: str, clips: list[Clip]) -> Iterator[tuple[Clip, str]]:
             yield clip, rules.classes[index]
 
 
-def _counts(name: str, dataset: str, published: Published, labelled: Sequence[tuple[Clip, str | None]]) -> list[Count]:
+def _counts(
+    name: str, dataset: str, published: Published, labelled: Sequence[tuple[Clip, str | None]]
+) -> list[ComparedCount]:
     counts = Counter(label for _, label in labelled)
-    rows = [Count(name, dataset, "clips", len(labelled), published.n)]
+    rows = [ComparedCount(name, dataset, "clips", len(labelled), published.n)]
     if published.subjects is not None:
         subjects = len({clip.group for clip, _ in labelled})
-        rows.append(Count(name, dataset, "subjects", subjects, published.subjects))
-    rows += [Count(name, dataset, label, counts[label], right) for label, right in published.classes.items()]
+        rows.append(ComparedCount(name, dataset, "subjects", subjects, published.subjects))
+    rows += [ComparedCount(name, dataset, label, counts[label], right) for label, right in published.classes.items()]
     return rows

@@ -15,7 +15,7 @@ from mer_pipeline.errors import MerError
 
 
 @dataclass(frozen=True)
-class Part:
+class SheetPart:
     """One of several sheets of a set.
 
     Attributes:
@@ -51,7 +51,7 @@ class Reader:
     columns: Mapping[str, Sequence[str]]
     locate: Callable[[Row, AnnotationsBuilder], ClipLocation | None]
     required: tuple[str, ...] = ("subject", "clip", "onset", "offset")
-    parts: tuple[Part, ...] = ()
+    parts: tuple[SheetPart, ...] = ()
     amend: Callable[[Row, AnnotationsBuilder], Iterable[Row]] | None = None
     common: bool = False
 
@@ -104,7 +104,7 @@ class Reader:
     def _read_parts(self, raw: Path) -> Rows:
         sheet = self.layout.need_sheet(raw)
         found: list[Rows] = []
-        for part in self.parts or (Part("", self.layout.sheet),):
+        for part in self.parts or (SheetPart("", self.layout.sheet),):
             path = self.layout.find_file(raw, part.file) if part.name else sheet
             try:
                 if path is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from mer_pipeline.cells import is_blank
 from mer_pipeline.datasets.builder import AnnotationsBuilder, ClipLocation
 from mer_pipeline.datasets.layout import Layout, numbered, subject_id
-from mer_pipeline.datasets.reader import Part, Reader
+from mer_pipeline.datasets.reader import Reader, SheetPart
 from mer_pipeline.datasets.rows import Row
 from mer_pipeline.errors import MerError
 
@@ -94,5 +94,5 @@ def locate(row: Row, table: AnnotationsBuilder) -> ClipLocation:  # noqa: ARG001
     return _location(row)
 
 
-PARTS = tuple(Part(name, _FILE, title=name) for name in _CAMERAS)
+PARTS = tuple(SheetPart(name, _FILE, title=name) for name in _CAMERAS)
 READER = Reader(LAYOUT, COLUMNS, locate, ("subject", "clip", "onset", "offset", "emotion"), PARTS, amend)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from mer_pipeline.arrays import Matrix
 from mer_pipeline.evaluation.statistics import mean_interval
 from mer_pipeline.evaluation.summary import subject_of
 from mer_pipeline.runs.card import Prediction
@@ -21,8 +22,6 @@ _BINS = 10
 _LEAST = 1e-6  # probabilities were written with six digits
 # Softer than this says nothing, sharper than this is certainty.
 _RANGE = (0.05, 20.0)
-
-Table = npt.NDArray[np.float64]
 
 
 def calibrate(predictions: Sequence[Prediction], classes: Sequence[str], merged: Mapping[str, str]) -> Calibration:
@@ -59,7 +58,7 @@ def calibrate(predictions: Sequence[Prediction], classes: Sequence[str], merged:
 
 
 def conformal(
-    probabilities: Table, truth: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]
+    probabilities: Matrix, truth: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_]
 ) -> ConformalSets | None:
     """Sets of classes that hold the truth of a new subject's clip with a probability of 0.9.
 
@@ -87,7 +86,7 @@ def conformal(
     )
 
 
-def _threshold(scores: Table, subjects: npt.NDArray[np.str_]) -> float:
+def _threshold(scores: Matrix, subjects: npt.NDArray[np.str_]) -> float:
     """The score that a new subject's clip is below with the promised probability; infinite where none is sure."""
     known = len(np.unique(subjects))
     order = np.argsort(scores)
@@ -96,7 +95,7 @@ def _threshold(scores: Table, subjects: npt.NDArray[np.str_]) -> float:
     return float(scores[order][enough[0]]) if len(enough) else math.inf
 
 
-def _weights(subjects: npt.NDArray[np.str_]) -> Table:
+def _weights(subjects: npt.NDArray[np.str_]) -> Matrix:
     """The same for each subject, shared by its clips; they sum to 1."""
     names, at, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     return np.asarray(1 / (len(names) * counts[at]), np.float64)
@@ -138,7 +137,7 @@ def _logits(prediction: Prediction) -> list[float]:
     return [math.log(max(p, _LEAST)) for p in prediction.probabilities]
 
 
-def fitted(logits: Table, truth: npt.NDArray[np.int64]) -> float:
+def fitted(logits: Matrix, truth: npt.NDArray[np.int64]) -> float:
     """The temperature with the highest likelihood.
 
     Args:
@@ -153,23 +152,23 @@ def fitted(logits: Table, truth: npt.NDArray[np.int64]) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
 
 
-def _nll(logits: Table, truth: npt.NDArray[np.int64]) -> Table:
+def _nll(logits: Matrix, truth: npt.NDArray[np.int64]) -> Matrix:
     """(clips,) the logarithm of what the truth was given, with the other sign."""
     return np.asarray(-log_softmax(logits, axis=1)[np.arange(len(truth)), truth], np.float64)
 
 
-def _brier(probabilities: Table, truth: npt.NDArray[np.int64]) -> Table:
+def _brier(probabilities: Matrix, truth: npt.NDArray[np.int64]) -> Matrix:
     """(clips,) squared distance from the truth: 0 to 2."""
     return np.asarray(((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2).sum(1), np.float64)
 
 
-def _loss(before: Table, after: Table, subjects: npt.NDArray[np.str_]) -> Loss:
+def _loss(before: Matrix, after: Matrix, subjects: npt.NDArray[np.str_]) -> Loss:
     bounds = mean_interval(after, subjects)
     rounded = (None, None) if bounds is None else (round(bounds[0], 4), round(bounds[1], 4))
     return Loss(round(float(before.mean()), 4), round(float(after.mean()), 4), *rounded)
 
 
-def expected_error(probabilities: Table, truth: npt.NDArray[np.int64]) -> float:
+def expected_error(probabilities: Matrix, truth: npt.NDArray[np.int64]) -> float:
     """Mean gap between confidence and accuracy over ten bins of confidence, weighted by their clips (ECE).
 
     >>> expected_error(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1]))

@@ -29,7 +29,7 @@ DESCRIPTIONS = {
 _FLOW_CELLS, _DIFFERENCE_CELLS = 7, 14
 
 Features = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
+ClassIndices = npt.NDArray[np.int64]
 
 
 def controls(clips: ClipSet, folds: Sequence[Fold], aus: bool) -> dict[str, dict[int, int]]:
@@ -48,7 +48,7 @@ def controls(clips: ClipSet, folds: Sequence[Fold], aus: bool) -> dict[str, dict
     units, known = clips.aus.numpy(), set(clips.aus_known.nonzero().flatten().tolist())
     dealt = np.random.default_rng(0).permutation(truth)
 
-    def machine(labels: Labels) -> Callable[[Fold], dict[int, int]]:
+    def machine(labels: ClassIndices) -> Callable[[Fold], dict[int, int]]:
         return lambda fold: _fitted(SVC(C=1.0, class_weight="balanced"), inputs, labels, fold.train, fold.test)
 
     fitted: dict[str, Callable[[Fold], dict[int, int]]] = {
@@ -67,7 +67,7 @@ def controls(clips: ClipSet, folds: Sequence[Fold], aus: bool) -> dict[str, dict
     return {name: {row: guess for fold in folds for row, guess in fit(fold).items()} for name, fit in fitted.items()}
 
 
-def _commonest(truth: Labels, rows: Sequence[int]) -> int:
+def _commonest(truth: ClassIndices, rows: Sequence[int]) -> int:
     return int(Counter(truth[list(rows)].tolist()).most_common(1)[0][0])
 
 
@@ -95,7 +95,7 @@ def _features(images: torch.Tensor, view: str) -> Features:
 
 
 def _fitted(
-    classifier: Any, inputs: Features, labels: Labels, train: Sequence[int], test: Sequence[int]
+    classifier: Any, inputs: Features, labels: ClassIndices, train: Sequence[int], test: Sequence[int]
 ) -> dict[int, int]:
     own = labels[list(train)]
     if not test or len(set(own.tolist())) < 2:

@@ -9,7 +9,7 @@ from mer_pipeline.figures.svg import tick_label, ticks
 
 
 @dataclass(frozen=True)
-class Mark:
+class RangeMark:
     """A value in a row.
 
     Attributes:
@@ -39,7 +39,7 @@ class RangeRow:
 
     label: str
     note: str
-    marks: Sequence[Mark]
+    marks: Sequence[RangeMark]
     interval: tuple[float, float] | None = None
     joined: tuple[float, float] | None = None
     anchor: str = ""

@@ -30,7 +30,7 @@ from mer_pipeline.runs.weights import load_network
 _BATCH = 64
 _LABELS = "megc3"  # what the groups of the shipped model are classes of
 
-Interval = tuple[float, float]
+Bounds = tuple[float, float]
 _Answers = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]  # of classes and of Action Units
 
 
@@ -55,7 +55,7 @@ class ExternalTest:
     subjects: int
     classes: tuple[str, ...]
     scores: DetailedScores
-    intervals: Mapping[str, Interval]
+    intervals: Mapping[str, Bounds]
     by_dataset: Mapping[str, DetailedScores]
     aus: Mapping[int, UnitScores]
     notes: tuple[str, ...]

@@ -13,7 +13,7 @@ from mer_pipeline.cache.manifest import ManifestRow, read_manifests, rows_of
 from mer_pipeline.errors import MerError
 from mer_pipeline.inputs.stored import CachedClip
 from mer_pipeline.inputs.views import VIEWS
-from mer_pipeline.networks import AU_COUNT, View, named_tensors
+from mer_pipeline.networks import AU_COUNT, ViewName, named_tensors
 from mer_pipeline.runs.card import Card
 
 
@@ -50,7 +50,7 @@ class CachedClips:
         onset, apex = clip.crops((clip.keyframes.onset_frame, clip.keyframes.apex_frame))
         return onset, apex
 
-    def batch(self, clip_id: str, view: View, card: Card) -> dict[str, torch.Tensor]:
+    def batch(self, clip_id: str, view: ViewName, card: Card) -> dict[str, torch.Tensor]:
         """What a network takes of one clip; its Action Units are unknown, and maps do not depend on them.
 
         Args:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # they take a second to import, and arrays need none
     import pandas as pd
     import torch
 
-    from mer_pipeline.networks import View as ViewName
+    from mer_pipeline.networks import ViewName
 
 
 class ClipFrames(abc.ABC):

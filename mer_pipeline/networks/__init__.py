@@ -13,7 +13,7 @@ from mer_pipeline.networks.attention import (
     angle_parameters,
     learned_angles_deg,
 )
-from mer_pipeline.networks.base import VIEWS, Network, Output, View, named_tensors
+from mer_pipeline.networks.base import VIEW_NAMES, Network, Output, ViewName, named_tensors
 from mer_pipeline.networks.blocks import AU_COUNT, ActionUnitHead
 from mer_pipeline.networks.cost import example_batch, multiply_accumulates
 from mer_pipeline.networks.explain import LEAST_MOVES, CellMap, Explanation, LineMap, Ranks, holds
@@ -25,7 +25,7 @@ __all__ = [
     "AU_COUNT",
     "LEAST_MOVES",
     "MODES",
-    "VIEWS",
+    "VIEW_NAMES",
     "ActionUnitHead",
     "AttentionProfile",
     "CellMap",
@@ -36,7 +36,7 @@ __all__ = [
     "Output",
     "Prior",
     "Ranks",
-    "View",
+    "ViewName",
     "angle_parameters",
     "build",
     "example_batch",

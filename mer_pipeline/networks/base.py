@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from mer_pipeline.networks.explain import Explanation, Map, MapSource, evidence, recorded_maps, recorded_outputs
-from mer_pipeline.networks.heads import Answer
+from mer_pipeline.networks.heads import HeadOutput
 from mer_pipeline.networks.perturb import moves
 from mer_pipeline.networks.prior import Prior
 
-View = Literal["pair", "sequence", "flow", "flow_sequence"]
-VIEWS: tuple[View, ...] = get_args(View)
+ViewName = Literal["pair", "sequence", "flow", "flow_sequence"]
+VIEW_NAMES: tuple[ViewName, ...] = get_args(ViewName)
 
 
 class Output(NamedTuple):
@@ -27,7 +27,7 @@ class Output(NamedTuple):
     branches: tuple[Tensor, Tensor] | None = None  # logits of features and of AUs alone, while training: see `heads`
 
     @classmethod
-    def of(cls, answer: Answer, au_logits: Tensor | None) -> Output:
+    def of(cls, answer: HeadOutput, au_logits: Tensor | None) -> Output:
         """What a head answered, and the estimate of the Action Units."""
         return cls(answer.logits, au_logits, None, answer.branches)
 
@@ -37,16 +37,16 @@ class Output(NamedTuple):
         return self._replace(logits=self.logits + prior, branches=branches)
 
 
-def named_tensors(view: View, images: Tensor) -> dict[str, Tensor]:
+def named_tensors(view: ViewName, images: Tensor) -> dict[str, Tensor]:
     """Frames of a view (B, F, C, size, size) as the tensors that networks name."""
     if view == "pair":
         return {"onset": images[:, 0], "apex": images[:, -1]}
     return {view: images[:, 0] if view == "flow" else images}
 
 
-def view_of(inputs: tuple[str, ...]) -> View:
+def view_of(inputs: tuple[str, ...]) -> ViewName:
     """The view that the names of a network's tensors belong to."""
-    return next((view for view in VIEWS if view in inputs), "pair")
+    return next((view for view in VIEW_NAMES if view in inputs), "pair")
 
 
 class Network(nn.Module):
@@ -75,7 +75,7 @@ class Network(nn.Module):
         least_px, step_px: The sizes that it can be built for: multiples of `step_px`, from `least_px`.
     """
 
-    view: View
+    view: ViewName
     least_px: ClassVar[int] = 1
     step_px: ClassVar[int] = 1
     # Set by the constructor: a default here would hide the modules.

@@ -19,7 +19,7 @@ _AU_VOICE = 24.0
 _TRUST = 0.02
 
 
-class Answer(NamedTuple):
+class HeadOutput(NamedTuple):
     """What a head gives."""
 
     logits: Tensor  # (B, classes)
@@ -49,19 +49,19 @@ class BranchHead(nn.Module):
         if self.units is not None:  # a scaled random start would take hundreds of steps to unlearn
             self.units.weight.data /= self.au_scale
 
-    def forward(self, features: Tensor, aus: Tensor | None) -> Answer:
+    def forward(self, features: Tensor, aus: Tensor | None) -> HeadOutput:
         """(B, ...) features and (B, aus) or None -> logits (B, classes), and while training those of the branches."""
         seen: Tensor = self.face(self.norm(features.flatten(1)) * self.feature_scale)
         if self.units is None or aus is None:
-            return Answer(seen)
+            return HeadOutput(seen)
         heard: Tensor = self.units(aus.to(seen.dtype) * self.au_scale)
-        return Answer(seen + heard, (seen, heard) if self.training else None)
+        return HeadOutput(seen + heard, (seen, heard) if self.training else None)
 
 
 class MeanHead(BranchHead):
     """`BranchHead` on the mean over the map: what it is given has no place, so that attention alone relates places."""
 
-    def forward(self, features: Tensor, aus: Tensor | None) -> Answer:
+    def forward(self, features: Tensor, aus: Tensor | None) -> HeadOutput:
         """(B, C, h, w) features, or (B, C), and (B, aus) or None -> see `BranchHead`."""
         return super().forward(features.flatten(2).mean(dim=2) if features.ndim == 4 else features, aus)
 
@@ -73,9 +73,9 @@ class LiteralHead(nn.Module):
         super().__init__()
         self.classify = nn.Linear(features + aus, classes)
 
-    def forward(self, features: Tensor, aus: Tensor | None) -> Answer:
+    def forward(self, features: Tensor, aus: Tensor | None) -> HeadOutput:
         """(B, ...) features and (B, aus) or None -> logits (B, classes)."""
-        return Answer(self.classify(_joined(features.flatten(1), aus)))
+        return HeadOutput(self.classify(_joined(features.flatten(1), aus)))
 
 
 class ReleaseHead(nn.Module):
@@ -92,9 +92,9 @@ class ReleaseHead(nn.Module):
             nn.Linear(128, classes),
         )
 
-    def forward(self, features: Tensor, aus: Tensor | None) -> Answer:
+    def forward(self, features: Tensor, aus: Tensor | None) -> HeadOutput:
         """(B, ...) features and (B, aus) or None -> logits (B, classes)."""
-        return Answer(self.classify(_joined(self.reduce(features.flatten(1)), aus)))
+        return HeadOutput(self.classify(_joined(self.reduce(features.flatten(1)), aus)))
 
 
 Head = BranchHead | LiteralHead | ReleaseHead

@@ -4,6 +4,6 @@ Its weights come from drawn and computed motion of the skin alone (`synth.skin`)
 so that everybody may use and pass them on. `studies/free_model.py` makes them.
 """
 
-from mer_pipeline.reader.reader import GROUPS, NAME, Reader, Reading, about, shipped
+from mer_pipeline.reader.reader import GROUPS, NAME, FlowReader, Reading, about, shipped
 
-__all__ = ["GROUPS", "NAME", "Reader", "Reading", "about", "shipped"]
+__all__ = ["GROUPS", "NAME", "FlowReader", "Reading", "about", "shipped"]

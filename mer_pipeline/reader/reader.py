@@ -37,7 +37,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Perceptron:
+class CellPerceptron:
     """One hidden layer over `cells` x `cells` cells.
 
     Attributes:
@@ -59,7 +59,7 @@ class Perceptron:
         return np.asarray(hidden @ out_weight.T + out_bias, np.float32)
 
 
-class Reader:
+class FlowReader:
     """Reads flow from onset to apex.
 
     Attributes:
@@ -67,7 +67,7 @@ class Reader:
         card: What its weights file says of it: how it was made and what it scored.
     """
 
-    def __init__(self, members: Sequence[Perceptron], card: Mapping[str, Any]) -> None:
+    def __init__(self, members: Sequence[CellPerceptron], card: Mapping[str, Any]) -> None:
         self.members, self.card = tuple(members), card
         self._temperature, self._thresholds = card["temperature"], np.asarray(card["au_thresholds"], np.float32)
 
@@ -96,22 +96,22 @@ class Reader:
         return safetensors.numpy.save(tensors, metadata={"card": json.dumps(card, sort_keys=True)})
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Reader:
+    def from_bytes(cls, content: bytes) -> FlowReader:
         """Read what `as_bytes` wrote."""
         length = int.from_bytes(content[:8], "little")
         card = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["card"])
         tensors = {name: values.astype(np.float32) for name, values in safetensors.numpy.load(content).items()}
         members = [
-            Perceptron(count, {part: tensors[f"{at}.{part}"] for part in _PARTS})
+            CellPerceptron(count, {part: tensors[f"{at}.{part}"] for part in _PARTS})
             for at, count in enumerate(card["cells"])
         ]
         return cls(members, card)
 
 
 @functools.cache
-def shipped() -> Reader:
+def shipped() -> FlowReader:
     """The reader that is part of the package."""
-    return Reader.from_bytes(_part("weights.safetensors"))
+    return FlowReader.from_bytes(_part("weights.safetensors"))
 
 
 def about() -> str:

@@ -53,7 +53,7 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Entry:
+class DoneClip:
     """A clip that is done: one result for each face, and the pictures of the expressions."""
 
     clip: str
@@ -85,7 +85,7 @@ class Batch:
     @os_errors()
     def run(
         self, clips: Sequence[Path], predict: Callable[..., list[ClipResult]], progress: Progress = silent
-    ) -> list[Entry]:
+    ) -> list[DoneClip]:
         """Predict clips, each on its own; what is done already is taken as it is.
 
         Args:
@@ -110,11 +110,11 @@ class Batch:
         with suppress(OSError):
             self.folder.rmdir()  # empty, where no pictures were wanted
 
-    def _entry(self, clip: Path, predict: Callable[..., list[ClipResult]], progress: Progress) -> Entry:
+    def _entry(self, clip: Path, predict: Callable[..., list[ClipResult]], progress: Progress) -> DoneClip:
         try:
             shown = open_footage(clip).fingerprint()
         except MerError as error:
-            return Entry(str(clip), (ClipResult(str(clip), error=str(error)),))
+            return DoneClip(str(clip), (ClipResult(str(clip), error=str(error)),))
         key = digest_of(json.dumps([self._settings, __version__, str(clip), shown]).encode())
         kept = self.folder / "done" / f"{key}.json"
         with suppress(MerError):  # absent, or damaged: then it is done anew
@@ -131,7 +131,7 @@ class Batch:
             raise
         except MerError as error:
             results = (ClipResult(str(clip), error=str(error)),)
-        entry = Entry(str(clip), results, tuple(sights))
+        entry = DoneClip(str(clip), results, tuple(sights))
         values = {"clip": entry.clip, "results": [each.as_json() for each in results], "sights": [*map(asdict, sights)]}
         write_atomically(kept, json_bytes(values))
         return entry
@@ -143,7 +143,7 @@ class Batch:
         return Sight(int(person[1]) if person else None, images.expression.apex_frame, sheet, onset, apex)
 
 
-def _entry_of(path: Path) -> Entry:
+def _entry_of(path: Path) -> DoneClip:
     """A clip that was done.
 
     Raises:
@@ -160,7 +160,7 @@ def _entry_of(path: Path) -> Entry:
             )
             for each in listed(values["results"])
         )
-        return Entry(
+        return DoneClip(
             str(values["clip"]), results, tuple(Sight(**picked(Sight, one)) for one in listed(values["sights"]))
         )
 

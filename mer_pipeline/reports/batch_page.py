@@ -14,7 +14,7 @@ from pathlib import Path
 from mer_pipeline.errors import os_errors
 from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
-from mer_pipeline.reports.batch import Batch, Entry, Sight
+from mer_pipeline.reports.batch import Batch, DoneClip, Sight
 from mer_pipeline.reports.page import html_page, write_page
 from mer_pipeline.spotting.result import events_in_words
 
@@ -22,7 +22,7 @@ _NO_EXPRESSION = "no expression"
 
 
 @dataclass(frozen=True)
-class Row:
+class PageRow:
     """A row of the page.
 
     Attributes:
@@ -52,7 +52,7 @@ class Row:
 
 @os_errors()
 def write_batch(
-    page: Path, entries: Sequence[Entry], batch: Batch, *, table: Path | None = None, seconds: float
+    page: Path, entries: Sequence[DoneClip], batch: Batch, *, table: Path | None = None, seconds: float
 ) -> Path:
     """Write the page, with mode 0600.
 
@@ -91,7 +91,7 @@ def write_batch(
     return write_page(html_page(page), "batch.html", context)
 
 
-def _sentence(entries: Sequence[Entry], kinds: Counter[str], seconds: float) -> str:
+def _sentence(entries: Sequence[DoneClip], kinds: Counter[str], seconds: float) -> str:
     failed = f", {kinds['failed']} could not be read" if kinds["failed"] else ""
     return (
         f"{kinds['micro']} micro- and {kinds['macro']} macro-expressions in {len(entries)} clips{failed}; "
@@ -104,12 +104,12 @@ def _common(clips: Sequence[str]) -> str:
     return os.path.commonpath([os.path.dirname(os.path.abspath(clip)) for clip in clips]) if clips else ""  # noqa: PTH100, PTH120
 
 
-def _rows(entry: Entry, common: str) -> Iterator[Row]:
+def _rows(entry: DoneClip, common: str) -> Iterator[PageRow]:
     for result in entry.results:
         name = os.path.relpath(os.path.abspath(result.clip), common)  # noqa: PTH100
         name += "" if result.person is None else f", person {result.person}"
         if result.error:
-            yield Row(name, "failed", notes=(result.error,))
+            yield PageRow(name, "failed", notes=(result.error,))
             continue
         notes = tuple(result.warnings)
         both: list[Expression | Unclassified] = [*result.expressions, *result.unclassified]
@@ -118,10 +118,12 @@ def _rows(entry: Entry, common: str) -> Iterator[Row]:
             notes = ()  # they are of the clip: once is enough
         if not both:
             events = events_in_words(result.events)
-            yield Row(name, _NO_EXPRESSION, notes=(*([f"no expressions: {events}"] if events else []), *notes))
+            yield PageRow(name, _NO_EXPRESSION, notes=(*([f"no expressions: {events}"] if events else []), *notes))
 
 
-def _row(name: str, entry: Entry, result: ClipResult, found: Expression | Unclassified, notes: tuple[str, ...]) -> Row:
+def _row(
+    name: str, entry: DoneClip, result: ClipResult, found: Expression | Unclassified, notes: tuple[str, ...]
+) -> PageRow:
     offset = "?" if found.offset_frame is None else found.offset_frame
     seconds = ""
     if found.onset_s is not None and found.offset_s is not None:
@@ -129,11 +131,11 @@ def _row(name: str, entry: Entry, result: ClipResult, found: Expression | Unclas
     frames, what = f"{found.onset_frame}, {found.apex_frame}, {offset}", str(found.kind or "length unknown")
     notes = (*found.flags, *notes)
     if isinstance(found, Unclassified):
-        return Row(name, what, frames=frames, seconds=seconds, notes=("found, not judged", *notes))
+        return PageRow(name, what, frames=frames, seconds=seconds, notes=("found, not judged", *notes))
     if found.verdict == "no micro-expression":
         what = _NO_EXPRESSION
     aus = tuple((number, AU_NAMES[int(number)].lower(), p) for number, p in found.likely_aus())
-    return Row(
+    return PageRow(
         name, what, found.emotion, found.verdict, found.probability, frames, seconds, aus, notes,
         entry.sight(result, found),
     )  # fmt: skip

@@ -15,11 +15,11 @@ from mer_pipeline.evaluation.statistics import figures
 from mer_pipeline.evaluation.summary import cautions, source_words
 from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures.charts import curve, half_circle, reliability
-from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow, around_zero
+from mer_pipeline.figures.ranges import RangeChart, RangeMark, RangeRow, around_zero
 from mer_pipeline.inference.external import ExternalTest
 from mer_pipeline.reading import well_formed
 from mer_pipeline.recipe import recipe_defaults
-from mer_pipeline.runs.ablation import Ablation, AblationFacts, Row
+from mer_pipeline.runs.ablation import Ablation, AblationFacts, AblationRow
 from mer_pipeline.runs.card import Prediction
 from mer_pipeline.runs.facts import Facts
 from mer_pipeline.runs.metrics import Metrics
@@ -121,23 +121,23 @@ def _interval(metrics: Metrics, measure: str) -> tuple[float, float] | None:
     return None if metrics.selection == "oracle" and not metrics.of_all_seeds else metrics.intervals[measure]
 
 
-def _marks(run: Run, measure: str) -> list[Mark]:
+def _marks(run: Run, measure: str) -> list[RangeMark]:
     """The score of every seed, the optimistic and the honest one."""
     scores, how = run.metrics.optimistic
     seeds = [
-        Mark(
+        RangeMark(
             (seed.honest or seed.scores)[measure],
             "seed",
             f"seed {seed.name}: {(seed.honest or seed.scores)[measure]:.3f}",
         )
         for seed in run.metrics.seeds
     ]
-    optimistic = Mark(scores[measure], "optimistic", f"{scores[measure]:.3f}, {how}")
-    return [*seeds, optimistic, Mark(run.metrics.honest[measure], "honest", _score(run.metrics, measure))]
+    optimistic = RangeMark(scores[measure], "optimistic", f"{scores[measure]:.3f}, {how}")
+    return [*seeds, optimistic, RangeMark(run.metrics.honest[measure], "honest", _score(run.metrics, measure))]
 
 
-def _score(of: Metrics | Row, measure: str) -> str:
-    deviation = of.deviation if isinstance(of, Row) else of.honest_deviation
+def _score(of: Metrics | AblationRow, measure: str) -> str:
+    deviation = of.deviation if isinstance(of, AblationRow) else of.honest_deviation
     return f"{of.honest[measure]:.3f}" + (f" ± {deviation[measure]:.3f}" if deviation else "")
 
 
@@ -159,7 +159,7 @@ def control_chart(run: Run) -> RangeChart:
     """UF1 of the network less that of each control."""
     rows = []
     for control in run.metrics.controls:
-        found, mark = control.difference, Mark(control.difference.value, "honest", control.verdict)
+        found, mark = control.difference, RangeMark(control.difference.value, "honest", control.verdict)
         rows.append(RangeRow(control.name, f"{found.value:+.3f}", [mark], (found.low, found.high)))
     return around_zero(rows)
 
@@ -204,7 +204,7 @@ def class_chart(run: Run) -> RangeChart:
     rows = []
     for name, scores in run.metrics.per_class.items():
         f1, recall = scores.f1, scores.recall
-        marks = [Mark(recall, "second", f"recall {recall:.3f}"), Mark(f1, "honest", f"F1 {f1:.3f}")]
+        marks = [RangeMark(recall, "second", f"recall {recall:.3f}"), RangeMark(f1, "honest", f"F1 {f1:.3f}")]
         rows.append(RangeRow(name, f"{f1:.2f} | {recall:.2f}", marks))
     return RangeChart(rows)
 
@@ -333,14 +333,14 @@ def ablation_sentence(ablation: Ablation) -> str:
     )
 
 
-def _scores_of_row(row: Row) -> RangeRow:
+def _scores_of_row(row: AblationRow) -> RangeRow:
     if row.run is None:
-        return RangeRow(row.label, _score(row, "uf1"), [Mark(row.honest.uf1, "control", row.what)])
+        return RangeRow(row.label, _score(row, "uf1"), [RangeMark(row.honest.uf1, "control", row.what)])
     interval = _interval(row.run.metrics, "uf1")
     return RangeRow(row.label, _score(row, "uf1"), _marks(row.run, "uf1"), interval, anchor=f"row-{row.name}")
 
 
-def _difference_of_row(row: Row, found: Difference) -> RangeRow:
+def _difference_of_row(row: AblationRow, found: Difference) -> RangeRow:
     note = f"{found.value:+.3f}" + ("" if found.p_holm is None else f", p = {found.p_holm:.3f}")
-    mark = Mark(found.value, "honest", row.verdict)
+    mark = RangeMark(found.value, "honest", row.verdict)
     return RangeRow(row.label, note, [mark], (found.low, found.high), anchor=f"row-{row.name}")

@@ -47,7 +47,7 @@ class Angles(Checked):
 
 
 @dataclass(frozen=True)
-class Row(Checked):
+class AblationRow(Checked):
     """One row of the table.
 
     Attributes:
@@ -90,7 +90,7 @@ class Row(Checked):
         return self.run.metrics.honest if self.run is not None else self.scores
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], run: Run | None) -> Row:
+    def of(cls, values: Mapping[str, Any], run: Run | None) -> AblationRow:
         """Read it from a JSON object and its run."""
         deviation, difference, p_seeds = (values.get(name) for name in ("sd", "difference", "p_seeds"))
         return cls(
@@ -181,7 +181,7 @@ class AblationFacts(Checked):
         names = ("model", "dataset", "fingerprint", "labels", "protocol", "select")
         return {**{name: getattr(self, name) for name in names}, "settings": dict(self.settings)}
 
-    def as_json(self, rows: Sequence[Row] | None = None) -> dict[str, Any]:
+    def as_json(self, rows: Sequence[AblationRow] | None = None) -> dict[str, Any]:
         """What `ablation.json` has: without rows while it is under way."""
         begun = {**self.identity(), "seeds": self.seeds, "wanted": list(self.wanted)}
         if rows is None:
@@ -216,10 +216,10 @@ class Ablation:
 
     folder: Path
     facts: AblationFacts
-    rows: tuple[Row, ...] = ()
+    rows: tuple[AblationRow, ...] = ()
 
     @property
-    def runs(self) -> list[tuple[Row, Run]]:
+    def runs(self) -> list[tuple[AblationRow, Run]]:
         """The rows that were trained."""
         return [(row, row.run) for row in self.rows if row.run is not None]
 
@@ -253,7 +253,7 @@ class Ablation:
         write_json(path, facts.as_json())
         return cls(folder, facts)
 
-    def finish(self, rows: Sequence[Row], facts: AblationFacts, tables: Mapping[str, str]) -> Ablation:
+    def finish(self, rows: Sequence[AblationRow], facts: AblationFacts, tables: Mapping[str, str]) -> Ablation:
         """Write the rows and the table; the finished ablation.
 
         Args:
@@ -292,7 +292,7 @@ def read_ablation(folder: Path) -> Ablation:
         runs = {row["run"]: folder / Path(row["run"]).name for row in values["rows"] if row.get("run")}
     read = {name: Run(run).check() for name, run in runs.items()}
     with well_formed(path):
-        rows = tuple(Row.of(row, read.get(row.get("run"))) for row in values["rows"])
+        rows = tuple(AblationRow.of(row, read.get(row.get("run"))) for row in values["rows"])
         if not read:
             raise ValueError("no row was trained")
         facts = AblationFacts.of(values)

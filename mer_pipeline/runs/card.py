@@ -15,7 +15,7 @@ from mer_pipeline.reading import (
     Count,
     Name,
     Share,
-    Side,
+    SidePx,
     json_bytes,
     parse_json,
     picked,
@@ -59,7 +59,7 @@ class Card(Checked):
     model: Name
     network: Name
     options: dict[str, Any]
-    size: Side
+    size: SidePx
     mean: Annotated[list[_Mean], Between(0, 3)]
     std: Annotated[list[_Deviation], Between(0, 3)]
     classes: Annotated[list[Name], Between(2, 1000)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mer_pipeline.reading import Checked, Count, Side, listed, picked
+from mer_pipeline.reading import Checked, Count, SidePx, listed, picked
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Data(Checked):
     datasets: list[str]
     labels: str
     classes: dict[str, Count]
-    size: Side
+    size: SidePx
     view: str = ""
     flow: str = ""
 

@@ -20,7 +20,7 @@ from mer_pipeline.faces.registration import CELLS
 from mer_pipeline.spotting.patterns import around_eyes, low_pass
 
 Cause = Literal["blink", "gaze", "speech", "turn", "hidden"]
-Frames = tuple[int, int]  # first and last, both in
+FrameSpan = tuple[int, int]  # first and last, both in
 
 # A blink: the eyes' opening falls by this share, and by this much of the eyes' width, and is back within this time
 # (0.1 to 0.4 s, Stern et al., Psychophysiology 1984; slow ones 0.5 s). It lasts while this share is missing.
@@ -49,7 +49,7 @@ class Signs:
         score: (frames,) how sure the detector is of the face; NaN where it does not say.
     """
 
-    causes: tuple[tuple[Cause, Frames], ...]
+    causes: tuple[tuple[Cause, FrameSpan], ...]
     score: Matrix
 
     @classmethod
@@ -57,7 +57,7 @@ class Signs:
         """Nothing is known."""
         return cls((), np.full(frames, np.nan))
 
-    def within(self, first: int, last: int) -> list[tuple[Cause, Frames]]:
+    def within(self, first: int, last: int) -> list[tuple[Cause, FrameSpan]]:
         """The causes that share a frame with a stretch."""
         return [(cause, (a, b)) for cause, (a, b) in self.causes if a <= last and b >= first]
 
@@ -78,7 +78,7 @@ def read_signs(motion_px: npt.NDArray[np.float32], trust: Matrix, seen: Matrix, 
     """
     opening, gaze, score = seen.T
     eyes = blinks(opening, fps)
-    causes: list[tuple[Cause, Frames]] = [("blink", frames) for frames in eyes]
+    causes: list[tuple[Cause, FrameSpan]] = [("blink", frames) for frames in eyes]
     causes += [("gaze", frames) for frames in glances(gaze, fps) if not _meets(frames, eyes)]
     causes += [("speech", frames) for frames in speech(motion_px, trust, fps)]
     return Signs(tuple(sorted(causes, key=lambda each: each[1])), score)
@@ -103,7 +103,7 @@ def bridged(motion_px: npt.NDArray[np.float32], signs: Signs, fps: float) -> npt
     return found
 
 
-def blinks(opening: Matrix, fps: float) -> list[Frames]:
+def blinks(opening: Matrix, fps: float) -> list[FrameSpan]:
     """Where the lids fall and rise again.
 
     Args:
@@ -125,7 +125,7 @@ def blinks(opening: Matrix, fps: float) -> list[Frames]:
     return [span for span in _runs(share > _BLINK_ENDS) if closed[span[0] : span[1] + 1].any()]
 
 
-def glances(gaze: Matrix, fps: float) -> list[Frames]:
+def glances(gaze: Matrix, fps: float) -> list[FrameSpan]:
     """Where the irises jump.
 
     Args:
@@ -146,7 +146,7 @@ def glances(gaze: Matrix, fps: float) -> list[Frames]:
     return list(_runs(moves))
 
 
-def speech(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float) -> list[Frames]:
+def speech(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float) -> list[FrameSpan]:
     """Where lips part and close in the rhythm of syllables.
 
     Args:
@@ -159,7 +159,7 @@ def speech(motion_px: npt.NDArray[np.float32], trust: Matrix, fps: float) -> lis
         return []
     parted = motion_px[:, lower, 1].mean(1) - motion_px[:, upper, 1].mean(1)
     turns = _turning_points(low_pass(parted.astype(np.float64)[:, None], _LIPS_SMOOTH_S * fps)[:, 0])
-    found: list[Frames] = []
+    found: list[FrameSpan] = []
     for run in _split(turns, _PAUSE_S * fps):
         dense = [at for at in range(len(run) - _TURNS + 1) if run[at + _TURNS - 1] - run[at] <= _TURNS_S * fps]
         if dense:
@@ -196,13 +196,13 @@ def _split(at: Sequence[int], gap: float) -> Iterator[list[int]]:
         yield run
 
 
-def _runs(mask: Mask) -> Iterator[Frames]:
+def _runs(mask: Mask) -> Iterator[FrameSpan]:
     """First and last of every stretch that is True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     yield from ((int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True))
 
 
-def _meets(frames: Frames, others: Sequence[Frames]) -> bool:
+def _meets(frames: FrameSpan, others: Sequence[FrameSpan]) -> bool:
     return any(a <= frames[1] and b >= frames[0] for a, b in others)
 
 

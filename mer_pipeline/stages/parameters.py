@@ -8,7 +8,7 @@ from typing import cast
 
 from mer_pipeline.cache.chain import Chain
 from mer_pipeline.choices import DEFAULT_SIZE, METHODS, REGISTRATIONS, Method, Registration
-from mer_pipeline.datasets.clip import Kind
+from mer_pipeline.datasets.clip import ClipKind
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector, choose_detector
 
@@ -68,7 +68,7 @@ class Parameters:
         motion = cast(Method, chain.motion)
         return cls(chain.size, detector, cast(Registration, chain.registration), motion, chain.frames)
 
-    def stages(self, kind: Kind) -> tuple[str, ...]:
+    def stages(self, kind: ClipKind) -> tuple[str, ...]:
         """The stages of a kind of clip; a flow image enters the chain at the last of them."""
         if kind == "flow":
             return ("motion",)

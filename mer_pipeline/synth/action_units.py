@@ -17,8 +17,8 @@ from mer_pipeline.arrays import FloatImage, Matrix
 from mer_pipeline.facs import ActionUnit, parse_aus
 from mer_pipeline.synth import imaging as pictures
 
-Side = Literal["L", "R"]
-_SIDES: dict[str | None, tuple[Side, ...]] = {None: ("L", "R"), "L": ("L",), "R": ("R",)}
+FaceSide = Literal["L", "R"]
+_SIDES: dict[str | None, tuple[FaceSide, ...]] = {None: ("L", "R"), "L": ("L",), "R": ("R",)}
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class FaceAxes:
         return np.stack([away @ self.left_xy, away @ self.down_xy], axis=-1)
 
 
-def planted_units(notation: str) -> tuple[tuple[int, tuple[Side, ...]], ...]:
+def planted_units(notation: str) -> tuple[tuple[int, tuple[FaceSide, ...]], ...]:
     """Action Units and their sides from a sheet's notation.
 
     Raises:
@@ -162,7 +162,7 @@ def planted_units(notation: str) -> tuple[tuple[int, tuple[Side, ...]], ...]:
     >>> planted_units("4+L10")
     ((4, ('L', 'R')), (10, ('L',)))
     """
-    units: list[tuple[int, tuple[Side, ...]]] = []
+    units: list[tuple[int, tuple[FaceSide, ...]]] = []
     for term in parse_aus(notation):
         match term:
             case ActionUnit(number=int(number), side=side) if number in ACTION_UNITS and side in _SIDES:
@@ -207,7 +207,7 @@ def displacement_field(
 
 
 def _sum_of_units(
-    units: tuple[tuple[int, tuple[Side, ...]], ...],
+    units: tuple[tuple[int, tuple[FaceSide, ...]], ...],
     strengths: tuple[float, ...],
     face_uv: FloatImage,
     points_xy: Matrix,
@@ -227,7 +227,7 @@ def _sum_of_units(
     return np.asarray(total * _face_mask(points_xy, size_wh, axes.pupils_px)[..., None], np.float32)
 
 
-def _one_side(unit: Movement, side: Side, face_uv: FloatImage, axes: FaceAxes) -> FloatImage:
+def _one_side(unit: Movement, side: FaceSide, face_uv: FloatImage, axes: FaceAxes) -> FloatImage:
     """The field of one side in face axes (left, down), unnormalised; a soft window keeps it off the other side."""
     sign = 1.0 if side == "L" else -1.0
     field = np.zeros_like(face_uv)

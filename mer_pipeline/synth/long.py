@@ -12,10 +12,10 @@ import pandas as pd
 from mer_pipeline.arrays import Image
 from mer_pipeline.progress import Progress
 from mer_pipeline.synth.imaging import Frames
-from mer_pipeline.synth.long_plan import Event, LongPlan, draw_long
+from mer_pipeline.synth.long_plan import LongPlan, PlannedEvent, draw_long
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.portrait import Portrait
-from mer_pipeline.synth.scene import Camera, make_camera, render
+from mer_pipeline.synth.scene import FilmCamera, make_camera, render
 from mer_pipeline.synth.subjects import draw_traits, make_subject
 from mer_pipeline.synth.truth import write_truth
 from mer_pipeline.video import FOR_MEASURING, VideoWriter
@@ -74,7 +74,7 @@ def write_long(
 
 
 def _filmed(
-    portraits: tuple[Portrait, Portrait], plan: LongPlan, camera: Camera, seed: int, who: int, options: Options
+    portraits: tuple[Portrait, Portrait], plan: LongPlan, camera: FilmCamera, seed: int, who: int, options: Options
 ) -> Frames:
     """One person."""
     rng = np.random.default_rng((seed, who, _FOR_SUBJECT))
@@ -104,7 +104,7 @@ def _reported(frames: Frames, plan: LongPlan, index: int, videos: int, progress:
             progress("synth", index * whole + done // step, videos * whole, f"s{index + 1:02d}")
 
 
-def _row(video: str, who: int, plan: LongPlan, event: Event, seed: int) -> dict[str, object]:
+def _row(video: str, who: int, plan: LongPlan, event: PlannedEvent, seed: int) -> dict[str, object]:
     apex = (event.top + event.leave) // 2
     return {
         "video": video,

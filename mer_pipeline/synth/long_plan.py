@@ -15,27 +15,27 @@ from mer_pipeline.synth.emotions import CASME_SQ
 from mer_pipeline.synth.options import LEAST_HOLD_S, Options
 from mer_pipeline.synth.plan import Drift, contraction
 
-Kind = Literal["micro", "macro", "blink", "turn", "speech", "hand"]
-Span = tuple[float, float]
+PlannedKind = Literal["micro", "macro", "blink", "turn", "speech", "hand"]
+SecondsRange = tuple[float, float]
 
 # All in seconds; least and greatest. A micro-expression lasts at most half a second.
-_MICRO_S: Span = (0.2, 0.5)
+_MICRO_S: SecondsRange = (0.2, 0.5)
 _MACRO_RISE_S, _MACRO_FALL_S = (0.3, 0.7), (0.4, 1.0)
-_BLINK_S: Span = (0.1, 0.3)
-_BLINK_EVERY_S: Span = (2.5, 5.5)
+_BLINK_S: SecondsRange = (0.1, 0.3)
+_BLINK_EVERY_S: SecondsRange = (2.5, 5.5)
 _TURN_S, _TURN_HOLD_S = (0.4, 0.9), (0.1, 0.8)
 _SPEECH_S, _SYLLABLES_HZ = (0.9, 1.6), (2.5, 5.0)
-_HAND_S: Span = (0.8, 1.4)
+_HAND_S: SecondsRange = (0.8, 1.4)
 _REST_S = 0.8  # at least, between two expressions and at either end of the video
 _AROUND_TURN_S = 0.3
 _MACRO_EVERY = 3  # the third, sixth, ... expression of a video
 _MACRO_STRENGTH = 2.0
 _MOST_PX = 8.0  # beyond it the displacement fields would fold the picture over itself; `Options` has the same limit
-_SWAY_S: Span = (5.0, 25.0)
+_SWAY_S: SecondsRange = (5.0, 25.0)
 
 
 @dataclass(frozen=True)
-class Event:
+class PlannedEvent:
     """One thing that happens; frames are 0-based.
 
     Attributes:
@@ -46,7 +46,7 @@ class Event:
         pitch: Whether a turn is a nod.
     """
 
-    kind: Kind
+    kind: PlannedKind
     start: int
     top: int
     leave: int
@@ -81,7 +81,7 @@ class LongPlan:
 
     n_frames: int
     fps: float
-    events: tuple[Event, ...]
+    events: tuple[PlannedEvent, ...]
     sway: Matrix
     limits: tuple[float, float, float, float]
     flicker_phase: float
@@ -97,7 +97,7 @@ class LongPlan:
         """Whether the head moves as a whole."""
         return any(self.limits) or any(event.kind == "turn" for event in self.events)
 
-    def parted(self, event: Event, frame: int) -> float:
+    def parted(self, event: PlannedEvent, frame: int) -> float:
         """How far speech parts the lips in a frame, 0 to 1."""
         return event.part(frame) * abs(float(np.sin(np.pi * event.amount * (frame - event.start) / self.fps)))
 
@@ -118,7 +118,7 @@ def draw_long(options: Options, fps: float, seconds: float, expressions: int, se
     rng = np.random.default_rng(seed)
     spans = [_lengths(index, options.hold_s, rng) for index in range(expressions)]
     gaps = _gaps(spans, seconds, rng)
-    events: list[Event] = []
+    events: list[PlannedEvent] = []
     at = 0.0
     for index, ((rise, hold, fall), gap) in enumerate(zip(spans, gaps, strict=False)):
         events += _others(options, at, gap, fps, rng)
@@ -170,18 +170,20 @@ def _at(fps: float, start: float, rise: float, hold: float, fall: float) -> tupl
     return first, top, leave, leave + max(1, round(fall * fps))
 
 
-def _expression(frames: tuple[int, int, int, int], index: int, options: Options, rng: np.random.Generator) -> Event:
+def _expression(
+    frames: tuple[int, int, int, int], index: int, options: Options, rng: np.random.Generator
+) -> PlannedEvent:
     emotion = sorted(CASME_SQ)[int(rng.integers(len(CASME_SQ)))]
     choices = CASME_SQ[emotion]
     shares = np.array([choice.weight for choice in choices])
     aus = choices[int(rng.choice(len(choices), p=shares / shares.sum()))].aus
     strengths = tuple(float(s) for s in rng.uniform(0.75, 1.0, len(parse_aus(aus))))
     amount = float(rng.uniform(*options.amplitude_px)) * (_MACRO_STRENGTH if _is_macro(index) else 1.0)
-    kind: Kind = "macro" if _is_macro(index) else "micro"
-    return Event(kind, *frames, emotion, aus, strengths, min(_MOST_PX, amount))
+    kind: PlannedKind = "macro" if _is_macro(index) else "micro"
+    return PlannedEvent(kind, *frames, emotion, aus, strengths, min(_MOST_PX, amount))
 
 
-def _others(options: Options, at: float, gap: float, fps: float, rng: np.random.Generator) -> list[Event]:
+def _others(options: Options, at: float, gap: float, fps: float, rng: np.random.Generator) -> list[PlannedEvent]:
     """What happens in the rest between two expressions: speech, a hand, or perhaps a turn of the head."""
     if not (options.speech_share or options.hand_share):
         return list(_turns(options, at, gap, fps, rng))
@@ -191,11 +193,11 @@ def _others(options: Options, at: float, gap: float, fps: float, rng: np.random.
         if wanted and room > 0:
             frames = _at(fps, at + _AROUND_TURN_S + place * room, 0.2, length - 0.4, 0.2)
             amount = float(rng.uniform(*_SYLLABLES_HZ)) if kind == "speech" else 0.0
-            return [Event("speech" if kind == "speech" else "hand", *frames, amount=amount)]
+            return [PlannedEvent("speech" if kind == "speech" else "hand", *frames, amount=amount)]
     return list(_turns(options, at, gap, fps, rng))
 
 
-def _turns(options: Options, at: float, gap: float, fps: float, rng: np.random.Generator) -> Iterator[Event]:
+def _turns(options: Options, at: float, gap: float, fps: float, rng: np.random.Generator) -> Iterator[PlannedEvent]:
     """A turn of the head and back in every second gap that has room for it."""
     (rise, fall), hold = rng.uniform(*_TURN_S, 2), rng.uniform(*_TURN_HOLD_S)
     place, angle, sign = rng.random(), rng.uniform(0.5, 1), rng.choice((-1.0, 1.0))
@@ -203,14 +205,16 @@ def _turns(options: Options, at: float, gap: float, fps: float, rng: np.random.G
     room = gap - (rise + hold + fall) - 2 * _AROUND_TURN_S
     if options.turn_deg and wanted and room > 0:
         frames = _at(fps, at + _AROUND_TURN_S + place * room, rise, hold, fall)
-        yield Event("turn", *frames, amount=float(sign * angle * options.turn_deg), pitch=pitch)
+        yield PlannedEvent("turn", *frames, amount=float(sign * angle * options.turn_deg), pitch=pitch)
 
 
-def _blinks(options: Options, seconds: float, fps: float, rng: np.random.Generator) -> Iterator[Event]:
+def _blinks(options: Options, seconds: float, fps: float, rng: np.random.Generator) -> Iterator[PlannedEvent]:
     """Blinks every few seconds, each with the given probability."""
     at = float(rng.uniform(0.5, _BLINK_EVERY_S[1]))
     while at + _BLINK_S[1] < seconds - 1 / fps:
         length = float(rng.uniform(*_BLINK_S))
         if rng.random() < options.blink_share:
-            yield Event("blink", *_at(fps, at, 0.4 * length, 0.0, 0.6 * length))  # lids fall faster than they rise
+            yield PlannedEvent(
+                "blink", *_at(fps, at, 0.4 * length, 0.0, 0.6 * length)
+            )  # lids fall faster than they rise
         at += float(rng.uniform(*_BLINK_EVERY_S))

@@ -12,7 +12,7 @@ from mer_pipeline.facs import parse_aus
 from mer_pipeline.synth.emotions import Combination
 from mer_pipeline.synth.options import Options
 
-Span = tuple[int, int]
+FrameRange = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Timing:
         macro: Whether this is a macro-expression.
     """
 
-    lead_in: Span
-    rise: Span
-    fall: Span
-    lead_out: Span
-    blink: Span
+    lead_in: FrameRange
+    rise: FrameRange
+    fall: FrameRange
+    lead_out: FrameRange
+    blink: FrameRange
     strength: float = 1.0
     macro: bool = False
 

@@ -13,7 +13,7 @@ from mer_pipeline.arrays import FloatImage, Image, Mask, Matrix
 from mer_pipeline.synth import imaging as pictures
 from mer_pipeline.synth.action_units import EYE_LEFT, EYE_RIGHT, FaceAxes, displacement_field
 from mer_pipeline.synth.imaging import Frames
-from mer_pipeline.synth.long_plan import Event, LongPlan
+from mer_pipeline.synth.long_plan import LongPlan, PlannedEvent
 from mer_pipeline.synth.options import Options
 from mer_pipeline.synth.plan import ClipPlan, Drift, contraction, lid_closure
 from mer_pipeline.synth.subjects import FRAME_SIZE_WH, OVERSAMPLING, Subject
@@ -21,8 +21,8 @@ from mer_pipeline.synth.subjects import FRAME_SIZE_WH, OVERSAMPLING, Subject
 # Lamps on mains of 50 Hz flicker at 100 Hz, half of a 200 fps camera: a little off, so that it beats.
 _FLICKER_HZ = 99.6
 _NOISE_MARGIN = 64
-Window = tuple[slice, slice]  # rows and columns
-WHOLE: Window = (slice(0, FRAME_SIZE_WH[1]), slice(0, FRAME_SIZE_WH[0]))
+Area = tuple[slice, slice]  # rows and columns
+WHOLE: Area = (slice(0, FRAME_SIZE_WH[1]), slice(0, FRAME_SIZE_WH[0]))
 AT_REST = Drift((0.0, 0.0), 0.0, 1.0)
 _MARGIN_PX = 25  # how far the face can be from where it is at rest in a long video, beside its drift
 _SPEAKS, _SPEAKS_PX = "25+26", 4.0  # lips part and the jaw drops, in pixels of the frame
@@ -30,7 +30,7 @@ _REACH_PX = 70  # the greatest drift, turn and growth together move no point of 
 
 
 @dataclass(frozen=True)
-class Camera:
+class FilmCamera:
     """What the camera adds to a scene.
 
     Attributes:
@@ -44,17 +44,17 @@ class Camera:
     noise: npt.NDArray[np.int16] | None
 
 
-def make_camera(options: Options, fps: float, seed: tuple[int, ...]) -> Camera:
+def make_camera(options: Options, fps: float, seed: tuple[int, ...]) -> FilmCamera:
     """Draw the noise once: drawing it for every frame would take longer than rendering the frame."""
     if options.noise == 0:
-        return Camera(fps, options.flicker, None)
+        return FilmCamera(fps, options.flicker, None)
     rng = np.random.default_rng(seed)
     shape = (FRAME_SIZE_WH[1] + _NOISE_MARGIN, FRAME_SIZE_WH[0] + _NOISE_MARGIN, 3)
     noise = options.noise * rng.standard_normal(shape, dtype=np.float32)
-    return Camera(fps, options.flicker, np.rint(noise).astype(np.int16))
+    return FilmCamera(fps, options.flicker, np.rint(noise).astype(np.int16))
 
 
-def render(subject: Subject, plan: ClipPlan | LongPlan, camera: Camera, seed: Sequence[int]) -> Frames:
+def render(subject: Subject, plan: ClipPlan | LongPlan, camera: FilmCamera, seed: Sequence[int]) -> Frames:
     """The frames of a clip or a long video, (480, 640, 3) uint8 RGB, in order; one at a time is in memory.
 
     Args:
@@ -69,7 +69,7 @@ def render(subject: Subject, plan: ClipPlan | LongPlan, camera: Camera, seed: Se
         yield film(scene.at(frame), frame, plan.flicker_phase, camera, rng)
 
 
-def film(picture: Image, frame: int, flicker_phase: float, camera: Camera, rng: np.random.Generator) -> Image:
+def film(picture: Image, frame: int, flicker_phase: float, camera: FilmCamera, rng: np.random.Generator) -> Image:
     """Light and noise of one frame."""
     if camera.flicker:
         phase = 2 * np.pi * _FLICKER_HZ * frame / camera.fps + flicker_phase
@@ -95,7 +95,7 @@ class Scene:
         reach: Rows and columns within `moving` where the face can be, wherever the head has gone.
     """
 
-    def __init__(self, subject: Subject, moving: Window, face: Window, reach: Window) -> None:
+    def __init__(self, subject: Subject, moving: Area, face: Area, reach: Area) -> None:
         self._subject, self._moving, self._face, self._reach = subject, moving, face, reach
         self._neutral = sample(subject.base_rgb, grid(WHOLE))
         self._grid = grid(moving)
@@ -173,7 +173,7 @@ class LongScene(Scene):
         moving = _bounds(self._head > 0) if plan.sways else face
         super().__init__(subject, moving, face, _inside(face, moving))
         self._head, self._depth = self._head[moving], (self._head * _depth(subject))[moving]
-        self._field: tuple[Event, FloatImage] | None = None
+        self._field: tuple[PlannedEvent, FloatImage] | None = None
 
     def at(self, frame: int) -> Image:
         """A frame without light and noise, (480, 640, 3) uint8 RGB."""
@@ -191,7 +191,7 @@ class LongScene(Scene):
                 _lay_hand(picture, self._subject, part)
         return picture
 
-    def _head_shift(self, frame: int, turns: list[tuple[Event, float]]) -> FloatImage:
+    def _head_shift(self, frame: int, turns: list[tuple[PlannedEvent, float]]) -> FloatImage:
         """Way back from where the head is to where it was at rest, for the moving window."""
         back = self._head[..., None] * undo(self._plan.drift(frame), self._moving, self._subject.center_xy)
         for event, part in turns:
@@ -203,7 +203,7 @@ class LongScene(Scene):
             back[..., axis] += self._head * np.float32(1 - np.cos(angle)) * aside
         return np.asarray(back, np.float32)
 
-    def _skin(self, event: Event) -> FloatImage:
+    def _skin(self, event: PlannedEvent) -> FloatImage:
         """Displacement at the apex of an expression within the face's window; only that of the last one is kept."""
         if self._field is None or self._field[0] != event:
             field = displacement_field(event.aus, self._subject.points_xy, FRAME_SIZE_WH, event.strengths)
@@ -225,13 +225,13 @@ def _lay_hand(picture: Image, subject: Subject, part: float) -> None:
         cv2.ellipse(picture, middle, axes, 8.0, 0.0, 360.0, tuple((0.8 * colour).tolist()), 2, cv2.LINE_AA)
 
 
-def _inside(window: Window, whole: Window) -> Window:
+def _inside(window: Area, whole: Area) -> Area:
     """The part of a window (rows, columns) that lies in another, as seen from its corner."""
     rows, columns = (slice(max(0, w.start - o.start), w.stop - o.start) for w, o in zip(window, whole, strict=True))
     return rows, columns
 
 
-def _around(points_xy: Matrix, margin: int) -> Window:
+def _around(points_xy: Matrix, margin: int) -> Area:
     (left, top), (right, bottom) = points_xy.min(0), points_xy.max(0)
     height, width = FRAME_SIZE_WH[1], FRAME_SIZE_WH[0]
     rows = slice(max(0, int(top) - margin), min(height, int(bottom) + margin))
@@ -244,7 +244,7 @@ def sample(base_rgb: Image, source_xy: FloatImage) -> Image:
     return pictures.remap(base_rgb, map_xy)
 
 
-def grid(window: Window) -> FloatImage:
+def grid(window: Area) -> FloatImage:
     """(H, W, 2) x, y of every pixel of a window (rows, columns)."""
     rows, columns = window
     x = np.arange(columns.start, columns.stop, dtype=np.float32)
@@ -252,14 +252,14 @@ def grid(window: Window) -> FloatImage:
     return np.stack(np.meshgrid(x, y), axis=-1)
 
 
-def _bounds(moves: Mask) -> Window:
+def _bounds(moves: Mask) -> Area:
     rows, columns = np.flatnonzero(moves.any(1)), np.flatnonzero(moves.any(0))
     if not rows.size:
         return slice(0, 1), slice(0, 1)
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def undo(drift: Drift, window: Window, center_xy: tuple[float, float]) -> FloatImage:
+def undo(drift: Drift, window: Area, center_xy: tuple[float, float]) -> FloatImage:
     """Way back from where the head has drifted to where it was, for every pixel of a window."""
     turn = np.deg2rad(drift.theta_deg)
     cosine, sine = np.cos(turn) / drift.scale, np.sin(turn) / drift.scale
@@ -282,7 +282,7 @@ def head_mask(subject: Subject) -> FloatImage:
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def eye_window(points_xy: Matrix, eye: tuple[int, ...]) -> Window:
+def eye_window(points_xy: Matrix, eye: tuple[int, ...]) -> Area:
     """Rows and columns in which an eye's lids move."""
     opening_xy = points_xy[list(eye)]
     (x0, y0), (x1, y1) = np.floor(opening_xy.min(0)).astype(int), np.ceil(opening_xy.max(0)).astype(int)
@@ -290,7 +290,7 @@ def eye_window(points_xy: Matrix, eye: tuple[int, ...]) -> Window:
     return slice(y0 - margin, y1 + margin + 1), slice(x0, x1 + 1)
 
 
-def lid_shift(opening_xy: Matrix, window: Window, closure: float) -> FloatImage:
+def lid_shift(opening_xy: Matrix, window: Area, closure: float) -> FloatImage:
     """Vertical shift that draws the upper lid down over the eye; the skin above stretches, the eye is covered."""
     x = np.arange(window[1].start, window[1].stop, dtype=np.float64)
     y = np.arange(window[0].start, window[0].stop, dtype=np.float64)[:, None]

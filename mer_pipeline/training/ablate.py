@@ -20,7 +20,7 @@ from mer_pipeline.evaluation.statistics import holm, verdict
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.recipe import Recipe, load_recipe
-from mer_pipeline.runs.ablation import Ablation, AblationFacts, Row
+from mer_pipeline.runs.ablation import Ablation, AblationFacts, AblationRow
 from mer_pipeline.runs.provenance import versions
 from mer_pipeline.runs.results import AUS_ONLY
 from mer_pipeline.runs.run import Run
@@ -229,7 +229,7 @@ def _facts(
     )
 
 
-def _rows(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[Row]:
+def _rows(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[AblationRow]:
     """What was trained, each compared with the first; the tests are corrected for the number of rows."""
     first, *others = rows
     found = [_row(row, runs[row.name]) for row in rows]
@@ -268,7 +268,7 @@ def _pair_remarks(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[str]
     return [verdict(corrected[str(at)], a.label, b.label) for at, (a, b) in enumerate(pairs)]
 
 
-def _with_cost(row: Row, recipe: Recipe, clips: ClipSet) -> Row:
+def _with_cost(row: AblationRow, recipe: Recipe, clips: ClipSet) -> AblationRow:
     assert row.run is not None
     outline, labels = recipe.outline(clips.size, len(clips.classes)), clips.label_set
     return replace(
@@ -280,16 +280,16 @@ def _with_cost(row: Row, recipe: Recipe, clips: ClipSet) -> Row:
     )
 
 
-def _row(row: Variant, run: Run) -> Row:
+def _row(row: Variant, run: Run) -> AblationRow:
     metrics = run.metrics
-    return Row(row.name, row.label, metrics.honest, metrics.honest_deviation, run, settings=dict(row.options))
+    return AblationRow(row.name, row.label, metrics.honest, metrics.honest_deviation, run, settings=dict(row.options))
 
 
-def _control_rows(runs: Iterable[Run]) -> list[Row]:
+def _control_rows(runs: Iterable[Run]) -> list[AblationRow]:
     """The controls, from the row that has most of them; they depend on the clips alone."""
     controls = {control.name: control for control in max((run.metrics.controls for run in runs), key=len)}
     return [
-        Row(
+        AblationRow(
             name,
             "AUs only, no image" if name == AUS_ONLY else f"control: {name}",
             controls[name].scores,

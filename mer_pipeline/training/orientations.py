@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mer_pipeline.evaluation.axial import axial_mean_deg, axial_sd_deg, deviation_deg, p_against, share_of_start
-from mer_pipeline.runs.ablation import Angles, Row
+from mer_pipeline.runs.ablation import AblationRow, Angles
 from mer_pipeline.runs.run import Run
 
 _VERTICAL_DEG = 90.0
@@ -29,7 +29,7 @@ def learned_angles(run: Run) -> Angles | None:
     )
 
 
-def orientation_remarks(rows: Sequence[Row]) -> list[str]:
+def orientation_remarks(rows: Sequence[AblationRow]) -> list[str]:
     """What rows with learned angles and rows with frozen ones say together; nothing where there is one of neither."""
     learned = [(float(row.settings["theta_deg"]), row.angles) for row in rows if _starts(row) and row.angles]
     remarks = [_of_starts(learned)] if len(learned) > 1 else []
@@ -46,7 +46,7 @@ def orientation_remarks(rows: Sequence[Row]) -> list[str]:
     return remarks
 
 
-def _starts(row: Row) -> bool:
+def _starts(row: AblationRow) -> bool:
     return row.settings.get("attention") in ("soa", "soa-shared", "release-soa") and "theta_deg" in row.settings
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from mer_pipeline.runs.ablation import Angles, Row
+from mer_pipeline.runs.ablation import AblationRow, Angles
 from mer_pipeline.runs.results import MEASURES, OPTIMISTIC
 
 if sys.version_info >= (3, 11):
@@ -22,7 +22,7 @@ _SOURCES = ("annotated", "predicted", "none")
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedResult:
     """A published result; see `data/published_results.toml`."""
 
     row: str
@@ -54,13 +54,13 @@ def published_of_others(names: Sequence[str], sets: Sequence[str], labels: str) 
     return [f"Published of others on these sets and classes: {'; '.join(found)}."] if found else []
 
 
-def _published_on(sets: Sequence[str], labels: str) -> list[Published]:
+def _published_on(sets: Sequence[str], labels: str) -> list[PublishedResult]:
     text = resources.files("mer_pipeline").joinpath("data/published_results.toml").read_text()
-    known = [Published(**{**each, "sets": tuple(each["sets"])}) for each in tomllib.loads(text)["result"]]
+    known = [PublishedResult(**{**each, "sets": tuple(each["sets"])}) for each in tomllib.loads(text)["result"]]
     return [one for one in known if set(one.sets) == set(sets) and one.labels == labels]
 
 
-def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def cells_of(rows: Sequence[AblationRow]) -> tuple[list[str], list[list[str]]]:
     """Header and cells; a column that would be empty is left out.
 
     Honest scores and their deviation over seeds, what the others differ by, the angles, the sources of Action Units,
@@ -87,7 +87,7 @@ def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     return list(shown), [list(line) for line in zip(*shown.values(), strict=True)]
 
 
-def as_text(rows: Sequence[Row]) -> str:
+def as_text(rows: Sequence[AblationRow]) -> str:
     """The table in columns."""
     header, cells = cells_of(rows)
     widths = [max(len(line[at]) for line in [header, *cells]) for at in range(len(header))]
@@ -97,7 +97,7 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def as_csv(rows: Sequence[Row]) -> str:
+def as_csv(rows: Sequence[AblationRow]) -> str:
     """The table as CSV."""
     header, cells = cells_of(rows)
     text = io.StringIO(newline="")
@@ -105,7 +105,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def as_latex(rows: Sequence[Row]) -> str:
+def as_latex(rows: Sequence[AblationRow]) -> str:
     """The table as LaTeX (booktabs)."""
     header, cells = cells_of(rows)
     escaped = [
@@ -117,12 +117,12 @@ def as_latex(rows: Sequence[Row]) -> str:
     return "\n".join([*rules, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _by_source(row: Row, source: str) -> str:
+def _by_source(row: AblationRow, source: str) -> str:
     by_aus = row.run.metrics.by_aus if row.run else {}
     return f"{by_aus[source].uf1:.3f}" if source in by_aus else ""
 
 
-def _measured(row: Row, name: str) -> str:
+def _measured(row: AblationRow, name: str) -> str:
     measured = row.run.metrics.measured if row.run else {}
     return f"{measured[name]:.4f}" if name in measured else ""
 

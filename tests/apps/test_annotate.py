@@ -17,8 +17,8 @@ from mer_pipeline.apps.annotate.book import Book, Conflict
 from mer_pipeline.apps.annotate.candidates import Spotter
 from mer_pipeline.apps.annotate.films import Films
 from mer_pipeline.apps.annotate.page import make_app
-from mer_pipeline.apps.annotate.pictures import Pictures
-from mer_pipeline.apps.annotate.work import Entry, Work
+from mer_pipeline.apps.annotate.pictures import FilmFrames
+from mer_pipeline.apps.annotate.work import CodedFilm, Entry
 from mer_pipeline.cache import Store
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.datasets.coders import read_codings
@@ -72,7 +72,7 @@ def test_what_is_marked_is_a_dataset_and_an_eaf_file(folder):
     films = Films(folder)
     book = Book(films)
     for name in films.names:
-        book.save("Anna", films.film(name), Work(writer="a", entries=MARKS))
+        book.save("Anna", films.film(name), CodedFilm(writer="a", entries=MARKS))
     found = read_dataset(folder)
     assert (found.dataset, found.subjects) == ("lab", ["p1", "p2"])
     micro, doubtful = (clip for clip in found.clips if clip.subject == "p1")
@@ -103,7 +103,7 @@ def test_frames_of_a_folder_go_by_the_numbers_in_their_names(tmp_path):
     with pytest.raises(MerError, match="does not say its rate; start mer annotate with --fps"):
         Films(tmp_path / "lab").film("p1/smile")
     films = Films(tmp_path / "lab", fps=100)
-    Book(films).save("Anna", films.film("p1/smile"), Work(entries=(Entry("micro", "accepted", 2, 5, 9),)))
+    Book(films).save("Anna", films.film("p1/smile"), CodedFilm(entries=(Entry("micro", "accepted", 2, 5, 9),)))
     (clip,) = read_dataset(tmp_path / "lab").clips
     assert (clip.onset_frame, clip.apex_frame, clip.offset_frame, clip.fps) == (2, 5, 9, 100)
     assert ",103,106,110," in (tmp_path / "lab" / "clips.csv").read_text()
@@ -113,8 +113,8 @@ def test_the_table_of_the_folder_is_one_coders(folder):
     films = Films(folder)
     book = Book(films)
     talk = films.film("p1/talk.mp4")
-    book.save("Anna", talk, Work(entries=MARKS[:1]))
-    book.save("Ben", talk, Work(entries=MARKS[1:2]))
+    book.save("Anna", talk, CodedFilm(entries=MARKS[:1]))
+    book.save("Ben", talk, CodedFilm(entries=MARKS[1:2]))
     assert (book.owner(), book.coders()) == ("Anna", ["Anna", "Ben"])
     assert "Ben" in (folder / "annotations" / "Ben" / "clips.csv").read_text()
     book.make_dataset("Ben")
@@ -124,7 +124,7 @@ def test_the_table_of_the_folder_is_one_coders(folder):
 def test_a_table_that_was_edited_by_hand_is_kept(folder):
     films = Films(folder)
     book, talk = Book(films), films.film("p1/talk.mp4")
-    first = book.save("Anna", talk, Work(entries=MARKS[:1]))
+    first = book.save("Anna", talk, CodedFilm(entries=MARKS[:1]))
     again = book.save("Anna", talk, replace(first, entries=MARKS[:2]))
     assert not (folder / "clips.csv.edited").exists()
     edited = (folder / "clips.csv").read_text().replace("disgust", "contempt")
@@ -137,18 +137,18 @@ def test_a_table_that_was_edited_by_hand_is_kept(folder):
 def test_two_pages_do_not_write_over_each_other(folder):
     films = Films(folder)
     book, talk = Book(films), films.film("p1/talk.mp4")
-    first = book.save("Anna", talk, Work(writer="a", entries=MARKS[:1]))
+    first = book.save("Anna", talk, CodedFilm(writer="a", entries=MARKS[:1]))
     with pytest.raises(Conflict, match=r"p1/talk.mp4: was changed in another page"):
-        book.save("Anna", talk, Work(writer="b", entries=MARKS[1:2]))
+        book.save("Anna", talk, CodedFilm(writer="b", entries=MARKS[1:2]))
     # The answer to a change may be lost: its page sends the next one all the same.
-    again = book.save("Anna", talk, Work(writer="a", entries=MARKS[:2]))
+    again = book.save("Anna", talk, CodedFilm(writer="a", entries=MARKS[:2]))
     assert (first.revision, again.revision) == (1, 2)
     assert book.work("Anna", "p1/talk.mp4") == again
 
 
 def test_what_a_killed_server_had_not_written_is_written_at_the_next_start(folder):
     films = Films(folder)
-    Book(films).save("Anna", films.film("p1/talk.mp4"), Work(entries=MARKS[:1]))
+    Book(films).save("Anna", films.film("p1/talk.mp4"), CodedFilm(entries=MARKS[:1]))
     whole = (folder / "clips.csv").read_text()
     eaf = folder / "annotations" / "Anna" / "p1" / "talk.eaf"
     eaf.unlink()
@@ -162,13 +162,13 @@ def test_candidates_join_what_was_marked_before():
     def spotted(onset, apex, offset):
         return Interval.at((onset, apex, offset), 30.0, "micro", 1.0, 1.0, ("blink",))
 
-    work = Work(entries=(Entry("micro", "open", 1, 2, 3, spotted=(1, 2, 3)), *MARKS[:2]))
+    work = CodedFilm(entries=(Entry("micro", "open", 1, 2, 3, spotted=(1, 2, 3)), *MARKS[:2]))
     moved = Entry("micro", "accepted", 50, 52, 60, spotted=(49, 52, 60))
-    found = Work(entries=(*work.entries, moved)).with_candidates([spotted(49, 52, 60), spotted(5, 5, 5)])
+    found = CodedFilm(entries=(*work.entries, moved)).with_candidates([spotted(49, 52, 60), spotted(5, 5, 5)])
     # One that is no longer spotted goes while it is open; a moved one is the same; an apex lies after its onset.
     assert [each.frames for each in found.entries] == [(5, 6, 6), (7, 11, 16), (20, 40, 71), (50, 52, 60)]
     assert (found.entries[0].flags, found.counts()) == ("blink", {"open": 1, "accepted": 3, "rejected": 0})
-    assert Work.of_json(json.loads(json.dumps(found.as_json()))) == found
+    assert CodedFilm.of_json(json.loads(json.dumps(found.as_json()))) == found
 
 
 WRONG = [
@@ -185,17 +185,17 @@ WRONG = [
 
 @pytest.mark.parametrize(("change", "message"), WRONG)
 def test_what_a_page_must_not_send(change, message):
-    values = Work(entries=MARKS[:1]).as_json()
+    values = CodedFilm(entries=MARKS[:1]).as_json()
     values["entries"][0].update(change)
     with pytest.raises(ValueError, match=re.escape(message)):
-        Work.of_json(values)
+        CodedFilm.of_json(values)
 
 
 class Server:
     """The application without a network: a request gives status, headers and body."""
 
     def __init__(self, folder, spotter=None):
-        self.films, self.pictures = Films(folder), Pictures()
+        self.films, self.pictures = Films(folder), FilmFrames()
         book, spotter = Book(self.films), spotter or Spotter(self.films, None)
         self.app = make_app(self.films, book, spotter, self.pictures, "secret")
 
@@ -226,11 +226,11 @@ def test_a_picture_is_of_the_exact_frame(server):
 
 
 def test_a_change_is_kept_and_given_back(server, folder):
-    status, _, answer = server.put(0, Work(writer="a", subject="Lea", entries=MARKS))
+    status, _, answer = server.put(0, CodedFilm(writer="a", subject="Lea", entries=MARKS))
     assert (status, answer["revision"], answer["owner"], list(answer["wrong"])) == (200, 1, "Anna", ["4+"])
     _, _, found = server("/secret/films/0?coder=Anna")
     assert (found["frames"], found["fps"], found["person"]) == (100, 30.0, "p1")
-    assert Work.of_json(found["work"]) == Work(1, "a", "Lea", MARKS)
+    assert CodedFilm.of_json(found["work"]) == CodedFilm(1, "a", "Lea", MARKS)
     _, _, listed = server("/secret/films?coder=Anna")
     first = {"name": "p1/talk.mp4", "open": 1, "accepted": 3, "rejected": 1}
     assert {**listed["films"][0], "candidates": None} == {**first, "candidates": None}
@@ -240,9 +240,9 @@ def test_a_change_is_kept_and_given_back(server, folder):
 
 def test_two_coders_agree(server):
     assert server("/secret/agreement?first=Anna&second=Ben")[2]["error"].startswith("Anna, Ben: no film that both")
-    server.put(0, Work(entries=MARKS[:2]))
+    server.put(0, CodedFilm(entries=MARKS[:2]))
     moved = Entry("micro", "accepted", 10, 11, 16)
-    server.put(0, Work(entries=(moved, MARKS[1], MARKS[4])), "Ben")
+    server.put(0, CodedFilm(entries=(moved, MARKS[1], MARKS[4])), "Ben")
     _, _, found = server("/secret/agreement?first=Anna&second=Ben")
     assert found["open"] == 1
     assert found["all"] == found["films"]["p1/talk.mp4"]
@@ -281,7 +281,7 @@ def test_what_is_refused(server, folder, asked, status):
 
 
 def test_a_mark_outside_the_film_is_refused(server):
-    status, _, answer = server.put(0, Work(entries=(Entry("micro", "accepted", 90, 95, 100),)))
+    status, _, answer = server.put(0, CodedFilm(entries=(Entry("micro", "accepted", 90, 95, 100),)))
     assert (status, answer["error"]) == (422, "p1/talk.mp4: a mark ends after the last frame, 99")
 
 
@@ -291,7 +291,7 @@ def test_a_film_that_cannot_be_read_is_one_line_and_the_others_go_on(folder):
     status, _, answer = server("/secret/films/0?coder=Anna")
     assert status == 422
     assert answer["error"].startswith("p1/broken.mp4: not a readable video")
-    assert server.put(1, Work(entries=MARKS[:1]))[0] == 200
+    assert server.put(1, CodedFilm(entries=MARKS[:1]))[0] == 200
 
 
 class NoModels:

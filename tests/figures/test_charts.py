@@ -4,7 +4,7 @@ import re
 import pytest
 
 from mer_pipeline.figures.charts import curve, half_circle, rank_scores, reliability
-from mer_pipeline.figures.ranges import Mark, RangeChart, RangeRow
+from mer_pipeline.figures.ranges import RangeChart, RangeMark, RangeRow
 from mer_pipeline.figures.svg import element, ticks
 from mer_pipeline.runs.card import Prediction
 
@@ -62,7 +62,7 @@ def test_ticks_lie_inside(low, high):
 
 
 def test_places_stay_on_the_axis():
-    chart = RangeChart([RangeRow("a", "", [Mark(2.0, "honest")])])
+    chart = RangeChart([RangeRow("a", "", [RangeMark(2.0, "honest")])])
     assert (chart.at(2.0), chart.at(-1.0), chart.at(0.25)) == (100.0, 0.0, 25.0)
 
 

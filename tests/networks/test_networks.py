@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from mer_pipeline.networks import (
-    VIEWS,
+    VIEW_NAMES,
     Network,
     Output,
     build,
@@ -71,7 +71,7 @@ def test_a_class_that_is_registered_is_a_network(monkeypatch: pytest.MonkeyPatch
         build("mean-of-flow", classes=3, size=10)
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", VIEW_NAMES)
 def test_pictures_of_a_view_have_the_names_that_its_networks_take(view: str) -> None:
     images = torch.zeros(2, 5, 3, 8, 8)
     tensors = named_tensors(view, images)

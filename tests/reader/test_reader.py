@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mer_pipeline.facs import AU_NUMBERS
-from mer_pipeline.reader import GROUPS, Reader, about, shipped
+from mer_pipeline.reader import GROUPS, FlowReader, about, shipped
 from mer_pipeline.reader.features import cells, mirrored, normalised, to_side
 from mer_pipeline.synth.skin.drawn import draw_motion
 
@@ -66,7 +66,7 @@ def test_aligned_crops_show_the_part_that_published_images_show():
 
 
 def test_a_weights_file_gives_the_reader_back(motion):
-    again = Reader.from_bytes(shipped().as_bytes())
+    again = FlowReader.from_bytes(shipped().as_bytes())
     np.testing.assert_array_equal(
         again.read(motion.flow[:9], aligned=False).groups, shipped().read(motion.flow[:9], aligned=False).groups
     )

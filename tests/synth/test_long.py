@@ -9,7 +9,7 @@ import pytest
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.synth import Options, synthesise
-from mer_pipeline.synth.long_plan import Event, draw_long
+from mer_pipeline.synth.long_plan import PlannedEvent, draw_long
 from mer_pipeline.synth.scene import LongScene, make_camera, render
 from mer_pipeline.synth.subjects import draw_traits, make_subject
 from mer_pipeline.video import open_footage
@@ -44,12 +44,12 @@ def test_macro_expressions_are_held_as_long_as_asked():
 
 
 def test_an_event_rises_holds_and_falls():
-    event = Event("macro", 10, 14, 16, 20)
+    event = PlannedEvent("macro", 10, 14, 16, 20)
     assert [round(event.part(frame), 2) for frame in range(9, 22)] == [
         0, 0, 0.1, 0.5, 0.9, 1, 1, 1, 0.9, 0.5, 0.1, 0, 0,
     ]  # fmt: skip
     with pytest.raises(ValueError, match="expected 0 <= start < top"):
-        Event("micro", 5, 5, 6, 7)
+        PlannedEvent("micro", 5, 5, 6, 7)
 
 
 def test_what_moves_is_what_the_plan_tells(subject):

@@ -10,7 +10,7 @@ from mer_pipeline import networks
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.axial import axial_mean_deg, axial_sd_deg, p_against, share_of_start
 from mer_pipeline.reports import write_report
-from mer_pipeline.runs.ablation import Angles, Row, read_ablation
+from mer_pipeline.runs.ablation import AblationRow, Angles, read_ablation
 from mer_pipeline.runs.results import Difference, Scores
 from mer_pipeline.training import Plan, ablate, chosen_variants, load_recipe, read_table
 from mer_pipeline.training.ablate import table_names
@@ -108,7 +108,7 @@ def test_the_orientation_table_from_training_to_page(tmp_path):
 
 def test_p_over_seeds_is_corrected_and_published_figures_stand_beside():
     scores = Scores(0.5, 0.5, 0.5)
-    rows = [Row("soa", "SOA", scores, p_seeds_holm=0.02, published=published(("soa",), ["casme2"], "casme2-5"))]
+    rows = [AblationRow("soa", "SOA", scores, p_seeds_holm=0.02, published=published(("soa",), ["casme2"], "casme2-5"))]
     header, (line,) = cells_of(rows)
     assert line[header.index("p over seeds")] == "0.020"
     assert "accuracy 0.951" in line[header.index("published")]
@@ -149,11 +149,11 @@ def test_axial_statistics():
 )
 def test_one_honest_sentence_on_learned_angles(ends, said):
     scores = Scores(0.5, 0.5, 0.5)
-    vertical = Row("vertical", "frozen 90", scores, settings={"attention": "cva"})
-    above = Row("none", "no attention", scores, settings={"attention": "none"},
+    vertical = AblationRow("vertical", "frozen 90", scores, settings={"attention": "cva"})
+    above = AblationRow("none", "no attention", scores, settings={"attention": "none"},
                 difference=Difference(-0.2, -0.3, -0.1, 0.01, 0.01, 0.02, 26))  # fmt: skip
     learned = [
-        Row(f"own-{start}", "own", scores, settings={"attention": "soa", "theta_deg": start},
+        AblationRow(f"own-{start}", "own", scores, settings={"attention": "soa", "theta_deg": start},
             angles=Angles(axial_mean_deg(folds), axial_sd_deg(folds), (0.0,), None, tuple(map(float, folds))))
         for start, folds in ends.items()
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from mer_pipeline.apps.annotate.films import ANNOTATIONS, Film, Films
-from mer_pipeline.apps.annotate.work import NAME, Work
+from mer_pipeline.apps.annotate.work import NAME, CodedFilm
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.datasets.coders import Coding, write_codings
 from mer_pipeline.datasets.own_clips import COLUMNS, LAYOUT, UNKNOWN, clip_name
@@ -58,7 +58,7 @@ class Book:
         """Who has marked something."""
         return sorted(each.name for each in self.root.iterdir() if each.is_dir() and NAME.fullmatch(each.name))
 
-    def work(self, coder: str, name: str) -> Work:
+    def work(self, coder: str, name: str) -> CodedFilm:
         """What a coder made of a film so far.
 
         Raises:
@@ -66,11 +66,11 @@ class Book:
         """
         path = self._path(coder, name)
         if not path.exists():
-            return Work()
+            return CodedFilm()
         with well_formed(path, fix="move it away, and mark the film again"):
-            return Work.of_json(read_json(path))
+            return CodedFilm.of_json(read_json(path))
 
-    def save(self, coder: str, film: Film, work: Work) -> Work:
+    def save(self, coder: str, film: Film, work: CodedFilm) -> CodedFilm:
         """Keep what a page has changed; gives it with its new revision.
 
         Raises:
@@ -121,7 +121,7 @@ class Book:
             self.owner()
             self._write_dataset(self._table(coder))
 
-    def both(self, first: str, second: str) -> Iterator[tuple[Film, Work, Work]]:
+    def both(self, first: str, second: str) -> Iterator[tuple[Film, CodedFilm, CodedFilm]]:
         """The films that two coders worked on."""
         for name in self._films.names:
             if all(self._path(coder, name).exists() for coder in (first, second)):
@@ -133,7 +133,7 @@ class Book:
             raise MerError(f"{coder!r} is no name for a coder", fix=fix)
         return self.root / coder / f"{name}.json"
 
-    def _write_eaf(self, coder: str, film: Film, work: Work) -> None:
+    def _write_eaf(self, coder: str, film: Film, work: CodedFilm) -> None:
         marks = tuple(each.mark(film) for each in work.accepted())
         coding = Coding(film.footage.path, film.fps, marks, film.frames, work.subject or film.person)
         up = "../" * (2 + film.name.count("/"))  # so that ELAN finds the film
@@ -177,7 +177,7 @@ class Book:
         return out.getvalue().encode()
 
 
-def _rows(film: Film, work: Work, coder: str) -> Iterator[Mapping[str, object]]:
+def _rows(film: Film, work: CodedFilm, coder: str) -> Iterator[Mapping[str, object]]:
     """The rows of a film; a column goes by the first of its headers."""
     seen: set[str] = set()
     for each in work.accepted():

@@ -17,8 +17,8 @@ import numpy as np
 from mer_pipeline.apps.annotate.book import Book, Conflict
 from mer_pipeline.apps.annotate.candidates import Candidates, Spotter
 from mer_pipeline.apps.annotate.films import Films
-from mer_pipeline.apps.annotate.pictures import Pictures
-from mer_pipeline.apps.annotate.work import Work
+from mer_pipeline.apps.annotate.pictures import FilmFrames
+from mer_pipeline.apps.annotate.work import CodedFilm
 from mer_pipeline.apps.server import HEADERS, answer_requests, as_answer, listening, make_application, page_file
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import MerError, WriteError
@@ -56,7 +56,7 @@ def _one_line(answer: Callable[_Asked, Response]) -> Callable[_Asked, Response]:
 class _Page:
     """What the routes answer; those that are no coroutines are run in threads."""
 
-    def __init__(self, films: Films, book: Book, spotter: Spotter, pictures: Pictures, coder: str) -> None:
+    def __init__(self, films: Films, book: Book, spotter: Spotter, pictures: FilmFrames, coder: str) -> None:
         self._films, self._book, self._spotter, self._pictures = films, book, spotter, pictures
         self._coder = coder
 
@@ -84,7 +84,7 @@ class _Page:
         entries = []
         for name in self._films.names:
             found = self._spotter.of(name)
-            work = self._book.work(coder, name).with_candidates(found.intervals) if coder else Work()
+            work = self._book.work(coder, name).with_candidates(found.intervals) if coder else CodedFilm()
             entries.append({"name": name, "candidates": _state(found), **work.counts()})
         return as_answer({"films": entries, "coders": self._book.coders(), "owner": self._book.owner()})
 
@@ -122,7 +122,7 @@ class _Page:
     def _save(self, request: Request, content: bytes) -> Response:
         film, coder = self._films.film(self._named(request)), request.query_params.get("coder", "")
         with well_formed(film.name, fix="load the page again"):
-            work = Work.of_json(parse_json(content))
+            work = CodedFilm.of_json(parse_json(content))
         kept = self._book.save(coder, film, work)
         return as_answer({"revision": kept.revision, "owner": self._book.owner(), "wrong": kept.wrong_aus()})
 
@@ -172,7 +172,9 @@ class _Page:
         return str(self._films.names[number])
 
 
-def make_app(films: Films, book: Book, spotter: Spotter, pictures: Pictures, secret: str, coder: str = "") -> Starlette:
+def make_app(
+    films: Films, book: Book, spotter: Spotter, pictures: FilmFrames, secret: str, coder: str = ""
+) -> Starlette:
     """The web application.
 
     Args:
@@ -228,7 +230,7 @@ def annotate(
         book = Book(films)
         if coder:
             book.work(coder, films.names[0])  # refuses what is no name
-        spotter, pictures = Spotter(films, detector), Pictures()
+        spotter, pictures = Spotter(films, detector), FilmFrames()
         spotter.start()
         secret = _secret(book.root / ".secret")
         on_ready(f"{address}{secret}/")

@@ -26,7 +26,7 @@ _GOING = 3  # decoders that are kept where they are
 _Block = dict[int, bytes]
 
 
-class Pictures:
+class FilmFrames:
     """The latest blocks of JPEG files."""
 
     def __init__(self) -> None:

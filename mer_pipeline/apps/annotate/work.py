@@ -90,7 +90,7 @@ class Entry(Checked):
 
 
 @dataclass(frozen=True)
-class Work(Checked):
+class CodedFilm(Checked):
     """What one coder made of one film.
 
     Attributes:
@@ -113,7 +113,7 @@ class Work(Checked):
             raise ValueError(f"more than {_MOST_MARKS} marks")
 
     @classmethod
-    def of_json(cls, values: Any) -> Work:
+    def of_json(cls, values: Any) -> CodedFilm:
         """What `as_json` gives.
 
         Raises:
@@ -143,7 +143,7 @@ class Work(Checked):
         """How many entries have each status."""
         return {status: sum(e.status == status for e in self.entries) for status in ("open", "accepted", "rejected")}
 
-    def with_candidates(self, found: Sequence[Interval]) -> Work:
+    def with_candidates(self, found: Sequence[Interval]) -> CodedFilm:
         """With candidates that it does not have yet; open ones that are no longer spotted are left out."""
         new = [Entry.of_candidate(each) for each in found]
         there = {each.spotted for each in new}

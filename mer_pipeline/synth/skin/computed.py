@@ -28,7 +28,7 @@ _EPSILON_PX = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
-class Camera:
+class Cameras:
     """Between what two frames of a clip vary.
 
     Attributes:
@@ -49,7 +49,7 @@ def compute_motion(
     clips: int,
     *,
     crops: Crops = Crops(),  # noqa: B008 - frozen
-    camera: Camera = Camera(),
+    camera: Cameras = Cameras(),
     none: float = 0.25,
     one_face: bool = False,
 ) -> SkinMotion:
@@ -80,7 +80,7 @@ def compute_motion(
     return dataclasses.replace(drawn, flow=flow)
 
 
-def _in_pixels(rng: np.random.Generator, flow: FloatImage, camera: Camera) -> FloatImage:
+def _in_pixels(rng: np.random.Generator, flow: FloatImage, camera: Cameras) -> FloatImage:
     """The field at the frame that a camera has for the apex, in pixels."""
     peak = float(np.percentile(np.hypot(*flow), 99))
     reached = float(np.exp(rng.uniform(*np.log(_MOTION_PX))))
@@ -102,7 +102,7 @@ def _moved(face: FloatImage, flow: FloatImage) -> FloatImage:
     )
 
 
-def _filmed(rng: np.random.Generator, onset: FloatImage, apex: FloatImage, camera: Camera) -> tuple[Image, Image]:
+def _filmed(rng: np.random.Generator, onset: FloatImage, apex: FloatImage, camera: Cameras) -> tuple[Image, Image]:
     """Both frames as one camera records them."""
     apex = apex * (1 + rng.normal(0, camera.light)) + rng.normal(0, 0.6)
     noise, soft = rng.uniform(*camera.noise), rng.uniform(0, 0.8)

@@ -64,6 +64,19 @@ def test_files_and_functions_stay_short(module):
     assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
 
 
+def test_the_name_of_a_type_has_one_meaning():
+    places: dict[str, list[str]] = {}
+    for module, path in FILES.items():
+        for part in ast.parse(path.read_text(encoding="utf-8")).body:
+            target = part.targets[0] if isinstance(part, ast.Assign) else getattr(part, "target", None)
+            name = part.name if isinstance(part, ast.ClassDef) else getattr(target, "id", "")
+            if name[:1].isupper() and not name.isupper():
+                places.setdefault(name, []).append(module)
+    # The options of a command are called after its flags, which several commands have.
+    inside = {name: [each for each in found if ".cli." not in each] for name, found in places.items()}
+    assert {name: found for name, found in inside.items() if len(found) > 1} == {}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
 def test_words_are_plain(page):
     lines = page.read_text(encoding="utf-8").splitlines()

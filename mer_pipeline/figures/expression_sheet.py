@@ -21,7 +21,6 @@ from mer_pipeline.figures.style import ACCENT, INK, PAPER, SOFT_INK, TRACK, font
 from mer_pipeline.inference.predictor import ExpressionImages
 from mer_pipeline.inference.result import Expression
 from mer_pipeline.networks import holds
-from mer_pipeline.stages.flow import motion
 
 WIDTH = 1200
 _MARGIN, _GAP = 36, 28
@@ -29,7 +28,6 @@ _SIDE = (WIDTH - 2 * _MARGIN - _GAP) // 2
 _LABEL, _BAR = 64, 80  # heights of a picture's label and of a bar with its text
 _TEXT = 38  # height of letters: 12 pixels where a phone shows the page
 _LINE, _LETTERS = 54, 58
-_FLOW_PX = 224
 _MOST_AUS = 8
 _MOST_BESIDE = 6  # bars beside a picture
 
@@ -106,7 +104,7 @@ def _panels(images: ExpressionImages) -> list[Panel]:
         panels.picture(onset, "onset", _SIDE),
         panels.picture(apex, "apex", _SIDE),
         panels.difference(onset, apex, _SIDE),
-        _flow(onset, apex),
+        panels.flow_colours(images.flow, panels.full_scale(images.flow), _SIDE),
     ]
     if images.attention is not None:
         caption = f"attention, axis at {images.attention.theta_deg % 180:.0f}°"
@@ -119,12 +117,6 @@ def _panels(images: ExpressionImages) -> list[Panel]:
         shown.append(panels.dynamic_image(images.dynamic.built, "dynamic image, built", _SIDE))
         shown.append(panels.dynamic_image(images.dynamic.target, "its target", _SIDE))
     return shown
-
-
-def _flow(onset: Image, apex: Image) -> Panel:
-    first, second = (panels.picture(crop, "", _FLOW_PX).image for crop in (onset, apex))
-    flow = motion(first, second, "tvl1").astype(np.float32)
-    return panels.flow_colours(flow, panels.full_scale(flow), _SIDE)
 
 
 def _bars_height(count: int) -> int:

@@ -24,12 +24,12 @@ from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.people import People, Person
 from mer_pipeline.spotting.result import Timeline
-from mer_pipeline.spotting.tracking import Tracked, Tracker
+from mer_pipeline.spotting.tracking import Tracked, Tracker, Whereabouts
 from mer_pipeline.spotting.video import spot_video
 from mer_pipeline.video import Footage, VideoWriter, open_footage
 
 Found = Expression | Unclassified
-# (points, 2) pixels of the frame by the number of the person; None for the largest face.
+# (points, 2) pixels of the frame by the number of the person; None where one was followed without a number.
 Outlines: TypeAlias = dict[int | None, Matrix]
 
 # Of the picture's width, in pixels: smaller ones are enlarged for the text's sake, larger ones have no use here.
@@ -65,14 +65,16 @@ def write_overlay(
     if seconds is None:
         seconds = np.arange(len(footage)) / rate
     outlined = (
-        _outlined(footage, rate, find_faces) if first.person is None else _all_outlined(footage, rate, find_faces)
+        _outlined(footage, rate, find_faces, first.where)
+        if first.person is None
+        else _all_outlined(footage, rate, find_faces)
     )
-    panels: list[Panel] = []
+    panels: list[Strip] = []
     with VideoWriter(path, rate / slow) as writer:
         try:
             for index, image, outlines in outlined:
                 panels = panels or [
-                    Panel(_size_wh(image), result, timeline, float(seconds[-1]))
+                    Strip(_size_wh(image), result, timeline, float(seconds[-1]))
                     for result, timeline in zip(results, timelines, strict=True)
                 ]
                 at = float(seconds[index])
@@ -85,7 +87,7 @@ def write_overlay(
                 raise
 
 
-def _drawn(panels: Sequence[Panel], image: Image, index: int, seconds: float, outlines: Outlines) -> Image:
+def _drawn(panels: Sequence[Strip], image: Image, index: int, seconds: float, outlines: Outlines) -> Image:
     """A frame with the outlines of the faces, and below it a strip for each."""
     shown = _resized(image, panels[0].size_wh)
     for panel in panels:
@@ -110,14 +112,16 @@ def _resized(image: Image, size_wh: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8)
 
 
-def _outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Outlines]]:
-    """Every frame and the largest face's outline in it: found once a second and tracked in between."""
+def _outlined(
+    footage: Footage, fps: float, find_faces: FaceFinder, where: Whereabouts
+) -> Iterator[tuple[int, Image, Outlines]]:
+    """Every frame and the outline of the face whose result is drawn: found once a second and tracked in between."""
     seen: list[Landmarks] = []
+    index = 0
 
     def find(image: Image) -> Landmarks | None:
-        found = find_faces(image)
-        seen[:] = found[:1]
-        return found[0] if found else None
+        seen[:] = where.nearest_first(index, find_faces(image))[:1]
+        return seen[0] if seen else None
 
     tracker, hull = Tracker(fps, find), _Hull()
     for index, image in footage.read(range(len(footage))):
@@ -169,7 +173,7 @@ def _colour(found: Found) -> Colour:
     return style.headline(found)[1] if isinstance(found, Expression) else MACRO
 
 
-class Panel:
+class Strip:
     """The strip below the picture.
 
     Args:

@@ -16,18 +16,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.arrays import Image
+from mer_pipeline.arrays import FloatImage, Image
 from mer_pipeline.errors import MerError, WriteError, os_errors
+from mer_pipeline.faces.align import AlignedFace
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.follow import DetectionCounts
-from mer_pipeline.inference.classifier import ANYWHERE, Classifier, to_keyframes, to_unclassified
+from mer_pipeline.inference.classifier import ANYWHERE, Classified, Classifier, to_keyframes, to_unclassified
 from mer_pipeline.inference.neutral import Neutral, NeutralPicture
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.spotting.everyone import FaceChoice
 from mer_pipeline.spotting.frame_table import FaceFrames, FrameTable
 from mer_pipeline.spotting.result import Interval, Spotting
+from mer_pipeline.spotting.tracking import Place, Whereabouts
 from mer_pipeline.spotting.video import face_warnings, in_film, later, rate_of, spot_faces
+from mer_pipeline.stages.flow import motion
 from mer_pipeline.stages.keyframes import FALLBACK_FPS, KeyFrames, find_keyframes, without_motion
 from mer_pipeline.video import Excerpt, Footage, Window, open_footage
 
@@ -49,6 +52,8 @@ class ExpressionImages:
         clip: The path that was given, and the person where several were followed.
         expression: What was found.
         onset, apex: (448, 448, 3) uint8 RGB crops.
+        flow: (3, S, S) u and v in pixels, and strain, of crops as the training clips have them and by their method;
+            by TV-L1 where these have none.
         attention: Of the last oriented layer, its `weights` enlarged to the side of the network's pictures; None where
             there is none.
         dynamic: The dynamic image that it built; None where it builds none.
@@ -59,6 +64,7 @@ class ExpressionImages:
     expression: Expression
     onset: Image
     apex: Image
+    flow: FloatImage
     attention: LineMap | None
     dynamic: Ranks | None = None
     model: str = ""
@@ -205,7 +211,8 @@ class _Job:
             counts=counts,
         )  # fmt: skip
         images = next(self._read([keyframes]))
-        expression, warnings = self._classified(keyframes, images, counts)
+        expression, found = self._classified(keyframes, images, counts)
+        warnings = found.warnings
         if keyframes.onset_frame == keyframes.apex_frame:
             warnings = (*warnings, "onset and apex are one frame: there is no motion to classify")
         return ClipResult(
@@ -217,6 +224,7 @@ class _Job:
             looked_at=counts.frames,
             with_face=counts.with_face,
             expressions=[expression],
+            where=_where(found.aligned),
             others_in_view=max(0, counts.faces - 1),
             warnings=[*self.classifier.model.notes, *self.said, *face_warnings(self.rate, counts), *warnings],
         )
@@ -242,11 +250,12 @@ class _Job:
             raise without_motion(found.looked_at, found.with_face, self.footage.path)
         images = next(self._read([to_keyframes(found.best)]))
         counts = DetectionCounts(found.looked_at, found.with_face, found.faces)
-        expression, warnings = self._classified(to_keyframes(found.best), images, counts, found)
+        expression, classified = self._classified(to_keyframes(found.best), images, counts, found)
+        warnings = classified.warnings
         others = [to_unclassified(interval) for interval in found.intervals if interval is not found.best]
         if found.forced is not None:
             warnings = (*warnings, "nothing was spotted: the strongest motion is shown")
-        return self._result(found, [expression], others, warnings)
+        return self._result(found, [expression], others, warnings, classified.aligned)
 
     def _every(self, found: Spotting, macro: bool) -> ClipResult:
         """Every micro-expression; macro-expressions are classified if asked for, else listed."""
@@ -254,10 +263,11 @@ class _Job:
         rest = [to_unclassified(interval) for interval in found.intervals if interval not in chosen]
         expressions: list[Expression] = []
         warnings: list[str] = []
+        aligned: list[AlignedFace] = []
         wanted = [to_keyframes(interval) for interval in chosen]
         for interval, keyframes, images in zip(chosen, wanted, self._read(wanted), strict=True):
             try:
-                expression, said = self._classified(keyframes, images, DetectionCounts(), found)
+                expression, classified = self._classified(keyframes, images, DetectionCounts(), found)
             except WriteError:
                 raise
             except MerError as error:
@@ -265,8 +275,9 @@ class _Job:
                 warnings.append(f"{error.what}: not classified")
             else:
                 expressions.append(expression)
-                warnings += said
-        return self._result(found, expressions, sorted(rest, key=lambda each: each.onset_frame), warnings)
+                warnings += classified.warnings
+                aligned += classified.aligned
+        return self._result(found, expressions, sorted(rest, key=lambda each: each.onset_frame), warnings, aligned)
 
     def _frames_of(self, found: Spotting, macro: bool, *, every: bool) -> FaceFrames:
         """What the table of frames has of a face beside its motion; the frames are the film's."""
@@ -292,7 +303,12 @@ class _Job:
             yield step.apex_frame, self.classifier.named_aus(answer)
 
     def _result(
-        self, found: Spotting, expressions: list[Expression], rest: list[Unclassified], warnings: Iterable[str]
+        self,
+        found: Spotting,
+        expressions: list[Expression],
+        rest: list[Unclassified],
+        warnings: Iterable[str],
+        aligned: Sequence[AlignedFace] = (),
     ) -> ClipResult:
         return ClipResult(
             clip=str(self.footage.path),
@@ -306,6 +322,7 @@ class _Job:
             unclassified=rest,
             events=found.events,
             timeline=found.timeline,
+            where=_where(aligned) if aligned else found.where,
             person=found.person,
             others_in_view=found.others_in_view,
             warnings=[*self.classifier.model.notes, *self._rate_notes(), *found.warnings, *warnings],
@@ -337,8 +354,8 @@ class _Job:
         images: Mapping[int, Image],
         counts: DetectionCounts,
         spotting: Spotting | None = None,
-    ) -> tuple[Expression, tuple[str, ...]]:
-        """The expression of some key frames, and what the reader should know of its face.
+    ) -> tuple[Expression, Classified]:
+        """The expression of some key frames, in words and as the network gave it.
 
         Raises:
             MerError: The face is not found, or lost in the onset or the apex.
@@ -351,19 +368,26 @@ class _Job:
         keyframes = classifier.model.wants(keyframes)
         expression = classifier.expression(found.output, keyframes, self.rate, self._seconds)
         if self.on_expression is not None:
-            large = dict(zip((at.frame for at in found.aligned), crop(images, found.aligned, _SHOWN_PX), strict=True))
-            onset, apex = large[keyframes.onset_frame], large[keyframes.apex_frame]
+            shown = [at for at in found.aligned if at.frame in (keyframes.onset_frame, keyframes.apex_frame)]
+            large, small = (crop(images, shown, side) for side in (_SHOWN_PX, classifier.model.crop_size))
+            method = classifier.model.parameters.motion
+            flow = motion(small[0], small[-1], "tvl1" if method == "none" else method).astype(np.float32)
             seen = classifier.model.explain(found.output.pictures)
             model = classifier.model.name
             saw = _enlarged(seen.attention, classifier.card.size), seen.ranks
             clip = str(self.footage.path) + ("" if person is None else f", person {person}")
-            self.on_expression(ExpressionImages(clip, expression, onset, apex, *saw, model))
-        return expression, found.warnings
+            self.on_expression(ExpressionImages(clip, expression, large[0], large[-1], flow, *saw, model))
+        return expression, found
 
     def _seconds(self, frame: int) -> float | None:
         if self.times_s is not None and frame < len(self.times_s):
             return round(float(self.times_s[frame]), 4)
         return round(frame / self.rate, 4) if self.rate else None
+
+
+def _where(aligned: Iterable[AlignedFace]) -> Whereabouts:
+    faces = sorted(aligned, key=lambda at: at.frame)
+    return Whereabouts([at.frame for at in faces], [Place.of(at.to_unit) for at in faces])
 
 
 def _enlarged(attention: LineMap | None, size: int) -> LineMap | None:

@@ -13,6 +13,7 @@ from mer_pipeline.cache import write_atomically
 from mer_pipeline.errors import os_errors
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.spotting.result import Event, Flag, Kind, Timeline
+from mer_pipeline.spotting.tracking import Whereabouts
 from mer_pipeline.video import Excerpt
 
 AuSource = Literal["given", "predicted", "none"]
@@ -100,6 +101,7 @@ class ClipResult:
         warnings: What the reader of the result should know.
         error: Why there is no result; None where there is one.
         timeline: The course of motion, where the whole clip was searched for expressions; not part of the JSON.
+        where: Where the face is of which the expressions are, likewise.
         person: The number of the face, from 1; None where the largest one was followed.
         others_in_view: How many more faces were in view at once at most, which this result says nothing of.
     """
@@ -116,6 +118,7 @@ class ClipResult:
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
     timeline: Timeline | None = field(default=None, repr=False)
+    where: Whereabouts = field(default_factory=Whereabouts, repr=False)
     model: str = ""
     person: int | None = None
     others_in_view: int = 0
@@ -134,11 +137,12 @@ class ClipResult:
             unclassified=[part.in_film(each) for each in self.unclassified],
             events=[part.in_film(each) for each in self.events],
             timeline=None if course is None else replace(course, seconds=course.seconds + part.start_s),
+            where=self.where.later(part.first),
         )
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; `error` is there only where something failed."""
-        hidden = {"timeline"} if self.error else {"timeline", "error"}
+        hidden = {"timeline", "where", *(() if self.error else ("error",))}
         return {key: value for key, value in asdict(self).items() if key not in hidden}
 
 

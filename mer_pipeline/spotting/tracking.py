@@ -139,13 +139,18 @@ class Whereabouts:
             frame: Its index.
             faces: All that it shows.
         """
-        if not self.frames:
-            return list(faces)
+        nearest = self.nearest_first(frame, faces)
+        return [face for face in nearest[:1] if self._away(frame, face) <= _NEAR] if self.frames else nearest
+
+    def nearest_first(self, frame: int, faces: Sequence[Landmarks]) -> list[Landmarks]:
+        """The faces of a frame, beginning with the one that this most likely is; as they are where nothing is known."""
+        return sorted(faces, key=lambda face: self._away(frame, face)) if self.frames else list(faces)
+
+    def _away(self, frame: int, face: Landmarks) -> float:
         at = bisect.bisect_left(self.frames, frame)
-        near = min(self.frames[max(0, at - 1) : at + 1], key=lambda each: abs(each - frame))
-        place = self.places[bisect.bisect_left(self.frames, near)]
-        own = min(faces, key=lambda face: place.away(Place.of(face_to_unit(face))), default=None)
-        return [] if own is None or place.away(Place.of(face_to_unit(own))) > _NEAR else [own]
+        around = range(max(0, at - 1), min(at + 1, len(self.frames)))
+        place = self.places[min(around, key=lambda each: abs(self.frames[each] - frame))]
+        return place.away(Place.of(face_to_unit(face)))
 
     def later(self, frames: int) -> Whereabouts:
         """The same, so many frames later."""

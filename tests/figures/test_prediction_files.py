@@ -8,12 +8,15 @@ import pytest
 
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.errors import MerError, WriteError
+from mer_pipeline.faces.align import face_to_unit
+from mer_pipeline.faces.landmarks import Landmarks
 from mer_pipeline.figures.expression_sheet import draw_sheet
-from mer_pipeline.figures.overlay import Panel, write_overlay
+from mer_pipeline.figures.overlay import Strip, _outlined, write_overlay
 from mer_pipeline.figures.prediction_files import PredictionFiles
 from mer_pipeline.inference import ClipResult, Predictor
 from mer_pipeline.inference.result import Unclassified
 from mer_pipeline.spotting.result import Timeline
+from mer_pipeline.spotting.tracking import Place, Whereabouts
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.training import Plan, load_clips, load_recipe, train
 from mer_pipeline.video import JpegVideoWriter, VideoWriter, open_footage, read_image
@@ -77,6 +80,48 @@ def test_the_overlay_marks_the_face_and_the_expression(drawn):
     assert np.abs(strip.astype(int) - footage.frame(0)[480:]).max() > 100, "words and the mark of time change"
 
 
+LARGE, SMALL = (
+    Landmarks(np.array([(x, 20.0), (x + side, 20.0 + side)]), "picture") for x, side in ((10, 200), (300, 120))
+)
+
+
+class Still:
+    """A film of one textured picture."""
+
+    def __len__(self):
+        return 3
+
+    def read(self, frames):
+        image = np.random.default_rng(0).integers(0, 256, (30, 60, 3), np.uint8)
+        return ((index, cv2.resize(image, (480, 240))) for index in frames)
+
+
+@pytest.mark.parametrize(
+    ("where", "face"),
+    [(Whereabouts(), LARGE), (Whereabouts([2], [Place.of(face_to_unit(SMALL))]), SMALL)],
+    ids=["nothing is known: the largest", "the smaller one was classified"],
+)
+def test_the_overlay_outlines_the_face_whose_result_is_drawn(where, face):
+    drawn = [outlines[None] for _, _, outlines in _outlined(Still(), 25.0, lambda image: [LARGE, SMALL], where)]
+    assert len(drawn) == 3
+    for outline in drawn:
+        assert outline.mean(0) == pytest.approx(face.points_xy.mean(0), abs=1)
+
+
+def test_a_result_knows_where_the_face_is_that_was_classified(drawn, run):
+    folder, result, *_ = drawn
+    onset, apex = result.expressions[0].onset_frame, result.expressions[0].apex_frame
+    with Predictor(run, "cpu") as predictor:
+        footage, find = open_footage(folder / "clip.mp4"), predictor.find_faces
+        real = find(footage.frame(onset))[0]
+        larger = iter([[Landmarks(real.points_xy * 3 - 2 * real.points_xy.min(0))]])
+        predictor.find_faces = lambda image: [*next(larger, []), *find(image)]
+        found = predictor(folder / "clip.mp4", onset_frame=onset, apex_frame=apex)
+    assert (found.faces, [*found.where.frames]) == (2, [onset, apex])
+    assert all(Place.of(face_to_unit(real)).away(place) < 0.05 for place in found.where.places)
+    assert "where" not in found.as_json()
+
+
 def test_the_sheet_shows_what_was_found(drawn):
     folder, _result, _pictures, sight, _times = drawn
     page = read_image(folder / "s.png")
@@ -84,6 +129,27 @@ def test_the_sheet_shows_what_was_found(drawn):
     assert np.array_equal(page, draw_sheet(sight))
     assert (folder / "s.png").stat().st_mode & 0o777 == 0o600
     assert len(np.unique(page.reshape(-1, 3), axis=0)) > 5000
+
+
+@pytest.mark.parametrize(
+    ("motion", "solver"), [("dis", "dis"), ("tvl1", "tvl1"), ("none", "tvl1")], ids=["dis", "tvl1", "no flow: tvl1"]
+)
+def test_the_sheet_draws_the_flow_of_the_chain(drawn, run, monkeypatch, motion, solver):
+    folder, result, *_ = drawn
+    found, seen, solvers = result.expressions[0], [], []
+
+    def solve(onset, apex, method):
+        solvers.append((method, onset.shape))
+        return np.full((3, 64, 64), len(solvers), np.float16)
+
+    monkeypatch.setattr("mer_pipeline.inference.predictor.motion", solve)
+    with Predictor(run, "cpu") as predictor:
+        predictor.model.parameters = dataclasses.replace(predictor.model.parameters, motion=motion, size=64)
+        frames = {"onset_frame": found.onset_frame, "apex_frame": found.apex_frame}
+        predictor(folder / "clip.mp4", **frames, on_expression=seen.append)
+    assert solvers == [(solver, (64, 64, 3))]
+    still = dataclasses.replace(seen[0], flow=np.zeros((3, 64, 64), np.float32))
+    assert not np.array_equal(draw_sheet(seen[0]), draw_sheet(still))
 
 
 def test_attention_lies_along_the_lines_of_its_axis(run):
@@ -103,7 +169,7 @@ def test_a_panel_says_the_last_expression_and_marks_all():
     result = ClipResult("x", fps=100, frames=1000, unclassified=[Unclassified(100, 150, 200, 1.0, 1.5, 2.0)])
     energy = np.abs(np.sin(np.linspace(0, 20, 500)))
     energy[100:120] = np.nan
-    panel = Panel((1280, 720), result, Timeline(np.linspace(0, 10, 500), energy), 10.0)
+    panel = Strip((1280, 720), result, Timeline(np.linspace(0, 10, 500), energy), 10.0)
     quiet, during, after, faceless = (
         panel.at(index, index / 100, has_face) for index, has_face in ((0, True), (150, True), (500, True), (0, False))
     )

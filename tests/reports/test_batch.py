@@ -52,7 +52,7 @@ class Predict:
             for found in result.expressions:
                 name = f"{clip}, person {result.person}"
                 if on_expression is not None:
-                    on_expression(ExpressionImages(name, found, crop, crop, None))
+                    on_expression(ExpressionImages(name, found, crop, crop, np.zeros((3, 8, 8), np.float32), None))
         return results_of(clip)
 
 

@@ -19,9 +19,14 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from mer_pipeline.errors import MerError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
 
 MOST_BYTES = 64 << 20  # of a file of text: the largest that `mer` writes has a few MiB
 CHECKSUM = "checksum"
@@ -58,6 +63,11 @@ class Checked:
         for name, wanted in _hints(cast(Hashable, type(self))).items():
             if problem := _problem(getattr(self, name), wanted):
                 raise ValueError(f"{name} {problem}")
+
+    @classmethod
+    def from_json(cls, values: Any, **known: Any) -> Self:
+        """Read it from a JSON object; see `built`."""
+        return built(cls, values, **known)
 
 
 @functools.cache
@@ -148,6 +158,43 @@ def picked(kind: type, values: Any, *, but: Collection[str] = ()) -> dict[str, A
         if each.default is MISSING and each.default_factory is MISSING:
             values[each.name]
     return {each.name: values[each.name] for each in known if each.name in values}
+
+
+def built(kind: type[T], values: Any, **known: Any) -> T:
+    """A data class from a JSON object, with the data classes, tuples and numbered keys that it is annotated with.
+
+    Args:
+        kind: The data class.
+        values: The object; entries that a newer version added are left out.
+        known: Fields that are not read.
+
+    Raises:
+        KeyError: A field without a default is absent.
+        TypeError: Something is no object, or no list.
+        ValueError: A class that checks itself finds a field wrong.
+    """
+    hints = _hints(cast(Hashable, kind))
+    return kind(**{name: _made(value, hints[name]) for name, value in picked(kind, values, but=known).items()}, **known)
+
+
+def _made(value: Any, wanted: Any) -> Any:
+    """A JSON value as an annotation has it."""
+    origin, parts = _split(wanted)
+    if origin is Annotated:
+        return _made(value, parts[0])
+    if origin in (Union, types.UnionType):
+        kept = [part for part in parts if part is not type(None)]
+        return value if value is None or len(kept) > 1 else _made(value, kept[0])
+    if origin in (dict, Mapping) and isinstance(value, Mapping):
+        return {int(key) if parts[0] is int else key: _made(each, parts[1]) for key, each in value.items()}
+    if origin is tuple:
+        wants = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        return tuple(_made(each, part) for each, part in zip(listed(value), wants, strict=True))
+    if origin is list and isinstance(value, list):
+        return [_made(each, parts[0]) for each in value]
+    if isinstance(wanted, type) and is_dataclass(wanted):
+        return wanted.from_json(value) if issubclass(wanted, Checked) else built(wanted, value)
+    return value
 
 
 def listed(value: Any) -> tuple[Any, ...]:

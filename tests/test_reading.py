@@ -73,17 +73,18 @@ def table(*rows):
 
 def read_facts(values, path):
     path.write_bytes(json_bytes(values))
-    return Run(path.parent, under_way=True)._read(path.name, Facts.of)
+    return Run(path.parent, under_way=True)._read(path.name, Facts.from_json)
 
 
 def read_metrics(values, path):
     path.write_bytes(json_bytes(values))
-    return Run(path.parent, under_way=True)._read(path.name, Metrics.of)
+    return Run(path.parent, under_way=True)._read(path.name, Metrics.from_json)
 
 
 def read_fold(values, path):
     path.write_bytes(json_bytes(values))
-    return Run(path.parent, under_way=True)._read(path.name, lambda told: FoldResult.of(told, path.parent))
+    run = Run(path.parent, under_way=True)
+    return run._read(path.name, lambda told: FoldResult.from_json(told, folder=path.parent))
 
 
 @pytest.mark.parametrize(

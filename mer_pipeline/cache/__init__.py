@@ -2,6 +2,7 @@
 
 from mer_pipeline.cache.atomic import (
     create_atomically,
+    csv_bytes,
     is_temporary,
     private_folder,
     remove_leftovers,
@@ -14,6 +15,7 @@ __all__ = [
     "Artefact",
     "Store",
     "create_atomically",
+    "csv_bytes",
     "is_temporary",
     "key_of",
     "locked",

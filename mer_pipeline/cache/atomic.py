@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -50,6 +52,13 @@ def write_atomically(path: Path, content: bytes, sync: bool = True) -> None:
     """
     with file_written_whole(path, sync) as file:
         file.write(content)
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
+    """A table with commas in UTF-8; what is no text, as file names need not be, is escaped."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 @contextmanager

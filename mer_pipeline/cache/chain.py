@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.reading import Between, Checked, Count, SidePx, picked, read_json
+from mer_pipeline.reading import Between, Checked, Count, SidePx, listed, picked, read_json
 
 PUBLISHED = "published"  # the motion of published flow images, which no stage computed
 
@@ -48,21 +48,15 @@ class Chain(Checked):
         return {**asdict(self), "detector": list(self.detector), "stages": dict(self.stages)}
 
     @classmethod
-    def from_json(cls, values: Any) -> Chain:
+    def from_json(cls, values: Any, **known: Any) -> Chain:
         """Read what `as_json` gives; entries that an older version did not write have their defaults.
 
         Raises:
-            ValueError: The values do not describe a chain.
+            KeyError, TypeError, ValueError: The values do not describe a chain.
         """
-        if not isinstance(values, Mapping):
-            raise ValueError(f"a chain must be an object, got {values!r}")
-        if "size" not in values:
-            raise ValueError("a chain must have a size")
-        known = picked(cls, values)
-        if not isinstance(known.get("detector", []), list | tuple):
-            raise ValueError("a detector must be a list")
-        known["detector"] = tuple(_frozen(part) for part in known.get("detector", cls.detector))
-        return cls(**known)
+        found = picked(cls, values)
+        detector = tuple(map(_frozen, listed(found.get("detector", cls.detector))))
+        return super().from_json(found, detector=detector, **known)
 
 
 def read_chain(dataset: Path) -> Chain | None:

@@ -105,16 +105,9 @@ def _print_cache(cache: Path, sets: Sequence[CachedSet], as_json: bool) -> None:
 
 
 def _write_problems(path: Path, problems: Sequence[Problem]) -> None:
-    import csv
-    import io
+    from mer_pipeline.cache import csv_bytes, write_atomically
 
-    from mer_pipeline.cache import write_atomically
-
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(problem) for problem in problems)
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, csv_bytes(_COLUMNS, ([getattr(each, name) for name in _COLUMNS] for each in problems)))
 
 
 def _document(found: Annotations) -> dict[str, Any]:

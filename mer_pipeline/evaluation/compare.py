@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mer_pipeline.cache import write_atomically
+from mer_pipeline.cache import csv_bytes, write_atomically
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.evaluation.metrics import scores
 from mer_pipeline.evaluation.statistics import McNemar, PairedT, differences, holm, mcnemar, paired_t, verdict
@@ -113,15 +111,14 @@ class Comparisons:
         Raises:
             WriteError: The file cannot be written.
         """
-        text = io.StringIO(newline="")
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["run", "seed", "subject", "clip_id", "truth", "predicted", "right"])
+        table = list[tuple[object, ...]]()
         for one in self.runs:
             for seed, guesses in one.guesses.items():
                 for clip, guess in sorted(guesses.items()):
                     subject, truth = subject_of(clip, one.run.facts.merged), one.truth[clip]
-                    table.writerow([one.name, seed, subject, clip, truth, guess, int(guess == truth)])
-        write_atomically(path, text.getvalue().encode())
+                    table.append((one.name, seed, subject, clip, truth, guess, int(guess == truth)))
+        header = ("run", "seed", "subject", "clip_id", "truth", "predicted", "right")
+        write_atomically(path, csv_bytes(header, table))
 
     def as_json(self) -> dict[str, Any]:
         """What `mer compare --json` prints."""

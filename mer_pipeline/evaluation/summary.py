@@ -21,7 +21,7 @@ from mer_pipeline.evaluation.statistics import (
     verdict,
 )
 from mer_pipeline.runs.card import Prediction
-from mer_pipeline.runs.metrics import Metrics
+from mer_pipeline.runs.metrics import Metrics, Pooled
 from mer_pipeline.runs.results import (
     AUS_ONLY,
     LEAST_SUBJECTS,
@@ -61,52 +61,6 @@ class Training:
     au_scores: Mapping[int, UnitScores] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
     stops: Stops | None = None
-
-
-@dataclass(frozen=True)
-class Pooled:
-    """Scores over the pooled predictions of all folds; of several trainings means over them, and counts of all.
-
-    Where the test fold chose the epoch, everything but `scores` and the scores of `seeds` is of the last epoch.
-
-    Attributes:
-        aus: The AU source that the scores are of.
-        subjects: How many were tested.
-        scores: Of the chosen selection and AU source.
-        per_class: Class -> F1 and recall; classes that occur.
-        confusion: Clips of all trainings, truth in rows.
-        intervals: Measure -> low and high of the 95 % interval over subjects and seeds.
-        selections: Every way of choosing the epoch that the trainings recorded -> scores.
-        by_aus, by_dataset: Every AU source and every dataset -> scores.
-        changed_by_aus: Every other AU source -> share of the answers that are not those with the run's own.
-        by_keyframes: `annotated` and `spotted` -> scores of the clips that have both; empty where none have.
-        controls: What needs no network.
-        rare_classes: Class -> share of sets of as many subjects that lack it.
-        seeds: One entry a training; empty with one.
-        deviation: Of the scores, over seeds; None with one.
-        au_scores: Action Unit -> how well the networks' own estimates find it.
-        measured: What the networks measure of themselves, means over test clips and trainings.
-        stops: Where the papers' release would have stopped, over all trainings.
-    """
-
-    aus: str
-    subjects: int
-    scores: Scores
-    per_class: Mapping[str, ClassScores]
-    confusion: tuple[tuple[int, ...], ...]
-    intervals: Mapping[str, tuple[float, float]]
-    selections: Mapping[str, Scores]
-    by_aus: Mapping[str, Scores]
-    by_dataset: Mapping[str, Scores]
-    changed_by_aus: Mapping[str, float]
-    by_keyframes: Mapping[str, Scores]
-    controls: tuple[Control, ...]
-    rare_classes: Mapping[str, float]
-    seeds: tuple[Seed, ...]
-    deviation: Scores | None
-    au_scores: Mapping[int, UnitScores]
-    measured: Mapping[str, float]
-    stops: Stops | None
 
 
 def pooled(
@@ -342,11 +296,11 @@ def _mean(each: Sequence[Scores]) -> Scores:
     """Means over trainings."""
     named = {name: [getattr(one, name) for one in each] for name in _PARTS}
     known = {name: float(np.mean(values)) for name, values in named.items() if None not in values}
-    return Scores.of({**known, "clips": each[0].clips})
+    return Scores.from_json({**known, "clips": each[0].clips})
 
 
 def _deviation(each: Sequence[Scores]) -> Scores:
-    return Scores.of({name: np.std([getattr(one, name) for one in each], ddof=1) for name in _PARTS})
+    return Scores.from_json({name: np.std([getattr(one, name) for one in each], ddof=1) for name in _PARTS})
 
 
 def _mean_units(each: Sequence[Mapping[int, UnitScores]]) -> dict[int, UnitScores]:

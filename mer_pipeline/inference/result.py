@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mer_pipeline.cache import write_atomically
+from mer_pipeline.cache import csv_bytes, write_atomically
 from mer_pipeline.errors import os_errors
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.spotting.result import Event, Flag, Kind, Timeline
@@ -150,6 +148,7 @@ _CLIP = ("clip", "fps", "frames", "faces", "person", "others_in_view")
 _EXPRESSION = (
     "onset_frame", "apex_frame", "offset_frame", "onset_s", "apex_s", "offset_s", "kind", "verdict", "emotion",
 )  # fmt: skip
+_SAID = ("aus_source", "aus_given", "flags", "model", "warnings", "error")
 
 
 @os_errors()
@@ -164,18 +163,8 @@ def write_csv(path: str | Path, results: Sequence[ClipResult]) -> None:
     """
     classes = sorted({name for result in results for found in result.expressions for name in found.probabilities})
     columns = [*_CLIP, *_EXPRESSION, "probability", *(f"p_{name}" for name in classes)]
-    columns += [
-        *(f"au_{number}" for number in AU_NUMBERS),
-        "aus_source",
-        "aus_given",
-        "flags",
-        "model",
-        "warnings",
-        "error",
-    ]
-    buffer = io.StringIO(newline="")
-    table = csv.DictWriter(buffer, columns, lineterminator="\n")
-    table.writeheader()
+    columns += [*(f"au_{number}" for number in AU_NUMBERS), *_SAID]
+    table: list[dict[str, Any]] = []
     for result in results:
         shared = {name: getattr(result, name) for name in _CLIP}
         shared |= {"model": result.model, "warnings": "; ".join(result.warnings), "error": result.error}
@@ -184,8 +173,8 @@ def write_csv(path: str | Path, results: Sequence[ClipResult]) -> None:
             {**{name: getattr(found, name, None) for name in _EXPRESSION}, "flags": "; ".join(found.flags)}
             for found in result.unclassified
         ]
-        table.writerows({**shared, **row} for row in rows or [{}])
-    write_atomically(Path(path), buffer.getvalue().encode("utf-8", "backslashreplace"))
+        table += ({**shared, **row} for row in rows or [{}])
+    write_atomically(Path(path), csv_bytes(columns, ([row.get(name) for name in columns] for row in table)))
 
 
 def _row(found: Expression) -> dict[str, Any]:

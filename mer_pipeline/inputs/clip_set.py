@@ -20,7 +20,7 @@ from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inputs.stored import has_view, read_pictures
 from mer_pipeline.inputs.views import VIEWS, View
 from mer_pipeline.labels import LabelSet, compare_with_published, default_label_set, label_set, label_set_from_file
-from mer_pipeline.networks import View as ViewName
+from mer_pipeline.networks import ViewName
 
 # A table beside the manifests, for those who know it, with the columns `subject` (`dataset/subject`) and `person` (any
 # name). Subjects of one person are held out together.

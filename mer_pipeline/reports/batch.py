@@ -24,10 +24,9 @@ from mer_pipeline.cache.atomic import private_folder, write_atomically
 from mer_pipeline.errors import MerError, WriteError, os_errors
 from mer_pipeline.figures.expression_sheet import write_sheet
 from mer_pipeline.inference.predictor import ExpressionImages
-from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
+from mer_pipeline.inference.result import ClipResult, Expression
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.reading import digest_of, json_bytes, listed, picked, read_json, well_formed
-from mer_pipeline.spotting.result import Event
+from mer_pipeline.reading import built, digest_of, json_bytes, read_json, well_formed
 from mer_pipeline.version import __version__
 from mer_pipeline.video import open_footage
 
@@ -149,20 +148,8 @@ def _entry_of(path: Path) -> DoneClip:
     Raises:
         MerError: It was not, or its file is damaged.
     """
-    values = read_json(path)
     with well_formed(path):
-        results = tuple(
-            ClipResult(
-                **picked(ClipResult, each, but=("expressions", "unclassified", "events")),
-                expressions=[Expression(**picked(Expression, one)) for one in listed(each["expressions"])],
-                unclassified=[Unclassified(**picked(Unclassified, one)) for one in listed(each["unclassified"])],
-                events=[Event(**picked(Event, one)) for one in listed(each["events"])],
-            )
-            for each in listed(values["results"])
-        )
-        return DoneClip(
-            str(values["clip"]), results, tuple(Sight(**picked(Sight, one)) for one in listed(values["sights"]))
-        )
+        return built(DoneClip, read_json(path))
 
 
 def _thumbnail(crop: Image) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.errors import MerError
-from mer_pipeline.reading import Checked, Count, Share, listed, picked, read_json, well_formed
+from mer_pipeline.reading import Checked, Count, Share, read_json, well_formed
 from mer_pipeline.runs.card import write_json
 from mer_pipeline.runs.results import OPTIMISTIC, Difference, Scores
 from mer_pipeline.runs.run import Run
@@ -34,12 +34,6 @@ class Angles(Checked):
     layers_deg: tuple[float, ...]
     p_vertical: Share | None
     folds_deg: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Angles:
-        """Read them from a JSON object."""
-        lists = {name: listed(values[name]) for name in ("layers_deg", "folds_deg")}
-        return cls(**{**picked(cls, values), **lists})
 
     def as_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -92,25 +86,7 @@ class AblationRow(Checked):
     @classmethod
     def of(cls, values: Mapping[str, Any], run: Run | None) -> AblationRow:
         """Read it from a JSON object and its run."""
-        deviation, difference, p_seeds = (values.get(name) for name in ("sd", "difference", "p_seeds"))
-        return cls(
-            name=values["name"],
-            label=values["label"],
-            scores=Scores.of(values),
-            deviation=Scores.of(deviation) if deviation else None,
-            run=run,
-            what=values.get("what", ""),
-            settings=values.get("settings", {}),
-            difference=Difference.of(difference) if difference else None,
-            against=values.get("against"),
-            p_seeds=p_seeds,
-            verdict=values.get("verdict", ""),
-            p_seeds_holm=values.get("p_seeds_holm"),
-            parameters=values.get("parameters"),
-            multiply_accumulates=values.get("multiply_accumulates"),
-            angles=Angles.of(values["angles"]) if values.get("angles") else None,
-            published=values.get("published", ""),
-        )
+        return cls.from_json({**values, "scores": values, "deviation": values.get("sd")}, run=run)
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; of a run with the parts of its metrics that the table shows."""
@@ -158,15 +134,15 @@ class AblationFacts(Checked):
         remarks: What the rows say together, one sentence each.
     """
 
-    model: str
-    dataset: str
-    fingerprint: str
-    labels: str
-    protocol: str
-    select: str
-    settings: Mapping[str, Any]
-    seeds: Count
-    wanted: tuple[str, ...]
+    model: str = ""
+    dataset: str = ""
+    fingerprint: str = ""
+    labels: str = ""
+    protocol: str = ""
+    select: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: Count = 1
+    wanted: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
     clips: Count | None = None
     subjects: Count | None = None
@@ -192,16 +168,9 @@ class AblationFacts(Checked):
         return {**begun, **counted, "rows": [row.as_json() for row in rows], **said, **made}
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> AblationFacts:
+    def from_json(cls, values: Any, **known: Any) -> AblationFacts:
         """Read them; what an older version did not write has its default."""
-        known = {name: values[name] for name in cls.__dataclass_fields__ if values.get(name) is not None}
-        texts = ("model", "dataset", "fingerprint", "labels", "protocol", "select")
-        lists: dict[str, Any] = {name: tuple(known[name]) for name in ("wanted", "classes", "remarks") if name in known}
-        usual: dict[str, Any] = {"settings": {}, "seeds": 1, "wanted": ()}
-        usual.update((name, "") for name in texts)
-        usual.update(known)
-        usual.update(lists)
-        return cls(**usual)
+        return super().from_json({name: value for name, value in values.items() if value is not None}, **known)
 
 
 @dataclass(frozen=True)
@@ -295,5 +264,5 @@ def read_ablation(folder: Path) -> Ablation:
         rows = tuple(AblationRow.of(row, read.get(row.get("run"))) for row in values["rows"])
         if not read:
             raise ValueError("no row was trained")
-        facts = AblationFacts.of(values)
+        facts = AblationFacts.from_json(values)
     return Ablation(folder, facts, rows)

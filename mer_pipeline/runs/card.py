@@ -18,7 +18,6 @@ from mer_pipeline.reading import (
     SidePx,
     json_bytes,
     parse_json,
-    picked,
     unfit_option,
 )
 
@@ -166,7 +165,7 @@ def read_card(text: str, file: Path) -> Card:
         known = Chain.from_json(chain) if chain is not None else Chain(
             values.get("crop_size") or values["size"], (), "", values.get("flow") or "none"
         )  # fmt: skip
-        card = Card(**picked(Card, values, but=("chain",)), chain=known)
+        card = Card.from_json(values, chain=known)
         if {len(card.mean), len(card.std)} != {3}:
             raise ValueError(f"mean and std must have 3 parts, got {card.mean} and {card.std}")
         return card

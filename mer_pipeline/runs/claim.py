@@ -18,7 +18,7 @@ import psutil
 
 from mer_pipeline.cache import locked
 from mer_pipeline.errors import MerError, printable
-from mer_pipeline.reading import Checked, Count, picked, read_json
+from mer_pipeline.reading import Checked, Count, read_json
 from mer_pipeline.runs.card import write_json
 
 UNDER_WAY, FAILED, _LOCK = "under-way.json", "failed.json", "lock"
@@ -117,7 +117,7 @@ def read_under_way(folder: Path) -> UnderWay | None:
     path = folder / UNDER_WAY
     try:
         age = time.time() - path.stat().st_mtime
-        found = UnderWay(**picked(UnderWay, read_json(path)))
+        found = UnderWay.from_json(read_json(path))
     except (OSError, MerError, ValueError, TypeError, KeyError):
         return None  # removed just now, or damaged
     return found if found.alive and (age < _DEAD_S or found.host == socket.gethostname()) else None

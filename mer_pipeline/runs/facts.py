@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mer_pipeline.reading import Checked, Count, SidePx, listed, picked
+from mer_pipeline.reading import Checked, Count, SidePx
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Facts(Checked):
     data: Data
     protocol: str
     selection: str
-    seeds: Count
+    seeds: Count = 1
     split: str = ""
     merged: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -69,28 +69,16 @@ class Facts(Checked):
     folds: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Facts:
-        """Read them from the JSON object of `run.json`.
+    def from_json(cls, values: Any, **known: Any) -> Facts:
+        """Read them from the JSON object of `run.json`; what an older version did not write has its default.
 
         Raises:
             KeyError, TypeError, ValueError: Something is missing, or of another kind.
         """
-        recipe, data = dict(values["recipe"]), values["data"]
         for name, kind in (("network", str), ("model", str), ("epochs", int), ("options", dict)):
-            if not isinstance(recipe[name], kind):
-                raise ValueError(f"the recipe's {name} is {recipe[name]!r}")
-        known = picked(cls, values, but=("recipe", "data", "seeds", "notes", "folds"))
-        old: dict[str, Any] = {
-            name: "" if name == "command" else {} for name in ("defaults", "command") if known.get(name) is None
-        }
-        return cls(
-            recipe=recipe,
-            data=Data(**picked(Data, data)),
-            seeds=values.get("seeds", 1),
-            notes=listed(values.get("notes") or ()),
-            folds=listed(values.get("folds") or ()),
-            **{**known, **old},
-        )
+            if not isinstance(values["recipe"][name], kind):
+                raise ValueError(f"the recipe's {name} is {values['recipe'][name]!r}")
+        return super().from_json({name: value for name, value in values.items() if value is not None}, **known)
 
     def identity(self) -> dict[str, Any]:
         """The part that makes it this run and no other, as JSON values."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import stdev
 from typing import Any
 
-from mer_pipeline.reading import Checked, Count, Name, Share, listed, picked
+from mer_pipeline.reading import Checked, Count, Name, Share
 from mer_pipeline.runs.results import (
     MEASURES,
     OPTIMISTIC,
@@ -21,19 +21,60 @@ from mer_pipeline.runs.results import (
     macro_f1,
 )
 
-# Fields whose shape in the file is another.
-_REBUILT = (
-    "classes", "fold_count", "scores", "per_class", "confusion", "intervals", "selections", "optimistic", "by_aus",
-    "by_dataset", "controls", "calibration", "theta_deg", "seeds", "deviation", "by_keyframes", "of_all_seeds",
-    "au_scores", "stops",
-)  # fmt: skip
+
+@dataclass(frozen=True, kw_only=True)
+class Pooled(Checked):
+    """Scores over the pooled predictions of all folds; of several trainings means over them, and counts of all.
+
+    Where the test fold chose the epoch, everything but `scores`, their deviation and those of `seeds` is of the last
+    epoch. What runs of older versions lack has a default.
+
+    Attributes:
+        aus: The source of the Action Units that the scores are of.
+        subjects: How many were tested.
+        scores: What the run is judged by.
+        per_class: Class -> F1 and recall; classes that occur.
+        confusion: Clips of all trainings, truth in rows.
+        intervals: Measure -> low and high of the 95 % interval over subjects and seeds.
+        selections: Way of choosing the epoch -> scores.
+        by_aus, by_dataset: Every source of the Action Units at test time, and every dataset -> scores.
+        controls: What needs no network.
+        changed_by_aus: Every other source of Action Units -> share of the answers that are not those with the run's
+            own.
+        by_keyframes: `annotated` and `spotted` -> scores of the clips that have both; empty where none have.
+        rare_classes: Class -> share of sets of as many subjects that lack it.
+        seeds: One entry a training; empty with one.
+        deviation: Standard deviation of the scores over seeds; None with one.
+        au_scores: Action Unit -> how well the network's own estimate finds it; empty where it has none, and where no
+            clip is annotated.
+        measured: What the network measures of itself on the held-out clips, mean over clips and seeds: of FDP the mean
+            squared error and the structural similarity of the dynamic image it builds, and Kendall's tau of its ranks.
+        stops: Where the papers' release would have stopped; None where the test fold did not choose the epoch.
+    """
+
+    aus: str
+    subjects: Count
+    scores: Scores
+    per_class: Mapping[str, ClassScores]
+    confusion: tuple[tuple[Count, ...], ...]
+    intervals: Mapping[str, tuple[Share, Share]]
+    selections: Mapping[str, Scores]
+    by_aus: Mapping[str, Scores]
+    by_dataset: Mapping[str, Scores]
+    controls: tuple[Control, ...]
+    changed_by_aus: Mapping[str, Share] = field(default_factory=dict)
+    by_keyframes: Mapping[str, Scores] = field(default_factory=dict)
+    rare_classes: Mapping[str, Share] = field(default_factory=dict)
+    seeds: tuple[Seed, ...] = ()
+    deviation: Scores | None = None
+    au_scores: Mapping[int, UnitScores] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
+    stops: Stops | None = None
 
 
-@dataclass(frozen=True)
-class Metrics(Checked):
-    """The scores of a run. With several seeds they are means over them, and counts are of all of them.
-
-    Where the test fold chose the epoch, everything but `scores`, their deviation and `optimistic` is of the last epoch.
+@dataclass(frozen=True, kw_only=True)
+class Metrics(Pooled):
+    """The scores of a run.
 
     Attributes:
         run: The run folder as it was given.
@@ -42,33 +83,14 @@ class Metrics(Checked):
         protocol: Who is held out, as it was given.
         labels: Name of the label set.
         classes: In the order of probabilities.
-        fold_count, clips, subjects: How many were tested.
+        fold_count, clips: How many were tested.
         selection: Which epoch counts: `last`, `inner` or `oracle`.
         seed: Of the training; the first of several.
-        aus: Where the Action Units came from at test time.
-        scores: What the run is judged by.
-        per_class: Class -> F1 and recall; classes that occur.
-        confusion: Clips of all seeds, truth in rows.
-        intervals: Measure -> low and high of the 95 % interval over subjects.
-        selections: Way of choosing the epoch -> scores.
         optimistic: Scores of the epoch chosen on the test fold, and the words for that.
-        by_aus, by_dataset: Scores by source of the Action Units at test time, and by dataset.
-        controls: What needs no network.
         calibration: Of the probabilities.
         theta_deg: Learned angles in degrees, mean over folds, one a layer.
         seconds: How long it took.
-        seeds: One entry a training; empty with one.
-        deviation: Standard deviation over seeds; None with one.
-        rare_classes: Class -> share of sets of as many subjects that lack it.
         keyframes: Whether onset and apex are `annotated`, `spotted`, or both; those of a new video are spotted.
-        by_keyframes: `annotated` and `spotted` -> scores of the clips that have both; empty where none have.
-        au_scores: Action Unit -> how well the network's own estimate finds it; empty where it has none, where no clip
-            is annotated, and in runs of older versions.
-        measured: What the network measures of itself on the held-out clips, mean over clips and seeds: of FDP the mean
-            squared error and the structural similarity of the dynamic image it builds, and Kendall's tau of its ranks.
-        changed_by_aus: Every other source of Action Units -> share of the answers that are not those with the run's
-            own; empty in runs of older versions.
-        stops: Where the papers' release would have stopped; None where the test fold did not choose the epoch.
         of_all_seeds: Whether everything is; in runs of older versions all but the scores is of the first seed.
     """
 
@@ -80,32 +102,14 @@ class Metrics(Checked):
     classes: tuple[Name, ...]
     fold_count: Count
     clips: Count
-    subjects: Count
     selection: str
     seed: Count
-    aus: str
-    scores: Scores
-    per_class: Mapping[str, ClassScores]
-    confusion: tuple[tuple[Count, ...], ...]
-    intervals: Mapping[str, tuple[Share, Share]]
-    selections: Mapping[str, Scores]
     optimistic: tuple[Scores, str]
-    by_aus: Mapping[str, Scores]
-    by_dataset: Mapping[str, Scores]
-    controls: tuple[Control, ...]
     calibration: Calibration
     theta_deg: tuple[float, ...]
     seconds: float
-    seeds: tuple[Seed, ...] = ()
-    deviation: Scores | None = None
-    rare_classes: Mapping[str, Share] = field(default_factory=dict)
     keyframes: str = "annotated"
-    by_keyframes: Mapping[str, Scores] = field(default_factory=dict)
     of_all_seeds: bool = True
-    au_scores: Mapping[int, UnitScores] = field(default_factory=dict)
-    measured: Mapping[str, float] = field(default_factory=dict)
-    changed_by_aus: Mapping[str, Share] = field(default_factory=dict)
-    stops: Stops | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -134,7 +138,7 @@ class Metrics(Checked):
         each = [seed.honest for seed in self.seeds if seed.honest is not None]
         if len(each) < 2:
             return None
-        return Scores.of({name: stdev(one[name] for one in each) for name in MEASURES})
+        return Scores.from_json({name: stdev(one[name] for one in each) for name in MEASURES})
 
     @property
     def au_macro_f1(self) -> float | None:
@@ -142,35 +146,24 @@ class Metrics(Checked):
         return macro_f1(self.au_scores)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Metrics:
+    def from_json(cls, values: Any, **known: Any) -> Metrics:
         """Read them from the JSON object of `metrics.json`.
 
         Raises:
             KeyError, TypeError, ValueError: Something is missing, or of another kind.
         """
         seeds = zip(values.get("seeds", ()), values.get("runs", ()), strict=True)
-        return cls(
-            **picked(cls, values, but=_REBUILT),
-            classes=listed(values["classes"]),
-            fold_count=values["folds"],
-            scores=Scores.of(values),
-            per_class={name: ClassScores(**picked(ClassScores, v)) for name, v in values["per_class"].items()},
-            confusion=tuple(map(listed, listed(values["confusion"]))),
-            intervals={name: listed(pair) for name, pair in values["intervals95"].items()},
-            selections=_scores(values["selections"]),
-            optimistic=(Scores.of(values["oracle"]), values["oracle"]["note"]),
-            by_aus=_scores(values["by_aus"]),
-            by_dataset=_scores(values["by_dataset"]),
-            controls=tuple(Control.of(name, control) for name, control in values["controls"].items()),
-            calibration=Calibration.of(values["calibration"]),
-            theta_deg=listed(values["theta_deg"]),
-            seeds=tuple(Seed.of(number, one) for number, one in seeds),
-            deviation=Scores.of(values["sd"]) if "sd" in values else None,
-            by_keyframes=_scores(values.get("by_keyframes", {})),
-            of_all_seeds="rare_classes" in values,
-            au_scores={int(n): UnitScores(**picked(UnitScores, v)) for n, v in values.get("au_scores", {}).items()},
-            stops=Stops.of_json(values["stops"]) if values.get("stops") else None,
-        )
+        here = {
+            "fold_count": values["folds"],
+            "scores": values,
+            "intervals": values["intervals95"],
+            "optimistic": (values["oracle"], values["oracle"]["note"]),
+            "controls": [{"name": name, "scores": one, **one} for name, one in values["controls"].items()],
+            "seeds": [{"number": number, "scores": one, **one} for number, one in seeds],
+            "deviation": values.get("sd"),
+            "of_all_seeds": "rare_classes" in values,
+        }
+        return super().from_json({**values, **here}, **known)
 
     def as_json(self) -> dict[str, Any]:
         """What `metrics.json` holds and `mer train --json` prints."""
@@ -192,7 +185,7 @@ class Metrics(Checked):
             "by_aus": {name: scores.as_json() for name, scores in self.by_aus.items()},
             "by_dataset": {name: scores.as_json() for name, scores in self.by_dataset.items()},
             "controls": {control.name: control.as_json() for control in self.controls},
-            "calibration": self.calibration.as_json(),
+            "calibration": asdict(self.calibration),
             "theta_deg": list(self.theta_deg),
             "rare_classes": dict(self.rare_classes),
             "keyframes": self.keyframes,
@@ -212,7 +205,3 @@ class Metrics(Checked):
             "sd": None if self.deviation is None else self.deviation.as_json(),
             "runs": [seed.as_json() for seed in self.seeds],
         }
-
-
-def _scores(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Scores]:
-    return {name: Scores.of(scores) for name, scores in values.items()}

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from mer_pipeline.reading import Between, Checked, Count, Share, listed, picked
+from mer_pipeline.reading import Between, Checked, Count, Share
 from mer_pipeline.runs.card import Prediction, Temperature
 
 MEASURES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
@@ -37,11 +37,6 @@ class Scores(Checked):
     accuracy: Share
     clips: Count | None = None
     weighted_f1: Share | None = None
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Scores:
-        """Read them from a JSON object that may hold more."""
-        return cls(**picked(cls, values))
 
     def __getitem__(self, measure: str) -> float:
         return float(getattr(self, measure))
@@ -110,11 +105,6 @@ class Difference(Checked):
     subjects: Count | None = None
     detectable: Share | None = None
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Difference:
-        """Read it from a JSON object."""
-        return cls(**picked(cls, values))
-
     @property
     def clear(self) -> bool:
         """Whether a difference is shown: the interval leaves zero out, the tests agree, and the subjects are enough."""
@@ -136,12 +126,6 @@ class Control(Checked):
     scores: Scores
     difference: Difference
     verdict: str
-
-    @classmethod
-    def of(cls, name: str, values: Mapping[str, Any]) -> Control:
-        """Read it from a JSON object."""
-        difference = Difference.of(values["difference"])
-        return cls(name, values["what"], Scores.of(values), difference, values["verdict"])
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the name."""
@@ -197,17 +181,6 @@ class Calibration(Checked):
     brier: Loss | None = None
     sets: ConformalSets | None = None
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Calibration:
-        """Read it from a JSON object."""
-        kinds = {"nll": Loss, "brier": Loss, "sets": ConformalSets}
-        parts = {name: kind(**picked(kind, values[name])) for name, kind in kinds.items() if values.get(name)}
-        return cls(**picked(cls, values, but=kinds), **parts)
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Seed(Checked):
@@ -232,12 +205,6 @@ class Seed(Checked):
         """The seed as text."""
         return str(self.number)
 
-    @classmethod
-    def of(cls, number: int, values: Mapping[str, Any]) -> Seed:
-        """Read it from a JSON object that lacks the number."""
-        honest = Scores.of(values["honest"]) if "honest" in values else None
-        return cls(number, values["run"], Scores.of(values), listed(values["theta_deg"]), honest)
-
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the number."""
         honest = {} if self.honest is None else {"honest": self.honest.brief}
@@ -261,10 +228,10 @@ class History(Checked):
     theta_deg: list[list[float]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> History:
+    def from_json(cls, values: Any, **known: Any) -> History:
         """Read it from a JSON object."""
         values["loss"], values["test_accuracy"], values["theta_deg"]
-        return cls(**picked(cls, values))
+        return super().from_json(values, **known)
 
     def as_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -284,11 +251,6 @@ class Stops(Checked):
     folds: Count
     of: Count
     theta_deg: tuple[float, ...] = ()
-
-    @classmethod
-    def of_json(cls, values: Mapping[str, Any]) -> Stops:
-        """Read it from a JSON object."""
-        return cls(values["folds"], values["of"], listed(values["theta_deg"]))
 
     @property
     def words(self) -> str:
@@ -339,18 +301,6 @@ class FoldResult(Checked):
     def clips(self) -> frozenset[str]:
         """The ids of its test clips."""
         return frozenset(p.clip_id for p in self.predictions)
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any], folder: Path) -> FoldResult:
-        """Read it from a JSON object."""
-        chosen, split = values["chosen_epoch"], values.get("split", "")
-        predictions, spotted = (
-            tuple(Prediction(**picked(Prediction, p)) for p in each)
-            for each in (values["predictions"], values.get("spotted", ()))
-        )
-        kept = {name: values.get(name, {}) for name in ("aus", "measured")}
-        seconds = values.get("seconds", 0.0)
-        return cls(folder, chosen, predictions, History.of(values["history"]), split, spotted, seconds=seconds, **kept)
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, without the folder."""

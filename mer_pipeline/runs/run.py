@@ -136,12 +136,12 @@ class Run:
     @cached_property
     def facts(self) -> Facts:
         """What was run: `run.json`."""
-        return self._read(_FACTS, Facts.of)
+        return self._read(_FACTS, Facts.from_json)
 
     @cached_property
     def metrics(self) -> Metrics:
         """What it came to: `metrics.json`."""
-        return self._read(_METRICS, Metrics.of)
+        return self._read(_METRICS, Metrics.from_json)
 
     @cached_property
     def trainings(self) -> tuple[Run, ...]:
@@ -262,7 +262,7 @@ class Run:
         """A training inside a fold that was finished before, while others that choose its epoch are not."""
         path = self._inner_file(held_out, number)
         try:
-            return _read_as(path, History.of) if path.is_file() else None
+            return _read_as(path, History.from_json) if path.is_file() else None
         except MerError:
             return None  # trained again
 
@@ -337,7 +337,7 @@ def _is_run_or_empty(folder: Path) -> bool:
 
 
 def _fold_result(path: Path) -> FoldResult:
-    return _read_as(path, lambda values: FoldResult.of(values, path.parent))
+    return _read_as(path, lambda values: FoldResult.from_json(values, folder=path.parent))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

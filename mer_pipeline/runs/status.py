@@ -119,7 +119,7 @@ def read_status(folder: str | Path) -> Status:
 
 def _facts(folder: Path) -> Facts:
     with well_formed(folder / "run.json"):
-        return Facts.of(read_json(folder / "run.json"))
+        return Facts.from_json(read_json(folder / "run.json"))
 
 
 def _pieces(folder: Path, row: str, facts: Facts) -> Iterator[Piece]:

@@ -10,8 +10,6 @@ Its F1 is the harmonic mean of mean precision and mean recall.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -19,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mer_pipeline.cache.atomic import write_atomically
+from mer_pipeline.cache.atomic import csv_bytes, write_atomically
 from mer_pipeline.datasets.long_videos import LongTruth
 from mer_pipeline.datasets.rows import read_rows
 from mer_pipeline.errors import MerError
@@ -232,8 +230,4 @@ def write_submission(path: Path, answers: Iterable[Answer]) -> None:
     Raises:
         WriteError: It cannot be written.
     """
-    out = io.StringIO()
-    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(asdict(each) for each in answers)
-    write_atomically(path, out.getvalue().encode())
+    write_atomically(path, csv_bytes(COLUMNS, (asdict(each).values() for each in answers)))

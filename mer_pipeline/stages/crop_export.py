@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mer_pipeline.cache import Store, private_folder, write_atomically
+from mer_pipeline.cache import Store, csv_bytes, private_folder, write_atomically
 from mer_pipeline.cache.clips import artefact_of, find_row
 from mer_pipeline.cache.manifest import ManifestRow, read_manifests, rows_of
 from mer_pipeline.errors import MerError, os_errors
@@ -40,9 +38,7 @@ def export_crops(cache: str | Path, folder: str | Path, clip_id: str | None = No
     cropped = [row for row in rows if row.status == "ok" and row.kind == "frames"]
     if not cropped:
         raise MerError("no crops: its clips failed or are flow images", where=clip_id or cache, fix="see mer inspect")
-    store, table, written = Store(cache / "objects"), io.StringIO(), 0
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    store, table = Store(cache / "objects"), list[tuple[object, ...]]()
     private_folder(folder)
     for row in cropped:
         found = artefact_of(store, row, "crop")
@@ -51,10 +47,9 @@ def export_crops(cache: str | Path, folder: str | Path, clip_id: str | None = No
             name = f"{file_name(row)}+{frame:05d}{point and '-' + point}.png"
             png = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1]
             write_atomically(folder / name, png.tobytes())
-            writer.writerow([row.clip_id, row.emotion or "", frame, point, name])
-            written += 1
-    write_atomically(folder / TABLE, table.getvalue().encode())
-    return written
+            table.append((row.clip_id, row.emotion or "", frame, point, name))
+    write_atomically(folder / TABLE, csv_bytes(COLUMNS, table))
+    return len(table)
 
 
 def _key_frame(row: ManifestRow, frame: int) -> str:

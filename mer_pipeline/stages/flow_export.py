@@ -6,8 +6,6 @@ image) and `images/`, 28x28 PNG. `mer preprocess FOLDER` reads it back.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -15,7 +13,7 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
-from mer_pipeline.cache import Store, private_folder, write_atomically
+from mer_pipeline.cache import Store, csv_bytes, private_folder, write_atomically
 from mer_pipeline.cache.clips import artefact_of
 from mer_pipeline.cache.manifest import ManifestRow
 from mer_pipeline.stages.flow import flow_image
@@ -40,16 +38,14 @@ def export_flow_images(rows: Sequence[ManifestRow], store: Store, folder: Path) 
     """
     private_folder(folder / "images")
     kept = [row for row in rows if row.status == "ok" and row.kind == "frames" and row.motion_key]
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    table = []
     for row in kept:
         flow = artefact_of(store, row, "motion").arrays["flow"]
         name = f"{file_name(row)}.png"
         picture = np.ascontiguousarray(flow_image(flow)[..., ::-1])
         write_atomically(folder / "images" / name, cv2.imencode(".png", picture)[1].tobytes())
-        writer.writerow([row.dataset, row.subject, row.clip, row.emotion or "", f"images/{name}"])
-    write_atomically(folder / "labels.csv", table.getvalue().encode())
+        table.append([row.dataset, row.subject, row.clip, row.emotion or "", f"images/{name}"])
+    write_atomically(folder / "labels.csv", csv_bytes(COLUMNS, table))
     return len(kept)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mer_pipeline.cache import write_atomically
+from mer_pipeline.cache import csv_bytes, write_atomically
 from mer_pipeline.cache.manifest import ManifestRow
 from mer_pipeline.video.frame_files import list_frames
 
@@ -28,15 +26,13 @@ def write_keyframes(path: Path, rows: Sequence[ManifestRow], spotted: Mapping[st
     Raises:
         WriteError: It cannot be written.
     """
-    buffer = io.StringIO(newline="")
-    table = csv.writer(buffer, lineterminator="\n")
-    table.writerow(COLUMNS)
+    table = []
     for row in rows:
         if row.clip_id in spotted:
             frames = [_number(row, frame) for frame in (row.onset_frame, row.apex_frame, row.offset_frame)]
             known = (_path(row), row.subject, row.emotion, *frames, row.aus, row.fps)
-            table.writerow([*known, "; ".join(spotted[row.clip_id])])
-    write_atomically(path, buffer.getvalue().encode("utf-8", "backslashreplace"))
+            table.append([*known, "; ".join(spotted[row.clip_id])])
+    write_atomically(path, csv_bytes(COLUMNS, table))
 
 
 def _path(row: ManifestRow) -> str:

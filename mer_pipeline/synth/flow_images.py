@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mer_pipeline.cache.atomic import private_folder, write_atomically
+from mer_pipeline.cache.atomic import csv_bytes, private_folder, write_atomically
 from mer_pipeline.progress import Progress
 from mer_pipeline.stages.flow import flow_image, strain
 from mer_pipeline.synth.skin.computed import compute_motion
@@ -35,9 +33,7 @@ def write_flow_images(out: Path, layout: str, subjects: int, clips: int, seed: i
         WriteError: A file cannot be written.
     """
     private_folder(out / "images")
-    table = io.StringIO(newline="")
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(("dataset", "subject", "clip", "emotion", "aus", "image"))
+    rows = []
     for subject in range(1, subjects + 1):
         motion = MAKERS[layout]((seed, subject), clips, none=0.0, one_face=True)
         for clip, (flow, content) in enumerate(zip(motion.flow, motion.contents, strict=True), 1):
@@ -45,7 +41,8 @@ def write_flow_images(out: Path, layout: str, subjects: int, clips: int, seed: i
             picture = flow_image(np.concatenate([flow, strain(flow)[None]]))
             coded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
             write_atomically(out / name, coded.tobytes())
-            rows.writerow(("drawn", f"{subject:02d}", f"{clip:03d}", content.group, content.coded, name))
+            rows.append(("drawn", f"{subject:02d}", f"{clip:03d}", content.group, content.coded, name))
         progress("synth", subject, subjects, f"subject {subject:02d}")
     # Last: a folder without it is seen to be unfinished.
-    write_atomically(out / "labels.csv", table.getvalue().encode())
+    header = ("dataset", "subject", "clip", "emotion", "aus", "image")
+    write_atomically(out / "labels.csv", csv_bytes(header, rows))

@@ -220,7 +220,7 @@ class _Session:
         if found is None:
             return 0
         facts, tensors = found
-        self.history = History.of(facts)
+        self.history = History.from_json(facts)
         # An older version kept probabilities, whose logarithms are logits of the same softmax.
         logs = {name: t.log() for name, t in tensors.items() if name.startswith(("oracle.", "chosen."))}
         tensors |= {name.replace(".", "_logits.", 1): value for name, value in logs.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -262,7 +262,7 @@ class Session:
             calibration=calibration,
             theta_deg=mean_axis_deg([one.theta_deg for one in trainings]),
             seconds=round(seconds, 1),
-            **{field.name: getattr(found, field.name) for field in fields(found)},
+            **vars(found),
         )
         of_units = over_units(metrics.au_scores, parse_protocol(self.plan.protocol).units)
         return replace(metrics, measured={**metrics.measured, **of_units})

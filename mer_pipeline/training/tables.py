@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+from mer_pipeline.cache import csv_bytes
 from mer_pipeline.runs.ablation import AblationRow, Angles
 from mer_pipeline.runs.results import MEASURES, OPTIMISTIC
 
@@ -99,10 +98,7 @@ def as_text(rows: Sequence[AblationRow]) -> str:
 
 def as_csv(rows: Sequence[AblationRow]) -> str:
     """The table as CSV."""
-    header, cells = cells_of(rows)
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([header, *cells])
-    return text.getvalue()
+    return csv_bytes(*cells_of(rows)).decode()
 
 
 def as_latex(rows: Sequence[AblationRow]) -> str:

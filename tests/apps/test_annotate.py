@@ -168,7 +168,7 @@ def test_candidates_join_what_was_marked_before():
     # One that is no longer spotted goes while it is open; a moved one is the same; an apex lies after its onset.
     assert [each.frames for each in found.entries] == [(5, 6, 6), (7, 11, 16), (20, 40, 71), (50, 52, 60)]
     assert (found.entries[0].flags, found.counts()) == ("blink", {"open": 1, "accepted": 3, "rejected": 0})
-    assert CodedFilm.of_json(json.loads(json.dumps(found.as_json()))) == found
+    assert CodedFilm.from_json(json.loads(json.dumps(found.as_json()))) == found
 
 
 WRONG = [
@@ -188,7 +188,7 @@ def test_what_a_page_must_not_send(change, message):
     values = CodedFilm(entries=MARKS[:1]).as_json()
     values["entries"][0].update(change)
     with pytest.raises(ValueError, match=re.escape(message)):
-        CodedFilm.of_json(values)
+        CodedFilm.from_json(values)
 
 
 class Server:
@@ -230,7 +230,7 @@ def test_a_change_is_kept_and_given_back(server, folder):
     assert (status, answer["revision"], answer["owner"], list(answer["wrong"])) == (200, 1, "Anna", ["4+"])
     _, _, found = server("/secret/films/0?coder=Anna")
     assert (found["frames"], found["fps"], found["person"]) == (100, 30.0, "p1")
-    assert CodedFilm.of_json(found["work"]) == CodedFilm(1, "a", "Lea", MARKS)
+    assert CodedFilm.from_json(found["work"]) == CodedFilm(1, "a", "Lea", MARKS)
     _, _, listed = server("/secret/films?coder=Anna")
     first = {"name": "p1/talk.mp4", "open": 1, "accepted": 3, "rejected": 1}
     assert {**listed["films"][0], "candidates": None} == {**first, "candidates": None}

@@ -50,7 +50,7 @@ def test_metrics_of_several_seeds_are_read_as_written(run):
         "sd": deviation,
         "runs": runs,
     }
-    assert json.dumps(Metrics.of(together).as_json()) == json.dumps(together)
+    assert json.dumps(Metrics.from_json(together).as_json()) == json.dumps(together)
 
 
 def _unfinished(folder: Path) -> None:

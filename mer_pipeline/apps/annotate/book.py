@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from mer_pipeline.apps.annotate.films import ANNOTATIONS, Film, Films
 from mer_pipeline.apps.annotate.work import NAME, CodedFilm
-from mer_pipeline.cache import private_folder, write_atomically
+from mer_pipeline.cache import csv_bytes, private_folder, write_atomically
 from mer_pipeline.datasets.coders import Coding, write_codings
 from mer_pipeline.datasets.own_clips import COLUMNS, LAYOUT, UNKNOWN, clip_name
 from mer_pipeline.errors import MerError
@@ -68,7 +68,7 @@ class Book:
         if not path.exists():
             return CodedFilm()
         with well_formed(path, fix="move it away, and mark the film again"):
-            return CodedFilm.of_json(read_json(path))
+            return CodedFilm.from_json(read_json(path))
 
     def save(self, coder: str, film: Film, work: CodedFilm) -> CodedFilm:
         """Keep what a page has changed; gives it with its new revision.
@@ -167,14 +167,12 @@ class Book:
             self._write_tables(coder)
 
     def _table(self, coder: str) -> bytes:
-        out = io.StringIO(newline="")
-        table = csv.DictWriter(out, _HEADERS, lineterminator="\n")
-        table.writeheader()
+        table: list[Mapping[str, object]] = []
         for name in self._films.names:
             if self._path(coder, name).exists():
                 with suppress(MerError):  # likewise; its record stays
-                    table.writerows(_rows(self._films.film(name), self.work(coder, name), coder))
-        return out.getvalue().encode()
+                    table += _rows(self._films.film(name), self.work(coder, name), coder)
+        return csv_bytes(_HEADERS, ([row.get(name, "") for name in _HEADERS] for row in table))
 
 
 def _rows(film: Film, work: CodedFilm, coder: str) -> Iterator[Mapping[str, object]]:

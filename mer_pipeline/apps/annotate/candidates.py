@@ -12,7 +12,7 @@ from mer_pipeline.cache import Artefact, Store, key_of
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.faces.landmarks import FaceFinder
-from mer_pipeline.reading import well_formed
+from mer_pipeline.reading import built, well_formed
 from mer_pipeline.spotting.result import Event, Interval, Spotting, Timeline
 from mer_pipeline.spotting.video import spot_video
 from mer_pipeline.stages.parameters import VERSIONS
@@ -121,8 +121,8 @@ def _read(store: Store, key: str) -> Spotting | None:
     if kept is None:
         return None
     with well_formed(store.path(_STAGE, key), fix="remove it"):
-        intervals = [Interval(**{**each, "flags": tuple(each["flags"])}) for each in kept.facts["intervals"]]
-        events = [Event(**each) for each in kept.facts["events"]]
+        intervals = [built(Interval, each) for each in kept.facts["intervals"]]
+        events = [built(Event, each) for each in kept.facts["events"]]
         timeline = Timeline(kept.arrays["seconds"], kept.arrays["energy"])
         return Spotting("", 0.0, 0, intervals=intervals, events=events, warnings=list(kept.facts["warnings"]),
                         timeline=timeline)  # fmt: skip

@@ -122,7 +122,7 @@ class _Page:
     def _save(self, request: Request, content: bytes) -> Response:
         film, coder = self._films.film(self._named(request)), request.query_params.get("coder", "")
         with well_formed(film.name, fix="load the page again"):
-            work = CodedFilm.of_json(parse_json(content))
+            work = CodedFilm.from_json(parse_json(content))
         kept = self._book.save(coder, film, work)
         return as_answer({"revision": kept.revision, "owner": self._book.owner(), "wrong": kept.wrong_aus()})
 

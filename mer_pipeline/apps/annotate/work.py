@@ -11,7 +11,7 @@ from mer_pipeline.apps.annotate.films import Film
 from mer_pipeline.datasets.coders import KINDS, Mark
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import parse_aus
-from mer_pipeline.reading import Between, Checked, Count, listed, picked
+from mer_pipeline.reading import Between, Checked, Count
 from mer_pipeline.spotting.result import Interval
 
 # Names become folders and cells: a spreadsheet program would compute what begins like a formula.
@@ -113,19 +113,15 @@ class CodedFilm(Checked):
             raise ValueError(f"more than {_MOST_MARKS} marks")
 
     @classmethod
-    def of_json(cls, values: Any) -> CodedFilm:
+    def from_json(cls, values: Any, **known: Any) -> CodedFilm:
         """What `as_json` gives.
 
         Raises:
             ValueError, TypeError, KeyError, MerError: It is something else.
         """
-        entries = []
-        for each in listed(values["entries"]):
-            known = picked(Entry, each, but=("spotted",))
-            spotted = None if each.get("spotted") is None else listed(each["spotted"])
-            entries.append(Entry(**known, spotted=spotted))
-        entries.sort(key=lambda each: each.frames)
-        return cls(**picked(cls, values, but=("entries",)), entries=tuple(entries))
+        values["entries"]
+        found = super().from_json(values, **known)
+        return replace(found, entries=tuple(sorted(found.entries, key=lambda each: each.frames)))
 
     def as_json(self) -> dict[str, Any]:
         """JSON values."""

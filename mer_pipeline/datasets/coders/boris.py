@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mer_pipeline.cache.atomic import csv_bytes
 from mer_pipeline.datasets.coders.coding import NAMES, Coding, Moment, kind_named, to_ms
 from mer_pipeline.datasets.rows import Row, read_rows
 from mer_pipeline.errors import MerError
@@ -104,9 +103,7 @@ def _is_aus(text: str) -> bool:
 
 def to_bytes(codings: Iterable[Coding]) -> bytes:
     """Codings as one table of aggregated events."""
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(COLUMNS)
+    table = list[list[object]]()
     for coding in codings:
         fps = coding.fps or 0.0
         of_film = [coding.film.stem, "", "", coding.film.name, f"{coding.length / fps:.6f}", repr(fps)]
@@ -114,12 +111,12 @@ def to_bytes(codings: Iterable[Coding]) -> bytes:
         for mark in coding.marks:
             onset_s, apex_s, offset_s = (to_ms(each) / 1000 for each in mark.at_s(fps))
             name, first = NAMES.get(mark.kind, mark.kind), mark.frames_text
-            table.writerow(
+            table.append(
                 [*of_film, name, "", "|".join(filter(None, (mark.aus, mark.emotion))), "STATE",
                  f"{onset_s:.3f}", f"{offset_s:.3f}", f"{offset_s - onset_s:.3f}",
                  first, mark.note]
             )  # fmt: skip
             if mark.apex_frame is not None:
                 at = [f"{apex_s:.3f}", f"{apex_s:.3f}", "0", *[f"frame {mark.apex_frame}"] * 2]
-                table.writerow([*of_film, NAMES["apex"], "", "", "POINT", *at])
-    return out.getvalue().encode()
+                table.append([*of_film, NAMES["apex"], "", "", "POINT", *at])
+    return csv_bytes(COLUMNS, table)

@@ -14,14 +14,21 @@ import math
 import os
 import reprlib
 import stat
+import sys
 import types
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from mer_pipeline.errors import MerError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -68,6 +75,10 @@ class Checked:
     def from_json(cls, values: Any, **known: Any) -> Self:
         """Read it from a JSON object; see `built`."""
         return built(cls, values, **known)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(cast(Any, self))
 
 
 @functools.cache
@@ -283,6 +294,20 @@ def parse_json(text: str | bytes) -> Any:
         RecursionError: It is nested too deeply.
     """
     return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables and values of a TOML text.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return tomllib.loads(text)
+
+
+def shipped_toml(name: str) -> dict[str, Any]:
+    """A file of the package's folder `data`."""
+    return parse_toml((files("mer_pipeline") / "data" / name).read_text(encoding="utf-8"))
 
 
 def _finite(text: str) -> float:

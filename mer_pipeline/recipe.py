@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -11,15 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from mer_pipeline.errors import MerError, suggest
-from mer_pipeline.reading import read_text, unfit_option
+from mer_pipeline.reading import parse_toml, read_text, unfit_option
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a table of recipes or a wrong key needs none
     from mer_pipeline.networks import Network, ViewName
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 # Side of the pictures for which parameters are counted where a recipe leaves it to the cache.
 _USUAL_SIZE = 224
@@ -323,7 +317,7 @@ def _in_zoo(model: str) -> Path:
 def _tables(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The values of a recipe's file, and its tables `options` and `built`."""
     try:
-        values = tomllib.loads(read_text(path))
+        values = parse_toml(read_text(path))
     except OSError as error:
         fix = "give the name of a file that is there"
         raise MerError(f"not a readable recipe ({error.strerror})", where=path, fix=fix) from None
@@ -347,8 +341,8 @@ def parse_settings(settings: Sequence[str], example: str = "--set epochs=20") ->
         if not equals or not key:
             raise MerError(f"{setting!r} is not key=value", fix=f"write for example {example}")
         try:
-            parsed[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            parsed[key] = parse_toml(f"value = {text}")["value"]
+        except ValueError:
             parsed[key] = text
     return parsed
 

@@ -6,7 +6,6 @@ named. Results live in memory and end with the server.
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 import queue
@@ -23,11 +22,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image as Pillow
 
 from mer_pipeline.cache import private_folder
 from mer_pipeline.errors import MerError
 from mer_pipeline.figures.expression_sheet import draw_sheet
+from mer_pipeline.figures.style import png
 from mer_pipeline.inference.predictor import ExpressionImages, Predictor
 from mer_pipeline.spotting.result import Timeline
 from mer_pipeline.spotting.video import spot_video
@@ -152,9 +151,7 @@ class JobQueue:
 
         def on_expression(sight: ExpressionImages) -> None:
             if len(job.sheets) < _MOST_SHEETS:
-                buffer = io.BytesIO()
-                Pillow.fromarray(draw_sheet(replace(sight, clip=job.name))).save(buffer, "PNG")
-                job.sheets.append(buffer.getvalue())
+                job.sheets.append(png(draw_sheet(replace(sight, clip=job.name))))
 
         found = predictor(job.file, progress=progress, on_expression=on_expression)
         job.timeline = _points(

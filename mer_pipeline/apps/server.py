@@ -47,12 +47,7 @@ def as_answer(values: Mapping[str, Any], status: int = 200, headers: Mapping[str
 
 
 def make_application(routes: Sequence[BaseRoute], host: str) -> Starlette:
-    """The web application of some routes.
-
-    Args:
-        routes: What it answers.
-        host: What the server listens on.
-    """
+    """The web application of some routes."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware

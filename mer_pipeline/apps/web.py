@@ -123,13 +123,7 @@ def _disconnect() -> type[Exception]:
 
 
 def make_app(jobs: JobQueue, *, host: str, most_mib: int) -> Starlette:
-    """The web application.
-
-    Args:
-        jobs: Does the work.
-        host: What the server listens on.
-        most_mib: Larger uploads are refused.
-    """
+    """The web application."""
     from starlette.routing import Route
 
     page = _Page(jobs, most_mib)

@@ -62,9 +62,6 @@ class Chain(Checked):
 def read_chain(dataset: Path) -> Chain | None:
     """The chain of a preprocessed dataset; None where none is recorded.
 
-    Args:
-        dataset: The dataset's folder in the cache.
-
     Raises:
         MerError: `dataset.json` is damaged.
     """

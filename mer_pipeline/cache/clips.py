@@ -28,11 +28,6 @@ def find_row(cache: Path, clip_id: str) -> ManifestRow:
 def artefact_of(store: Store, row: ManifestRow, stage: str) -> Artefact:
     """What a stage made of a clip.
 
-    Args:
-        store: Of the cache.
-        row: The clip's row of the manifest.
-        stage: Name of the stage.
-
     Raises:
         MerError: It is absent or damaged.
     """

@@ -20,10 +20,6 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     On a file system that has no locks nothing is held: what they guard may then be done twice, and is written whole.
     The file is removed at the end: who waited for it finds that out, and takes a new one.
 
-    Args:
-        path: A file that is created for it.
-        wait: Whether to wait for a process that holds it.
-
     Yields:
         Whether it is held; False only where another process holds it and `wait` is False.
 

@@ -10,22 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mer_pipeline.cli.common import (
-    Device,
-    EngineName,
-    EngineOptions,
-    Jobs,
-    Json,
-    Labels,
-    OldLabels,
-    Quiet,
-    check_folder,
-    chosen_engine,
-    progress_bar,
-    say,
-    say_json,
-    say_warning,
-)
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import check_folder, chosen_engine, progress_bar, say, say_json, say_warning
 from mer_pipeline.evaluation.protocols import protocol_help
 
 if TYPE_CHECKING:
@@ -60,15 +46,15 @@ def ablate(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of every row's recipe.")
     ] = None,
-    labels: Labels = None,
-    old_labels: OldLabels = None,
-    jobs: Jobs = None,
-    engine: EngineName = "local",
-    engine_option: EngineOptions = None,
+    labels: flags.Labels = None,
+    old_labels: flags.OldLabels = None,
+    jobs: flags.Jobs = None,
+    engine: flags.EngineName = "local",
+    engine_option: flags.EngineOptions = None,
     out: Annotated[Path | None, typer.Option(help="Folder; by default runs/ablation-<model>.")] = None,
-    device: Device = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
+    device: flags.Device = "auto",
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Train the rows of one of the papers' tables and compare them; --out resumes. Writes text, CSV, LaTeX, HTML."""
     check_folder(*dataset)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import DetectorName, FaceModelFile, Fps, PredictorFile, say
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import say
 from mer_pipeline.faces.detectors import DEFAULT, choose_detector
 
 
@@ -20,10 +21,10 @@ def annotate(
     candidates: Annotated[
         bool, typer.Option("--candidates/--no-candidates", help="Spot expressions to accept, reject or correct.")
     ] = True,
-    fps: Fps = None,
-    detector: DetectorName = None,
-    predictor: PredictorFile = None,
-    face_model: FaceModelFile = None,
+    fps: flags.Fps = None,
+    detector: flags.DetectorName = None,
+    predictor: flags.PredictorFile = None,
+    face_model: flags.FaceModelFile = None,
 ) -> None:
     """Mark expressions in films, in a page on this machine: onset, apex, offset, Action Units, emotion.
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Json, check_folder, say, say_json, say_table
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import check_folder, say, say_json, say_table
 
 
 def compare(
@@ -15,7 +16,7 @@ def compare(
     table: Annotated[
         Path | None, typer.Option(help="Also write a row a run, seed and clip here (.csv), for a model of your own.")
     ] = None,
-    as_json: Json = False,
+    as_json: flags.Json = False,
 ) -> None:
     """Compare the first run with the others: intervals over subjects and seeds, swap permutation, Holm's correction."""
     for folder in runs:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Device, Json, Quiet, progress_bar, say, say_json, say_table
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import progress_bar, say, say_json, say_table
 from mer_pipeline.cli.train import say_summary
 
 
@@ -15,9 +16,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Run folder; the synthetic data go beside it, under <out>-data.")] = Path(
         "runs/demo"
     ),
-    device: Device = "cpu",
-    as_json: Json = False,
-    quiet: Quiet = False,
+    device: flags.Device = "cpu",
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Run the whole chain on synthetic data: synth, preprocess, train, predict, report. Minutes on a CPU."""
     from mer_pipeline.apps.demo import run_demo

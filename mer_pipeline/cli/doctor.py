@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mer_pipeline.cli.common import Json, say_json, say_table
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import say_json, say_table
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(as_json: flags.Json = False) -> None:
     """Show versions, devices and codecs, what is missing and how to get it."""
     from mer_pipeline.doctor import examine
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Device, Json, Quiet, check_folder, progress_bar, say, say_json, say_note, say_table
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import check_folder, progress_bar, say, say_json, say_note, say_table
 
 
 def evaluate(
@@ -16,9 +17,9 @@ def evaluate(
         str, typer.Option(help="A run folder, one of its folds, a weights file, latest, or shipped.")
     ] = "shipped",
     page: Annotated[Path | None, typer.Option("--html", help="Also write a page (.html).")] = None,
-    device: Device = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
+    device: flags.Device = "auto",
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Test a trained model on labelled clips that it was not trained on."""
     check_folder(dataset)

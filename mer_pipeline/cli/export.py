@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Json, say, say_json
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import say, say_json
 
 
 class Format(str, Enum):
@@ -25,7 +26,7 @@ def export(
     cache: Annotated[
         Path | None, typer.Option(help="Compare on crops of this cache, not on random pictures.", show_default=False)
     ] = None,
-    as_json: Json = False,
+    as_json: flags.Json = False,
 ) -> None:
     """Write a trained network as one file for other programs, and check that it gives the same probabilities."""
     from mer_pipeline.inference.load import check_model

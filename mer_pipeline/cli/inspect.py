@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mer_pipeline.cli.common import Corrected, Dataset, Json, counts_line, say, say_json, say_table, say_warning
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import counts_line, say, say_json, say_table, say_warning
 from mer_pipeline.errors import MerError
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ def inspect(
     raw: Annotated[
         Path, typer.Argument(help="The dataset's folder as it was handed out, or a cache.", metavar="RAW|CACHE")
     ],
-    dataset: Dataset = "auto",
-    corrections: Corrected = True,
+    dataset: flags.Dataset = "auto",
+    corrections: flags.Corrected = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there is any problem.")] = False,
-    as_json: Json = False,
+    as_json: flags.Json = False,
     table: Table = None,
     clip: ClipId = None,
     image: Sheet = None,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mer_pipeline.choices import VIEW_WORDS
-from mer_pipeline.cli.common import Json, say, say_json, say_table
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import say, say_json, say_table
 
 
-def models(as_json: Json = False) -> None:
+def models(as_json: flags.Json = False) -> None:
     """List the models of the zoo; each has a recipe and a card."""
     from mer_pipeline.recipe import zoo, zoo_table
 

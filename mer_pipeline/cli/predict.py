@@ -10,28 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mer_pipeline.cli import flags
 from mer_pipeline.cli.batch import clips_of, predict_batch
-from mer_pipeline.cli.common import (
-    CardDetector,
-    Device,
-    EngineName,
-    EngineOptions,
-    Face,
-    FaceModelFile,
-    ForceFps,
-    Fps,
-    Frames,
-    From,
-    Json,
-    PredictorFile,
-    Quiet,
-    To,
-    card_detector,
-    chosen_engine,
-    chosen_face,
-    progress_bar,
-    say_note,
-)
+from mer_pipeline.cli.common import card_detector, chosen_engine, chosen_face, progress_bar, say_note
 from mer_pipeline.cli.predicted import say_model, say_results
 from mer_pipeline.errors import MerError, WriteError
 
@@ -114,32 +95,32 @@ def predict(
     model: Model = None,
     onset: Onset = None,
     apex: Apex = None,
-    fps: Fps = None,
+    fps: flags.Fps = None,
     aus: Aus = "predicted",
     confidence: Confidence = None,
     every: Every = None,
-    start: From = None,
-    end: To = None,
-    face: Face = "largest",
+    start: flags.From = None,
+    end: flags.To = None,
+    face: flags.Face = "largest",
     neutral: NeutralTexts = None,
-    force_fps: ForceFps = False,
+    force_fps: flags.ForceFps = False,
     macro: Macro = False,
     table: Table = None,
     report: Report = None,
-    frames: Frames = None,
+    frames: flags.Frames = None,
     overlay: Overlay = None,
     slow: Slow = 1.0,
     image: Picture = None,
     camera: CameraSource = None,
-    detector: CardDetector = None,
-    predictor: PredictorFile = None,
-    face_model: FaceModelFile = None,
+    detector: flags.CardDetector = None,
+    predictor: flags.PredictorFile = None,
+    face_model: flags.FaceModelFile = None,
     jobs: Processes = None,
-    engine: EngineName = "local",
-    engine_option: EngineOptions = None,
-    device: Device = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
+    engine: flags.EngineName = "local",
+    engine_option: flags.EngineOptions = None,
+    device: flags.Device = "auto",
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Find face, onset, apex and offset in clips, and their Action Units and emotions.
 

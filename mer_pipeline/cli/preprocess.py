@@ -8,25 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mer_pipeline.choices import DEFAULT_SIZE, SPOTTED, Method, Registration
-from mer_pipeline.cli.common import (
-    Corrected,
-    Dataset,
-    DetectorName,
-    EngineName,
-    EngineOptions,
-    FaceModelFile,
-    Jobs,
-    Json,
-    PredictorFile,
-    Quiet,
-    RawFolder,
-    chosen_engine,
-    progress_bar,
-    say,
-    say_json,
-    say_table,
-    say_warning,
-)
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import chosen_engine, progress_bar, say, say_json, say_table, say_warning
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import DEFAULT, choose_detector
 
@@ -40,13 +23,13 @@ FlowImages = Annotated[
 
 
 def preprocess(
-    raw: RawFolder,
+    raw: flags.RawFolder,
     out: Annotated[Path, typer.Option(help="The cache folder; several datasets may share one.")],
-    dataset: Dataset = "auto",
+    dataset: flags.Dataset = "auto",
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the face crops in pixels.")] = DEFAULT_SIZE,
-    detector: DetectorName = None,
-    predictor: PredictorFile = None,
-    face_model: FaceModelFile = None,
+    detector: flags.DetectorName = None,
+    predictor: flags.PredictorFile = None,
+    face_model: flags.FaceModelFile = None,
     registration: Annotated[
         Registration, typer.Option(help="Remove the head's drift since the onset, or not.")
     ] = "stable",
@@ -59,13 +42,13 @@ def preprocess(
             "--spotted", help="Also crop with onset and apex spotted, so that a run is scored with both; slow."
         ),
     ] = False,
-    jobs: Jobs = None,
-    engine: EngineName = "local",
-    engine_option: EngineOptions = None,
-    corrections: Corrected = True,
+    jobs: flags.Jobs = None,
+    engine: flags.EngineName = "local",
+    engine_option: flags.EngineOptions = None,
+    corrections: flags.Corrected = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any clip fails.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Find key frames and faces, align and crop them; every stage is cached, so a second run computes nothing."""
     from mer_pipeline.stages.preprocess import Parameters

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Json, check_folder, say, say_json
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import check_folder, say, say_json
 
 
 def report(
@@ -20,7 +21,7 @@ def report(
         Path | None,
         typer.Option(help="The cache with the crops, for attention maps; the one of the training by default."),
     ] = None,
-    as_json: Json = False,
+    as_json: flags.Json = False,
 ) -> None:
     """Write one HTML page of a run: score, controls, classes, curves, angles, attention, calibration, worst clips."""
     check_folder(run, fix="give the folder that mer train wrote")

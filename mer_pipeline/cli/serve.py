@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import CardDetector, Device, FaceModelFile, PredictorFile, card_detector, say, say_warning
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import card_detector, say, say_warning
 from mer_pipeline.cli.predict import Aus, Confidence, Model
 
 
@@ -23,10 +24,10 @@ def serve(
     ] = None,
     aus: Aus = "predicted",
     confidence: Confidence = None,
-    detector: CardDetector = None,
-    predictor: PredictorFile = None,
-    face_model: FaceModelFile = None,
-    device: Device = "auto",
+    detector: flags.CardDetector = None,
+    predictor: flags.PredictorFile = None,
+    face_model: flags.FaceModelFile = None,
+    device: flags.Device = "auto",
 ) -> None:
     """Serve a page on this machine: drop a clip, see timeline, pictures and table, download the JSON."""
     from mer_pipeline.apps.web import serve as run

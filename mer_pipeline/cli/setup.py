@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Json, say, say_json
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import say, say_json
 
 
 def setup(
@@ -16,7 +17,7 @@ def setup(
         Path | None,
         typer.Option("--from", metavar="FILE.whl", help="The wheel of mediapipe 0.10.21, where there is no network."),
     ] = None,
-    as_json: Json = False,
+    as_json: flags.Json = False,
 ) -> None:
     """Get the models that find faces, once; from an installed mediapipe 0.10.21, a wheel, or through pip (35 MB)."""
     from mer_pipeline.faces.face_mesh.install import install

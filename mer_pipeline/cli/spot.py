@@ -7,24 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mer_pipeline.cli.common import (
-    DetectorName,
-    Face,
-    FaceModelFile,
-    ForceFps,
-    Fps,
-    Frames,
-    From,
-    Json,
-    PredictorFile,
-    Quiet,
-    To,
-    chosen_face,
-    progress_bar,
-    say_error,
-    say_json,
-    say_warning,
-)
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import chosen_face, progress_bar, say_error, say_json, say_warning
 from mer_pipeline.cli.spotted import agreement_json, show_agreement, show_answers, show_spotting, show_strs
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import DEFAULT, choose_detector
@@ -71,25 +55,25 @@ Official = Annotated[
 def spot(
     videos: Videos = None,
     evaluate: Truth = None,
-    fps: Fps = None,
-    force_fps: ForceFps = False,
-    detector: DetectorName = None,
-    predictor: PredictorFile = None,
-    face_model: FaceModelFile = None,
-    start: From = None,
-    end: To = None,
-    face: Face = "largest",
+    fps: flags.Fps = None,
+    force_fps: flags.ForceFps = False,
+    detector: flags.DetectorName = None,
+    predictor: flags.PredictorFile = None,
+    face_model: flags.FaceModelFile = None,
+    start: flags.From = None,
+    end: flags.To = None,
+    face: flags.Face = "largest",
     aus: Aus = False,
     eaf: Eaf = None,
     boris: Boris = None,
     vtt: Vtt = None,
-    frames: Frames = None,
+    frames: flags.Frames = None,
     submission: Submission = None,
     as_str: Str = False,
     as_official: Official = False,
     as_lvqa: Lvqa = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Find every micro- and macro-expression in videos of any length."""
     scored, window = as_str or as_official, (start, end)

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from mer_pipeline.cli.common import Json, check_folder, say, say_json
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import check_folder, say, say_json
 
 
 def status(
     run: Annotated[Path, typer.Argument(help="The --out of mer train or mer ablate, also while they run.")],
-    as_json: Json = False,
+    as_json: flags.Json = False,
 ) -> None:
     """Show which folds of a run are done, running or failed, and how long the rest will take."""
     from mer_pipeline.runs.status import read_status

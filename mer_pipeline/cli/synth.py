@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from mer_pipeline.choices import SYNTHETIC
-from mer_pipeline.cli.common import Quiet, Seed, progress_bar, say
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import progress_bar, say
 
 Hold = Annotated[float, typer.Option(min=0.1, max=600, help="Macro-expressions are held up to so many seconds (long).")]
 
@@ -25,7 +26,7 @@ def synth(
     clips: Annotated[
         int, typer.Option(min=1, max=99, help="How many clips a subject; expressions a person of a long video.")
     ] = 8,
-    seed: Seed = 0,
+    seed: flags.Seed = 0,
     face: Annotated[
         Path | None, typer.Option(help="Draw from this photo of a face instead of the built-in portrait.")
     ] = None,
@@ -52,7 +53,7 @@ def synth(
     seconds: Annotated[float | None, typer.Option(min=2, help="Length of a video (long; 60).")] = None,
     people: Annotated[int, typer.Option(min=1, max=4, help="People beside each other in a video (long).")] = 1,
     video: Annotated[bool, typer.Option("--video", help="One .avi a clip instead of frame folders (casme2).")] = False,
-    quiet: Quiet = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Write a synthetic dataset with known truth, in the exact layout of a real one."""
     from mer_pipeline.synth import Options, synthesise

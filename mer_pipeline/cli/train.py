@@ -11,24 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mer_pipeline.cli.common import (
-    Device,
-    EngineName,
-    EngineOptions,
-    HeldOut,
-    Jobs,
-    Json,
-    Labels,
-    OldLabels,
-    Quiet,
-    check_folder,
-    chosen_engine,
-    counts_line,
-    progress_bar,
-    say,
-    say_json,
-    say_warning,
-)
+from mer_pipeline.cli import flags
+from mer_pipeline.cli.common import check_folder, chosen_engine, counts_line, progress_bar, say, say_json, say_warning
 
 if TYPE_CHECKING:  # they import torch, which takes seconds
     from mer_pipeline.recipe import Recipe
@@ -89,23 +73,23 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for --set epochs=N.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
     settings: Settings = None,
-    protocol: HeldOut = "loso",
+    protocol: flags.HeldOut = "loso",
     select: Select = None,
     seeds: Annotated[int, typer.Option(min=1, help="So many trainings with other seeds; all are in every score.")] = 3,
     aus: Aus = None,
-    labels: Labels = None,
-    old_labels: OldLabels = None,
+    labels: flags.Labels = None,
+    old_labels: flags.OldLabels = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/<date>-<name>.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
     shuffle_labels: ShuffleLabels = False,
-    jobs: Jobs = None,
-    engine: EngineName = "local",
-    engine_option: EngineOptions = None,
+    jobs: flags.Jobs = None,
+    engine: flags.EngineName = "local",
+    engine_option: flags.EngineOptions = None,
     dry_run: DryRun = False,
     fold: OneFold = None,
-    device: Device = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
+    device: flags.Device = "auto",
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Train and judge leave-one-subject-out, then train once on all subjects for prediction; --out resumes a run."""
     check_folder(dataset)  # first, since a recipe is checked by building its network, for which torch is imported

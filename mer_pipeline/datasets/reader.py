@@ -78,10 +78,6 @@ class Reader:
     def read(self, raw: Path, corrections: Corrections) -> Annotations:
         """Read the rows and find every clip; no frame is decoded.
 
-        Args:
-            raw: The folder as it was published.
-            corrections: The known mistakes of the sheet.
-
         Raises:
             MerError: The sheet is absent, or a needed column is.
         """

@@ -89,10 +89,6 @@ class Engine(ABC):
     def run(self, work: Work[T, R], tasks: Sequence[T]) -> Generator[tuple[int, R], None, None]:
         """Do all tasks.
 
-        Args:
-            work: What is done.
-            tasks: With what.
-
         Yields:
             Number of the task and its outcome, as they come, or in order where `work` asks for it.
 

@@ -23,11 +23,6 @@ ENGINES: dict[str, tuple[str, type[Engine]]] = {
 def engine_of(name: str, jobs: int | None = None, options: Mapping[str, Any] | None = None) -> Engine:
     """The engine that a user asks for.
 
-    Args:
-        name: In `ENGINES`.
-        jobs: How many processes, or parts of a job array.
-        options: Of that engine, by name.
-
     Raises:
         MerError: An unknown engine or option, an impossible value, or a package that is not installed.
     """

@@ -127,11 +127,15 @@ def holm(found: Mapping[str, Difference]) -> dict[str, Difference]:
     >>> {name: one.p_holm for name, one in holm(table).items()}
     {'a': 0.04, 'b': 0.04}
     """
-    corrected, least = dict(found), 0.0
-    for rank, name in enumerate(sorted(found, key=lambda name: _larger_p(found[name]))):
-        least = max(least, min((len(found) - rank) * _larger_p(found[name]), 1.0))
-        corrected[name] = replace(found[name], p_holm=least)
-    return corrected
+    corrected = holm_p([_larger_p(one) for one in found.values()])
+    return {name: replace(one, p_holm=p) for (name, one), p in zip(found.items(), corrected, strict=True)}
+
+
+def holm_p(values: Sequence[float]) -> list[float]:
+    """Probabilities corrected for their number (Holm 1979)."""
+    order = np.argsort(values, kind="stable")
+    raised = np.maximum.accumulate(np.minimum((len(values) - np.arange(len(values))) * np.take(values, order), 1.0))
+    return [float(raised[rank]) for rank in np.argsort(order)]
 
 
 def _larger_p(difference: Difference) -> float:

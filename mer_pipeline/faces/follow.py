@@ -61,9 +61,6 @@ class DetectionCounts:
 def follow(found: Mapping[int, Sequence[Landmarks]]) -> Followed | None:
     """Follow the face that is in most frames and, among equals, has the largest mean area.
 
-    Args:
-        found: Every face of every frame that was looked at.
-
     Returns:
         None where no frame has a face.
     """

@@ -174,14 +174,7 @@ def _colour(found: Found) -> Colour:
 
 
 class Strip:
-    """The strip below the picture.
-
-    Args:
-        size_wh: Of the picture above in pixels.
-        result: What was found.
-        timeline: The course of motion.
-        length_s: Time of the last frame.
-    """
+    """The strip below the picture."""
 
     def __init__(self, size_wh: tuple[int, int], result: ClipResult, timeline: Timeline, length_s: float) -> None:
         self.size_wh, self.width, self.person = size_wh, size_wh[0], result.person

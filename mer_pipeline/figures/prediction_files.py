@@ -25,12 +25,6 @@ class PredictionFiles:
     def __init__(self, overlay: str | Path | None, image: str | Path | None, clips: int, *, slow: float = 1.0) -> None:
         """Check the names.
 
-        Args:
-            overlay: An .mp4 file, or None.
-            image: A .png file, or None.
-            clips: How many clips there are.
-            slow: How many times slower overlays play.
-
         Raises:
             MerError: A name has another ending.
         """

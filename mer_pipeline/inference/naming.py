@@ -42,10 +42,6 @@ class Named:
 def name_intervals(spotting: Spotting, detector: Detector | None = None) -> list[Named]:
     """Read every interval of a video by the model that is part of the package.
 
-    Args:
-        spotting: What was spotted.
-        detector: Finds faces; None for the default one.
-
     Raises:
         MerError: The video cannot be read any more.
     """

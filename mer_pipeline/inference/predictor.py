@@ -127,22 +127,11 @@ class Predictor(Classifier):
         frames: FrameTable | None = None,
         neutral: Neutral | None = None,
     ) -> list[ClipResult]:
-        """Predict every face of one clip, or one of them, each as `__call__` does; see there for what is not here.
+        """Predict every face of one clip, or one of them (`face` as in `spot_people`), each as `__call__` does.
 
-        Args:
-            clip: See there.
-            face: As in `mer_pipeline.spotting.video.spot_people`.
-            onset_frame: Belongs to the largest face.
-            apex_frame: Likewise.
-            fps: See there.
-            force_fps: See there.
-            every: See there.
-            macro: See there.
-            window: See there.
-            progress: See there.
-            on_expression: See there.
-            frames: Takes in every frame, and the Action Units over each expression that is classified.
-            neutral: Where the largest face expresses nothing: expressions are read against that, not their onset.
+        A given onset or apex belongs to the largest face. `frames` takes in every frame, and the Action Units over each
+        expression that is classified. `neutral` says where the largest face expresses nothing: expressions are read
+        against that, not their onset.
 
         Raises:
             MerError: As there; or there is no face of this number.

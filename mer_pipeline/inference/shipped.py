@@ -26,9 +26,6 @@ class ShippedModel(Model):
     def __init__(self, detector: Detector | None = None) -> None:
         """Read its weights.
 
-        Args:
-            detector: Finds faces; None for the default one.
-
         Raises:
             MerError: The face detector is not available.
         """

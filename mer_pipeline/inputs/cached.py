@@ -53,11 +53,6 @@ class CachedClips:
     def batch(self, clip_id: str, view: ViewName, card: Card) -> dict[str, torch.Tensor]:
         """What a network takes of one clip; its Action Units are unknown, and maps do not depend on them.
 
-        Args:
-            clip_id: `dataset/subject/clip`.
-            view: What the network is shown.
-            card: Of the network.
-
         Raises:
             MerError: An artefact is absent or damaged, or holds other frames.
         """

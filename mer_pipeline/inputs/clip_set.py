@@ -246,12 +246,7 @@ def _spotted(
 
 
 def shuffle_labels(clips: ClipSet, seed: int) -> ClipSet:
-    """The same clips with the labels of each subject dealt at random among its own: what chance comes to.
-
-    Args:
-        clips: All clips.
-        seed: Of the deal.
-    """
+    """The same clips with the labels of each subject dealt at random among its own: what chance comes to."""
     random, labels, groups = np.random.default_rng(seed), clips.labels.clone(), np.array(clips.groups)
     for group in sorted(set(clips.groups)):
         rows = np.flatnonzero(groups == group)

@@ -20,13 +20,7 @@ from mer_pipeline.stages.keyframes import KeyFrames
 
 
 class CachedClip(ClipFrames):
-    """A clip of a cache.
-
-    Args:
-        store: The artefacts of the cache.
-        row: The clip's row of the manifest.
-        frames: Length of a sequence.
-    """
+    """A clip of a cache."""
 
     def __init__(self, store: Store, row: ManifestRow, frames: int) -> None:
         self._store, self._row = store, row
@@ -97,13 +91,6 @@ def has_view(table: pd.DataFrame, view: View, cache: Path) -> pd.Series[bool]:
 
 def read_pictures(cache: Path, rows: pd.DataFrame, view: View, size: int, frames: int) -> Pictures:
     """The pictures of some clips of a cache, (clips, F, C, size, size).
-
-    Args:
-        cache: Where the artefacts lie.
-        rows: Rows of the manifest.
-        view: What is shown.
-        size: Side of the result in pixels.
-        frames: Length of a sequence.
 
     Raises:
         MerError: An artefact is absent or damaged, or holds other frames.

@@ -98,12 +98,7 @@ class View(abc.ABC):
     fix: ClassVar[str]
 
     def key_frames(self, keyframes: KeyFrames, frames: int) -> KeyFrames:
-        """The key frames together with the frames between them that are shown.
-
-        Args:
-            keyframes: Onset, apex and offset.
-            frames: Length of a sequence.
-        """
+        """The key frames together with the frames between them that are shown."""
         return replace(keyframes, sequence=frames) if self.is_sequence else keyframes
 
     @abc.abstractmethod

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from mer_pipeline.errors import MerError, os_errors, suggest
 from mer_pipeline.labels.emotions import canonical_emotion, known_emotions
-from mer_pipeline.reading import read_text
-
-# By name, because a type checker that looks at one Python version reports the other version's module as missing.
-tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+from mer_pipeline.reading import parse_toml, read_text, shipped_toml
 
 _FALLBACK = "megc3"  # the classes that all datasets share
 
@@ -166,7 +160,7 @@ def label_set_from_file(path: str | Path) -> LabelSet:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(read_text(path))
+        table = parse_toml(read_text(path))
     except OSError as error:
         raise MerError(f"cannot read the label set: {error.strerror or error}", where=path) from error
     except (ValueError, RecursionError) as error:  # bad TOML and bad UTF-8 are both ValueErrors
@@ -236,7 +230,7 @@ def compare_with_published(
 
 @cache
 def _table() -> tuple[dict[str, LabelSet], dict[str, str]]:
-    table = tomllib.loads((files("mer_pipeline") / "data" / "protocols.toml").read_text(encoding="utf-8"))
+    table = shipped_toml("protocols.toml")
     defaults: dict[str, str] = table.pop("defaults")
     return {name: _build(name, entry, "protocols.toml") for name, entry in table.items()}, defaults
 

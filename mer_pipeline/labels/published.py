@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 
-from mer_pipeline.labels.label_sets import Published, tomllib
+from mer_pipeline.labels.label_sets import Published
+from mer_pipeline.reading import shipped_toml
 
 
 def published_sheet(dataset: str) -> Published | None:
@@ -19,5 +19,4 @@ def published_sheet(dataset: str) -> Published | None:
 
 @cache
 def _table() -> dict[str, Published]:
-    text = (files("mer_pipeline") / "data" / "published.toml").read_text(encoding="utf-8")
-    return {name: Published(**entry) for name, entry in tomllib.loads(text).items()}
+    return {name: Published(**entry) for name, entry in shipped_toml("published.toml").items()}

@@ -56,13 +56,6 @@ def write_batch(
 ) -> Path:
     """Write the page, with mode 0600.
 
-    Args:
-        page: An .html file.
-        entries: What was found.
-        batch: Where its pictures are.
-        table: The table beside it, which is linked.
-        seconds: How long it took.
-
     Raises:
         WriteError: The file cannot be written.
     """

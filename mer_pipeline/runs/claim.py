@@ -89,11 +89,6 @@ class Claim:
 def claimed(folder: Path, epochs: int, *, wait: bool = True) -> Iterator[Claim | None]:
     """Hold the right to train what a folder is for; an error inside is written beside it.
 
-    Args:
-        folder: Of a fold, or of the network for prediction.
-        epochs: How many there will be.
-        wait: Whether to wait for a process that trains it.
-
     Yields:
         None where another process trains it and `wait` is False.
     """

@@ -233,10 +233,6 @@ class History(Checked):
         values["loss"], values["test_accuracy"], values["theta_deg"]
         return super().from_json(values, **known)
 
-    def as_json(self) -> dict[str, Any]:
-        """JSON values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Stops(Checked):

@@ -158,13 +158,7 @@ def _both(ours: Coding, theirs: Coding, where: Path) -> Marked:
 
 
 def to_marks(spotting: Spotting, emotions: Sequence[str] = (), aus: Sequence[str] = ()) -> tuple[Mark, ...]:
-    """What was spotted as marks, expressions and events.
-
-    Args:
-        spotting: What was spotted.
-        emotions: Of each interval, where they were named.
-        aus: Likewise.
-    """
+    """What was spotted as marks, expressions and events."""
     marks = [
         Mark(
             each.kind, each.onset_frame, each.offset_frame, each.apex_frame, emotions[at] if emotions else "",

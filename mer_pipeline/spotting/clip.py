@@ -50,12 +50,6 @@ def spot(
 ) -> ClipInterval | None:
     """The expression that stands out most.
 
-    Args:
-        tracks: The motion of the skin.
-        fps: Frames a second.
-        onset_frame: A known onset, which is kept.
-        apex_frame: A known apex, which is kept.
-
     Returns:
         None where no stretch of two frames shows a face.
     """

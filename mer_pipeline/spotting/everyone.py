@@ -34,15 +34,7 @@ class _Seen(NamedTuple):
 
 
 class Everyone:
-    """Follows all faces of a film, and watches those that are wanted.
-
-    Args:
-        fps: Frames a second.
-        find: Every face of a frame, largest first.
-        make: Begins to watch a face.
-        face: `all`, or the number of one.
-        frames: Of the film.
-    """
+    """Follows all faces of a film, and watches those that are wanted."""
 
     def __init__(
         self, fps: float, find: Callable[[Image], Sequence[Landmarks]], make: MakeWatch, face: FaceChoice, frames: int
@@ -68,13 +60,6 @@ class Everyone:
         self, video: Path, frames: int, times_s: Seconds, counts: DetectionCounts, warnings: list[str]
     ) -> list[Spotting]:
         """What was found after so many frames, by number.
-
-        Args:
-            video: The film.
-            frames: How many could be read.
-            times_s: When each is shown.
-            counts: How many frames were looked at.
-            warnings: What is true of all.
 
         Raises:
             MerError: None is of the number that is wanted, or none was in view for half a second.

@@ -90,14 +90,7 @@ class FrameTable:
         self._second: dict[int, tuple[tuple[int, int], list[Matrix]]] = {}  # by key: the one that gathers
 
     def add(self, key: int, index: int, seconds: float, face: Tracked | None) -> None:
-        """Take in a face of a frame.
-
-        Args:
-            key: Which face it is.
-            index: Of the frame.
-            seconds: When it is shown.
-            face: None where the face is not seen.
-        """
+        """Take in a face of a frame."""
         record = np.zeros((), _RECORD)
         record["key"], record["frame"], record["timestamp"] = key, index, seconds
         if face is None:
@@ -119,9 +112,6 @@ class FrameTable:
     @os_errors()
     def write(self, *, with_aus: bool = False) -> int:
         """Write the table, once; how many rows it has.
-
-        Args:
-            with_aus: Whether there are columns for Action Units.
 
         Raises:
             WriteError: The file cannot be written.

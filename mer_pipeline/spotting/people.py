@@ -69,10 +69,6 @@ class Person:
 class People:
     """Follows every face through frames that are given one by one.
 
-    Args:
-        fps: Frames a second.
-        find: Every face of a frame, largest first.
-
     Attributes:
         known: Those who are followed, or may come back.
         numbered: How many have a number.

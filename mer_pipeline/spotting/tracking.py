@@ -133,12 +133,7 @@ class Whereabouts:
     key: int = 0
 
     def own(self, frame: int, faces: Sequence[Landmarks]) -> list[Landmarks]:
-        """The face of a frame that this is; none where all are too far away; all where nothing is known.
-
-        Args:
-            frame: Its index.
-            faces: All that it shows.
-        """
+        """The face of a frame that this is; none where all are too far away; all where nothing is known."""
         nearest = self.nearest_first(frame, faces)
         return [face for face in nearest[:1] if self._away(frame, face) <= _NEAR] if self.frames else nearest
 
@@ -255,12 +250,7 @@ class Tracked:
 
 
 class Tracker:
-    """Follows a face, the one that `look` finds first, through frames that are given one by one.
-
-    Args:
-        fps: Frames a second.
-        look: Finds a face in a frame.
-    """
+    """Follows a face, the one that `look` finds first, through frames that are given one by one."""
 
     def __init__(self, fps: float, look: FindFace) -> None:
         self._renewed, self._look_again = _RENEWED_S * fps, _LOOK_AGAIN_S * fps
@@ -324,15 +314,7 @@ class Tracker:
 
 
 def track(frames: Iterable[tuple[int, Image]], start: int, stop: int, fps: float, look: FindFace) -> Tracks:
-    """Follow the face through frames start..stop-1.
-
-    Args:
-        frames: (index, (H, W, 3) RGB) in order.
-        start: First frame that the result covers.
-        stop: The frame after the last.
-        fps: Frames a second.
-        look: Finds a face in a frame.
-    """
+    """Follow the face through frames start..stop-1."""
     n = stop - start
     motion = np.full((n, CELLS * CELLS, 2), np.nan, np.float32)
     segment = np.full(n, -1, np.int32)

@@ -79,22 +79,11 @@ def spot_people(
     find_faces: FaceFinder | None = None,
     on_face: OnFace | None = None,
 ) -> list[Spotting]:
-    """Spot every expression of every face of a video, in memory that does not grow with its length.
+    """Spot every expression of every face of a video as `spot_video` does; one result a face, by number.
 
-    Args:
-        video: See `spot_video`, also for what is not described here.
-        face: `all`; the number of one, counted from 1 in the order of their appearance, the largest first; or
-            `largest`: one at a time.
-        fps: See there.
-        force_fps: See there.
-        window: See there.
-        progress: See there.
-        detector: See there.
-        find_faces: See there.
-        on_face: Called with every face of every frame, its key, the frame's index, and when it is shown.
-
-    Returns:
-        One for each face, in the order of their numbers.
+    `face` is `all`; the number of one, counted from 1 in the order of their appearance, the largest first; or
+    `largest`: one at a time. `on_face` is called with every face of every frame, its key, the frame's index, and when
+    it is shown.
 
     Raises:
         MerError: As for `spot_video`; or there is no face of this number.

@@ -90,12 +90,7 @@ class Watch:
 
 
 class Course:
-    """Gathers a timeline of bounded length.
-
-    Args:
-        frames: Of the whole video.
-        times_s: (frames,) when each frame is shown.
-    """
+    """Gathers a timeline of bounded length."""
 
     def __init__(self, frames: int, times_s: npt.NDArray[np.float64]) -> None:
         self._frames, self._points = frames, min(frames, TIMELINE_POINTS)

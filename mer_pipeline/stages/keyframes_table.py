@@ -18,11 +18,6 @@ def write_keyframes(path: Path, rows: Sequence[ManifestRow], spotted: Mapping[st
 
     Frames are the numbers in the file names, or indices from 0 in a video, as `clips.csv` has them.
 
-    Args:
-        path: The table.
-        rows: Of the manifest.
-        spotted: Flags of the key frames, by clip id.
-
     Raises:
         WriteError: It cannot be written.
     """

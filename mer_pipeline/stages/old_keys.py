@@ -16,11 +16,7 @@ from mer_pipeline.errors import MerError
 
 
 class OldKeys:
-    """Which clips the manifests of a cache name with a key; read when first asked.
-
-    Args:
-        cache: The cache folder.
-    """
+    """Which clips the manifests of a cache name with a key; read when first asked."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache

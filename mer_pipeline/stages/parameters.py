@@ -57,10 +57,6 @@ class Parameters:
     def of_chain(cls, chain: Chain, detector: Detector | None = None) -> Parameters:
         """What the stages have to be given to do what a chain did.
 
-        Args:
-            chain: As it was recorded.
-            detector: Overrides the recorded one.
-
         Raises:
             MerError: The chain's detector is not available, or it names something that this version does not know.
         """

@@ -32,12 +32,6 @@ def run_clips(
 
     A started clip is finished before the processes end, so what it computed stays in the cache.
 
-    Args:
-        clips: What to run.
-        objects: Root of the store.
-        parameters: What the stages are given.
-        engine: What shares them out.
-
     Yields:
         Outcomes in the order of the clips.
 

@@ -21,14 +21,6 @@ MAKERS: Mapping[str, Maker] = {"flow": draw_motion, "flow-computed": compute_mot
 def write_flow_images(out: Path, layout: str, subjects: int, clips: int, seed: int, progress: Progress) -> None:
     """Write `labels.csv` and `images/`: u, v and strain of every clip, as `stages.flow.flow_image` scales them.
 
-    Args:
-        out: An empty folder.
-        layout: Of `MAKERS`.
-        subjects: How many faces.
-        clips: How many clips of each.
-        seed: What all randomness is drawn from.
-        progress: Called after every subject.
-
     Raises:
         WriteError: A file cannot be written.
     """

@@ -55,14 +55,7 @@ def make_camera(options: Options, fps: float, seed: tuple[int, ...]) -> FilmCame
 
 
 def render(subject: Subject, plan: ClipPlan | LongPlan, camera: FilmCamera, seed: Sequence[int]) -> Frames:
-    """The frames of a clip or a long video, (480, 640, 3) uint8 RGB, in order; one at a time is in memory.
-
-    Args:
-        subject: Who is filmed.
-        plan: What happens.
-        camera: What it adds.
-        seed: What the noise of the frames is drawn from.
-    """
+    """The frames of a clip or a long video, (480, 640, 3) uint8 RGB, in order; one at a time is in memory."""
     scene = ClipScene(subject, plan) if isinstance(plan, ClipPlan) else LongScene(subject, plan)
     rng = np.random.default_rng(seed)
     for frame in range(plan.n_frames):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,10 @@ from mer_pipeline.engines import Engine, Local
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.compare import Comparison, compare
 from mer_pipeline.evaluation.controls import MAJORITY, SVM
-from mer_pipeline.evaluation.statistics import holm, verdict
+from mer_pipeline.evaluation.statistics import holm, holm_p, verdict
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.reading import shipped_toml
 from mer_pipeline.recipe import Recipe, load_recipe
 from mer_pipeline.runs.ablation import Ablation, AblationFacts, AblationRow
 from mer_pipeline.runs.provenance import versions
@@ -29,11 +28,6 @@ from mer_pipeline.training.parallel import one_thread, train_ahead
 from mer_pipeline.training.session import Plan, Session
 from mer_pipeline.training.tables import as_csv, as_latex, as_text, published, published_of_others
 from mer_pipeline.training.train import train
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @dataclass(frozen=True)
@@ -55,26 +49,17 @@ class Table:
     protocol: str | None
 
 
-def table_names() -> list[str]:
-    """The tables by name."""
-    return list(_file()["tables"])
-
-
-def _file() -> dict[str, Any]:
-    return tomllib.loads(resources.files("mer_pipeline").joinpath("data/ablation.toml").read_text())
-
-
 def read_table(name: str, starts_deg: Sequence[float] = ()) -> Table:
     """A table with its rows.
 
     Args:
-        name: See `table_names`.
+        name: In `data/ablation.toml`.
         starts_deg: Where angles start, or stay where they are frozen: the row that a table names is made once for each.
 
     Raises:
         MerError: An unknown table, or starts for one without such a row.
     """
-    file = _file()
+    file = shipped_toml("ablation.toml")
     if name not in file["tables"]:
         raise MerError(f"no table is called {name!r}", fix=f"choose from {', '.join(file['tables'])}")
     table = file["tables"][name]
@@ -252,12 +237,8 @@ def _rows(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[AblationRow]
 def _holm_over_seeds(compared: Sequence[Comparison]) -> list[float | None]:
     """Probabilities of the t-tests over seeds, corrected for their number (Holm)."""
     known = [one.over_seeds.p if one.over_seeds else None for one in compared]
-    order = sorted((p, at) for at, p in enumerate(known) if p is not None)
-    corrected, least = list(known), 0.0
-    for rank, (p, at) in enumerate(order):
-        least = max(least, min((len(order) - rank) * p, 1.0))
-        corrected[at] = least
-    return corrected
+    corrected = iter(holm_p([p for p in known if p is not None]))
+    return [None if p is None else next(corrected) for p in known]
 
 
 def _pair_remarks(rows: Sequence[Variant], runs: Mapping[str, Run]) -> list[str]:

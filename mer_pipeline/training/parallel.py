@@ -77,12 +77,6 @@ def train_ahead(session: Session, parts: Sequence[Part], engine: Engine, device:
     Of processes on this machine, the first fold is trained here, and so are the others, later, where it shows that they
     are quick.
 
-    Args:
-        session: What is trained.
-        parts: The trainings, also of several runs.
-        engine: What shares them out.
-        device: As the user named it.
-
     Raises:
         MerError: A fold cannot be trained, a process was ended from outside, or the engine cannot be used.
     """

@@ -235,15 +235,7 @@ class Session:
     def metrics(
         self, first: Part, run: Run, trainings: Sequence[Training], calibration: Calibration, seconds: float
     ) -> Metrics:
-        """What one or more trainings came to.
-
-        Args:
-            first: The first of them.
-            run: What they are the trainings of.
-            trainings: What they predicted.
-            calibration: Mean over them.
-            seconds: How long this call took.
-        """
+        """What one or more trainings came to."""
         recipe, folds = first.recipe, first.folds
         found = pooled(trainings, self.clips.classes, aus=recipe.aus, select=self.plan.select, merged=self.clips.merged)
         metrics = Metrics(

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from mer_pipeline.cache import csv_bytes
+from mer_pipeline.reading import built, shipped_toml
 from mer_pipeline.runs.ablation import AblationRow, Angles
 from mer_pipeline.runs.results import MEASURES, OPTIMISTIC
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _MEASURED = {"image_error": "image MSE", "image_ssim": "image SSIM", "kendall_tau": "Kendall tau"}
 _SOURCES = ("annotated", "predicted", "none")
@@ -54,8 +48,7 @@ def published_of_others(names: Sequence[str], sets: Sequence[str], labels: str) 
 
 
 def _published_on(sets: Sequence[str], labels: str) -> list[PublishedResult]:
-    text = resources.files("mer_pipeline").joinpath("data/published_results.toml").read_text()
-    known = [PublishedResult(**{**each, "sets": tuple(each["sets"])}) for each in tomllib.loads(text)["result"]]
+    known = [built(PublishedResult, each) for each in shipped_toml("published_results.toml")["result"]]
     return [one for one in known if set(one.sets) == set(sets) and one.labels == labels]
 
 

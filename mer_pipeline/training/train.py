@@ -105,20 +105,10 @@ def train_fold(
     command: str = "",
     progress: Progress = silent,
 ) -> OneFold:
-    """Train one fold of one seed of a run; `train` with the same arguments collects, and gives the same numbers.
+    """Train one fold (such as `casme2/01`) of one seed of a run, the recipe's where not given.
 
+    `train` with the same arguments collects, and gives the same numbers; the recipe has the seed of the first training.
     Several processes may do this at once, also for the same fold: then one trains it, and the others wait.
-
-    Args:
-        clips: See `train`.
-        recipe: With the seed of the first training.
-        run: See `train`.
-        plan: See `train`.
-        fold: Who is held out, such as `casme2/01`.
-        seed: Of which training; the first where not given.
-        device: See `train`.
-        command: See `train`.
-        progress: Called after every epoch.
 
     Raises:
         MerError: See `train`; or the run has no such fold or seed.

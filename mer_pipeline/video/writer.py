@@ -155,13 +155,7 @@ class VideoWriter(_WholeFile):
 
 
 class JpegVideoWriter(_WholeFile):
-    """JPEG images as they are in an AVI, so that its frames have the same pixels as the image files; same bytes always.
-
-    Args:
-        path: The file.
-        fps: Frames a second.
-        size_wh: Width and height of all images in pixels.
-    """
+    """JPEG images as an AVI holds them, so that its frames have the pixels of the image files; same bytes always."""
 
     def __init__(self, path: Path, fps: int, size_wh: tuple[int, int]) -> None:
         super().__init__(path, "avi", _REPRODUCIBLE)

@@ -9,11 +9,11 @@ import pytest
 from mer_pipeline import networks
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.axial import axial_mean_deg, axial_sd_deg, p_against, share_of_start
+from mer_pipeline.reading import shipped_toml
 from mer_pipeline.reports import write_report
 from mer_pipeline.runs.ablation import AblationRow, Angles, read_ablation
 from mer_pipeline.runs.results import Difference, Scores
 from mer_pipeline.training import Plan, ablate, chosen_variants, load_recipe, read_table
-from mer_pipeline.training.ablate import table_names
 from mer_pipeline.training.orientations import orientation_remarks
 from mer_pipeline.training.tables import as_csv, cells_of, published, published_of_others
 from tests.training.conftest import flow_clips
@@ -28,7 +28,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", table_names())
+@pytest.mark.parametrize("name", shipped_toml("ablation.toml")["tables"])
 def test_every_row_of_every_table_is_a_network_of_its_own(name):
     table = read_table(name)
     model = table.model or MODELS[name]

@@ -38,9 +38,6 @@ class Conflict(MerError):
 class Book:
     """The annotations of a folder; several pages and coders may use it at once.
 
-    Args:
-        films: The films.
-
     Raises:
         MerError: The folder has a table of clips that `mer annotate` did not write.
         WriteError: Nothing can be written there.

@@ -56,10 +56,6 @@ class Films:
         folder: Where they lie.
         names: Their paths below it, sorted.
 
-    Args:
-        folder: Where they lie.
-        fps: The rate of folders of frames.
-
     Raises:
         MerError: There is no such folder, or no film in it.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from mer_pipeline.apps.annotate.films import Film
@@ -122,10 +122,6 @@ class CodedFilm(Checked):
         values["entries"]
         found = super().from_json(values, **known)
         return replace(found, entries=tuple(sorted(found.entries, key=lambda each: each.frames)))
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON values."""
-        return asdict(self)
 
     def accepted(self) -> tuple[Entry, ...]:
         """What counts."""

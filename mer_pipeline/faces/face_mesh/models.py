@@ -79,9 +79,6 @@ def read_record(folder: Path | None = None) -> dict[str, Any]:
 def read_models(folder: Path | None = None) -> FaceModels:
     """The models that `mer setup` made.
 
-    Args:
-        folder: Where; None for `models_folder()`.
-
     Raises:
         MerError: They are absent or damaged.
     """
@@ -112,12 +109,6 @@ def read_task(file: Path) -> FaceModels:
 
 def read_archive(file: Path, names: Iterable[str], damaged: str, fix: str) -> tuple[bytes, list[bytes]]:
     """A zip archive, and what some of its files hold; bounded, since a small archive may unpack to any size.
-
-    Args:
-        file: The archive.
-        names: Of the files in it.
-        damaged: What an archive that cannot be read is called.
-        fix: For errors.
 
     Raises:
         KeyError: It has no such file.

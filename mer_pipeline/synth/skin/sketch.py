@@ -63,12 +63,6 @@ def _arc(start: _Point, pull: _Point, end: _Point) -> Matrix:
 def sketch(rng: np.random.Generator, faces: Faces, face: int, size: int) -> FloatImage:
     """Draw one face at rest.
 
-    Args:
-        rng: What its looks are drawn from.
-        faces: Its proportions and its crop.
-        face: Which of them.
-        size: Side of the picture in pixels.
-
     Returns:
         (size, size) float32, grey levels 0 to 255.
     """

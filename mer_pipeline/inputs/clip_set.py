@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ import torch
 from mer_pipeline.cache.chain import PUBLISHED, Chain, is_synthetic, read_chain
 from mer_pipeline.cache.manifest import read_manifests
 from mer_pipeline.choices import MADE_UP, SPOTTED
+from mer_pipeline.device import free_memory_mb
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
 from mer_pipeline.inputs.stored import has_view, read_pictures
@@ -120,9 +122,28 @@ class ClipSet:
         """How flow was computed: `tvl1`, `dis`, `published`, or empty where the view has none."""
         return self.chain.motion if self.chain is not None and VIEWS[self.view].shows_flow else ""
 
+    @functools.cached_property
+    def _copies(self) -> dict[torch.device, ClipSet]:
+        return {}
+
+    def at(self, device: torch.device) -> ClipSet:
+        """The same clips with their tensors on a device, where half of its free memory holds the pictures.
+
+        One copy is kept for all that ask. On the CPU, and where the pictures do not fit, it is this set with nothing
+        copied but what is small.
+        """
+        if device.type == "cpu":
+            return self
+        if device not in self._copies:
+            size_mb = self.images.numel() * self.images.element_size() / 1e6
+            images = self.images.to(device) if 2 * size_mb < free_memory_mb(device) else self.images
+            small = {name: getattr(self, name).to(device) for name in ("labels", "aus", "aus_known")}
+            self._copies[device] = replace(self, images=images, **small)
+        return self._copies[device]
+
     def tensor(self, rows: torch.Tensor, device: torch.device) -> torch.Tensor:
         """What networks are given of some clips: (rows, F, C, size, size) float32 on a device."""
-        return VIEWS[self.view].tensor(self.images[rows].to(device))
+        return VIEWS[self.view].tensor(self.images[rows.to(self.images.device)].to(device))
 
     @property
     def class_counts(self) -> dict[str, int]:

@@ -35,6 +35,13 @@ class Prior(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("share", torch.full((classes, GROUPS), 1 / GROUPS))
         self.register_buffer("window", torch.tensor([0, 0, size]))
+        self._window = 0, 0, size
+        self.register_load_state_dict_post_hook(Prior._read_window)  # type: ignore[no-untyped-call]
+
+    def _read_window(self, *_: object) -> None:
+        """Keep the numbers on the host: a GPU that is asked for them in every step is waited for."""
+        top, left, side = self.get_buffer("window").tolist()
+        self._window = top, left, side
 
     def start(
         self,
@@ -58,10 +65,11 @@ class Prior(nn.Module):
         own["temperature"].fill_(temperature)
         own["share"].copy_(share)
         own["window"].copy_(torch.tensor(window))
+        self._read_window()
 
     def forward(self, flow: Tensor) -> Tensor:
         """(B, 2 or more, size, size) u and v first -> (B, classes) logarithms of probabilities."""
-        top, left, side = self.get_buffer("window").tolist()
+        top, left, side = self._window
         fields = flow[:, :2, top : top + side, left : left + side].float()
         fields = _normalised(fields if side == _SIDE else self.pool(fields))
         turned = fields.flip(-1) * fields.new_tensor([-1.0, 1.0])[:, None, None]

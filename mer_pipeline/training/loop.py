@@ -5,26 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mer_pipeline import networks
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.metrics import uf1
 from mer_pipeline.inputs.clip_set import ClipSet
-from mer_pipeline.inputs.views import VIEWS
 from mer_pipeline.networks import Network, named_tensors
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.results import History
-from mer_pipeline.training.augment import augment
 from mer_pipeline.training.checkpoint import TrainingState
 from mer_pipeline.training.prior import start_prior
 from mer_pipeline.training.start import start_weights
+from mer_pipeline.training.steps import Objective, autocast, inputs, placed, steps
 
 # Test clips a step; more would only need more memory.
 _EVALUATION_BATCH = 64
@@ -117,12 +114,13 @@ class _Session:
         torch.manual_seed(seed)
         self._clips, self._test, self._recipe, self._device = clips, list(test), recipe, device
         self._rows, self._chosen_epoch = torch.tensor(train), chosen_epoch
-        self._weight = _class_weight(clips.labels[self._rows], len(clips.classes), recipe).to(device)
         network = networks.build(recipe.network, classes=len(clips.classes), size=clips.size, **recipe.network_options)
         start_prior(network, clips)
         start_weights(network, clips, recipe)
-        self._au_weight = start_au_head(network, clips.aus[self._rows][clips.aus_known[self._rows]], recipe).to(device)
-        network = network.to(device)
+        au_weight = start_au_head(network, clips.aus[self._rows][clips.aus_known[self._rows]], recipe).to(device)
+        weight = _class_weight(clips.labels[self._rows], len(clips.classes), recipe).to(device)
+        self._objective = Objective(clips.at(device), recipe, weight, au_weight)
+        network = placed(network, device)
         self._state = TrainingState(network, *_optimiser(network, recipe), torch.Generator().manual_seed(seed), device)
         self.history = History()
         self._oracle: Tensor | None = None
@@ -133,9 +131,8 @@ class _Session:
         """Train for one epoch and test on the held-out clips."""
         state, losses = self._state, []
         state.network.train()
-        for rows in _batches(self._rows, self._recipe.batch, state.generator):
-            with _autocast(self._device):
-                loss = self._loss(rows)
+        for step in steps(self._rows, self._recipe, state.generator, self._device):
+            loss = self._objective.loss(state.network, step)
             state.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             state.optimiser.step()
@@ -155,41 +152,6 @@ class _Session:
         if number == self._chosen_epoch:
             self._chosen = self._predict_every_source()
             self._chosen_state = {name: value.clone() for name, value in state.network.state_dict().items()}
-
-    def _loss(self, rows: Tensor) -> Tensor:
-        clips, recipe, generator, device = self._clips, self._recipe, self._state.generator, self._device
-        images = augment(
-            clips.tensor(rows, device),
-            vectors=VIEWS[clips.view].shows_flow,
-            flip=recipe.flip,
-            rotation_deg=recipe.rotation_deg,
-            shift=recipe.shift,
-            padding=recipe.padding,
-            generator=generator,
-        )
-        # A network that only ever sees annotated AUs learns to read the label off them; at random it gets its own
-        # estimate.
-        substituted = torch.rand(len(rows), generator=generator) < recipe.au_substitution
-        known = clips.aus_known[rows] & ~substituted
-        output = self._state.network.run(_inputs(clips, images, clips.aus[rows], known))
-        loss = self._class_loss(output, clips.labels[rows].to(device), known.to(device))
-        if output.au_logits is not None and recipe.au_loss:
-            annotated = clips.aus_known[rows].to(device).float()[:, None]
-            each = F.binary_cross_entropy_with_logits(
-                output.au_logits.float(), clips.aus[rows].to(device), reduction="none", pos_weight=self._au_weight
-            )
-            loss = loss + recipe.au_loss * (each * annotated).sum() / (annotated.sum() * each.shape[1]).clamp(min=1)
-        return loss if output.own_loss is None else loss + output.own_loss.float()
-
-    def _class_loss(self, output: networks.Output, labels: Tensor, known: Tensor) -> Tensor:
-        if output.branches is None:
-            return F.cross_entropy(output.logits.float(), labels, weight=self._weight)
-        seen, heard = (
-            F.cross_entropy(logits.float(), labels, weight=self._weight, reduction="none") for logits in output.branches
-        )
-        # The branch of Action Units answers where they are annotated.
-        share = self._weight[labels]
-        return seen.sum() / share.sum() + (heard * known).sum() / (share * known).sum().clamp(min=1e-6)
 
     def _test_epoch(self) -> None:
         logits = predict(self._state.network, self._clips, self._test, self._recipe.aus, self._device)
@@ -285,7 +247,7 @@ def au_sources(network: Network) -> tuple[str, ...]:
 
 def predict(network: Network, clips: ClipSet, rows: Sequence[int], aus: str, device: torch.device) -> Tensor:
     """Logits of some clips with one AU source; (rows, classes) float32 on the CPU."""
-    return torch.cat([output.logits.float().cpu() for output in _outputs(network, clips, rows, aus, device)])
+    return torch.cat([output.logits.float() for output in _outputs(network, clips, rows, aus, device)]).cpu()
 
 
 def estimate_aus(network: Network, clips: ClipSet, rows: Sequence[int], device: torch.device) -> Tensor | None:
@@ -293,7 +255,7 @@ def estimate_aus(network: Network, clips: ClipSet, rows: Sequence[int], device: 
     if network.action_units is None or not rows:
         return None
     logits = [output.au_logits for output in _outputs(network, clips, rows, "predicted", device)]
-    return torch.cat([each.float().sigmoid().cpu() for each in logits if each is not None])
+    return torch.cat([each.float().sigmoid() for each in logits if each is not None]).cpu()
 
 
 @torch.no_grad()
@@ -301,22 +263,26 @@ def _outputs(
     network: Network, clips: ClipSet, rows: Sequence[int], aus: str, device: torch.device
 ) -> Iterator[networks.Output]:
     network.eval()
-    for batch in torch.tensor(rows).split(_EVALUATION_BATCH):
-        known = clips.aus_known[batch] if aus == "annotated" else torch.full(batch.shape, aus == "none")
+    clips = clips.at(device)
+    for batch in torch.tensor(rows).to(device).split(_EVALUATION_BATCH):
+        known = clips.aus_known[batch]
+        if aus != "annotated":
+            known = torch.full_like(known, aus == "none")
         values = torch.zeros_like(clips.aus[batch]) if aus == "none" else clips.aus[batch]
-        with _autocast(device):
-            yield network.run(_inputs(clips, clips.tensor(batch, device), values, known))
+        with autocast(device):
+            yield network.run(inputs(clips, clips.tensor(batch, device), values, known))
 
 
 def measure(network: Network, clips: ClipSet, rows: Sequence[int], device: torch.device) -> dict[str, Tensor]:
     """What `Network.measure` finds of some clips, by name; (rows,) each on the CPU."""
     network.eval()
+    clips = clips.at(device)
     found: dict[str, list[Tensor]] = {}
-    for batch in torch.tensor(rows, dtype=torch.int64).split(_EVALUATION_BATCH) if rows else ():
+    for batch in torch.tensor(rows).to(device).split(_EVALUATION_BATCH) if rows else ():
         shown = named_tensors(clips.view, clips.tensor(batch, device))
         for name, values in network.measure(shown).items():
-            found.setdefault(name, []).append(values.float().cpu())
-    return {name: torch.cat(parts) for name, parts in found.items()}
+            found.setdefault(name, []).append(values.float())
+    return {name: torch.cat(parts).cpu() for name, parts in found.items()}
 
 
 def start_au_head(network: Network, annotated: Tensor, recipe: Recipe) -> Tensor:
@@ -336,19 +302,6 @@ def start_au_head(network: Network, annotated: Tensor, recipe: Recipe) -> Tensor
     return weight
 
 
-def _inputs(clips: ClipSet, images: Tensor, aus: Tensor, known: Tensor) -> dict[str, Tensor]:
-    return {**named_tensors(clips.view, images), "aus": aus.to(images.device), "aus_known": known.to(images.device)}
-
-
-def _batches(rows: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """The rows in random order; a last batch of one joins its neighbour, since BatchNorm cannot learn from it."""
-    order = rows[torch.randperm(len(rows), generator=generator)]
-    parts = list(order.split(size))
-    if len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return iter(parts)
-
-
 def _optimiser(network: Network, recipe: Recipe) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     angles = networks.angle_parameters(network)
     turned = {id(parameter) for parameter in angles}
@@ -356,7 +309,8 @@ def _optimiser(network: Network, recipe: Recipe) -> tuple[torch.optim.Optimizer,
     groups: list[dict[str, object]] = [{"params": others, "lr": recipe.lr, "weight_decay": recipe.weight_decay}]
     if angles:
         groups.append({"params": angles, "lr": recipe.angle_lr, "weight_decay": recipe.angle_weight_decay})
-    optimiser = (torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW)(groups)
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+    optimiser = kind(groups, fused=others[0].is_cuda)
     decay = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda epoch: recipe.lr_decay ** min(epoch, recipe.lr_decay_epochs)
     )
@@ -369,7 +323,3 @@ def _class_weight(labels: Tensor, classes: int, recipe: Recipe) -> Tensor:
         return torch.ones(classes)
     counts = torch.bincount(labels, minlength=classes).float()
     return torch.where(counts > 0, len(labels) / (int((counts > 0).sum()) * counts.clamp(min=1)), torch.zeros(classes))
-
-
-def _autocast(device: torch.device) -> AbstractContextManager[object]:
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()

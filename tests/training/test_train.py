@@ -14,7 +14,7 @@ from mer_pipeline.runs.weights import load_network
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.synth import synthesise
 from mer_pipeline.training import OPTIMISTIC, compare, load_clips, load_recipe, train
-from mer_pipeline.training.augment import augment
+from mer_pipeline.training.augment import augment, draw
 
 TINY = {"epochs": 2, "options.attention": "soa"}
 
@@ -179,25 +179,29 @@ def test_loso_with_shuffled_labels_is_near_chance(learnable, tmp_path):
     assert found.metrics.scores.uar < 0.4  # five classes: 1/5, and 25 clips scatter
 
 
+def changed(images, seed=0, **how):
+    nothing = {"flip": 0.0, "rotation_deg": 0.0, "shift": 0.0}
+    recipe = load_recipe("facesleuth-tiny", {**nothing, **how})
+    return augment(images, draw(len(images), recipe, torch.Generator().manual_seed(seed)))
+
+
 def test_augmentation_changes_both_frames_alike():
     pairs = torch.rand(6, 1, 3, 32, 32).repeat(1, 2, 1, 1, 1)
-    changed = augment(pairs, flip=0.5, rotation_deg=10, shift=0.1, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(changed[:, 0], changed[:, 1])
-    assert not torch.allclose(changed, pairs)
+    moved = changed(pairs, flip=0.5, rotation_deg=10.0, shift=0.1)
+    assert torch.equal(moved[:, 0], moved[:, 1])
+    assert not torch.allclose(moved, pairs)
 
 
 def test_augmentation_of_nothing_is_nothing():
     pairs = torch.rand(3, 2, 3, 16, 16)
-    same = augment(pairs, flip=0, rotation_deg=0, shift=0, generator=torch.Generator())
-    assert torch.allclose(same, pairs, atol=1e-5)
-    mirrored = augment(pairs, flip=1, rotation_deg=0, shift=0, generator=torch.Generator())
-    assert torch.allclose(mirrored, pairs.flip(-1), atol=1e-5)
+    assert torch.equal(changed(pairs), pairs)
+    assert torch.allclose(changed(pairs, flip=1.0), pairs.flip(-1), atol=1e-5)
 
 
 def test_a_shift_stays_inside_its_bound():
     pairs = torch.zeros(64, 1, 1, 33, 33)
     pairs[..., 16, 16] = 1
-    moved = augment(pairs, flip=0, rotation_deg=0, shift=0.1, generator=torch.Generator().manual_seed(0))
+    moved = changed(pairs, shift=0.1)
     where = torch.tensor(
         np.argwhere(moved.flatten(1).numpy() == moved.flatten(1).max(1, keepdim=True)[0].numpy())[:, 1]
     )

@@ -4,6 +4,7 @@
   float32 and on the device in bf16. The difference is held against what bf16 alone makes on the CPU.
 - Seconds an epoch of the largest fold of a set of the size of CASME II (249 clips of 224 px, 26 subjects), its share of
   the measured matrix rate, its peak memory, and a DataLoader that reads and augments JPEG files, in the same run.
+- A training step in other ways (`benchmarks/ways.py`): compiled, by CUDA graphs, the networks of several folds as one.
 - `mer predict` over a folder of clips, one after another: clips a second on the device and on the CPU.
 
     python -m benchmarks.gpu --out benchmarks/reports
@@ -18,7 +19,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from benchmarks.loso import CLIPS, SIZE, SUBJECTS, Row, casme2_sized, matrix_rate, measured
 from benchmarks.predict import make_model
+from benchmarks.ways import FOLDS, Way, ways
 from mer_pipeline import networks
 from mer_pipeline.device import choose_device, hardware, used_memory_mb
 from mer_pipeline.inference import Predictor
@@ -40,6 +42,8 @@ EPOCHS = 99
 # An epoch of the papers' release, which is to be beaten, and what is aimed at on an H200; seconds.
 RELEASE_S, AIM_S = 2.6, 0.12
 _STEPS, _BATCH = 2, 2
+WAYS = ("ststnet", "facesleuth-flow", "facesleuth-tiny", "facesleuth")
+_STEPS_OF_WAYS, _BATCH_OF_WAYS = 10, 32
 # How many times the CPU's own bf16 noise a device may differ: its sums run in another order.
 _MOST_NOISE, _LEAST = 4.0, 1e-4
 
@@ -115,7 +119,7 @@ def predict_folder(folder: Path, clips: int, device: torch.device) -> Folder:
 
 def report(
     command: str, device: torch.device, zoo: Sequence[Answers], epoch: Row, rate: float, memory_mb: int,
-    folders: Sequence[Folder], seconds: float,
+    taken: Mapping[str, Sequence[Way]], folders: Sequence[Folder], seconds: float,
 ) -> str:  # fmt: skip
     """The measurements as a page of Markdown."""
     kind = "bf16" if device.type == "cuda" else "float32"
@@ -137,6 +141,10 @@ def report(
         f"- {epoch.operations / rate:.1%} of the matrix rate measured in the same run ({rate / 1e12:.2f} T operations "
         f"a second, {kind})",
         f"- peak memory: {memory_mb:,} MB", "",
+        "## Ways to take a step", "",
+        f"Milliseconds that a fold's step takes; {FOLDS} folds as one are another order of sums, so other numbers.", "",
+        *(f"- {model}, {way.name}: {f'{1000 * way.seconds:.1f}' if way.seconds else way.why}"
+          for model, ways in taken.items() for way in ways), "",
         "## A folder of clips", "",
         *(f"- {one.device}: {one.rate:.2f} clips a second ({one.clips} clips)" for one in folders), "",
     ]  # fmt: skip
@@ -149,6 +157,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--model", default="facesleuth", help="whose epoch is measured")
     parser.add_argument("--zoo", nargs="*", default=model_names(), help="whose answers are compared")
+    parser.add_argument("--ways", nargs="*", default=WAYS, help="whose step is taken in several ways")
     parser.add_argument("--size", type=int, default=0, help="side of the pictures; the recipe's, or 224")
     parser.add_argument("--clips", type=int, default=CLIPS, help="of the set whose epoch is measured")
     parser.add_argument("--folder", type=int, default=30, help="clips that mer predict is given")
@@ -163,11 +172,12 @@ def main(given: Sequence[str] | None = None) -> int:
             torch.cuda.reset_peak_memory_stats(device)
         epoch = measured("CASME II size", clips, load_recipe(arguments.model), device, folder)
         memory_mb = used_memory_mb(device)
+        taken = {name: ways(name, device, arguments.size, _BATCH_OF_WAYS, _STEPS_OF_WAYS) for name in arguments.ways}
         devices = list(dict.fromkeys((device, torch.device("cpu"))))
         folders = [predict_folder(folder, arguments.folder, each) for each in devices]
     command = f"python -m benchmarks.gpu {' '.join(sys.argv[1:] if given is None else given)}".strip()
-    rate, taken = matrix_rate(device), time.perf_counter() - started
-    text = report(command, device, zoo, epoch, rate, memory_mb, folders, taken)
+    rate, seconds = matrix_rate(device), time.perf_counter() - started
+    text = report(command, device, zoo, epoch, rate, memory_mb, taken, folders, seconds)
     print(text)
     if arguments.out:
         (arguments.out / f"gpu-{datetime.date.today()}.md").write_text(text)

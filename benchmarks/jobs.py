@@ -14,6 +14,9 @@ seed and row, on 1 to 8 nodes of 8 workers. It assumes
   free;
 - and nothing of a queue, or of machines that fail.
 
+`mer predict FOLDER --csv` over 200 synthetic clips, with the model that ships, is timed as a whole command, by one
+process and by two, whose tables must be the same.
+
     OMP_NUM_THREADS=1 python -m benchmarks.jobs --out benchmarks/reports
 """
 
@@ -23,6 +26,7 @@ import argparse
 import datetime
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -123,8 +127,34 @@ def _nothing(task: int) -> int:
     return task
 
 
-def report(command: str, clips: ClipSet, recipe: Recipe, ways: Sequence[Timed], start_s: float, each_s: float,
-           folds_s: Sequence[float], clusters: Sequence[Simulated]) -> str:  # fmt: skip
+def predicted(folder: Path, clips: int, jobs: Sequence[int]) -> list[Timed]:
+    """`mer predict` over a folder of clips with several numbers of processes, each from a cold start."""
+    synthesise(folder / "films", subjects=1, clips=clips, seed=1)
+    (films,) = (folder / "films" / "CASME2-RAW").iterdir()
+    ways, tables = [], []
+    for count in jobs:
+        table = folder / f"predicted-{count}.csv"
+        command = [sys.executable, "-c", "from mer_pipeline.cli import main; main()", "predict", str(films)]
+        started = time.perf_counter()
+        subprocess.run([*command, "--csv", str(table), "--jobs", str(count), "-q"], check=True)
+        seconds = time.perf_counter() - started
+        tables.append(table.read_bytes())
+        ways.append(Timed(f"mer predict FOLDER --jobs {count}", seconds, tables[-1] == tables[0]))
+    return ways
+
+
+def report(
+    command: str,
+    clips: ClipSet,
+    recipe: Recipe,
+    ways: Sequence[Timed],
+    start_s: float,
+    each_s: float,
+    folds_s: Sequence[float],
+    clusters: Sequence[Simulated],
+    folder: Sequence[Timed],
+    films: int,
+) -> str:
     """The measurements as a page of Markdown."""
     one = ways[0]
     lines = [
@@ -142,6 +172,10 @@ def report(command: str, clips: ClipSet, recipe: Recipe, ways: Sequence[Timed], 
         f"Assumptions: at the head of `benchmarks/jobs.py`. The aim is an efficiency of {EFFICIENCY} with 64.", "",
         "| nodes | workers | hours | efficiency |", "|---|---|---|---|",
         *(f"| {one.nodes} | {one.workers} | {one.seconds / 3600:.3f} | {one.efficiency:.3f} |" for one in clusters), "",
+        f"## A folder of {films} clips", "",
+        "| command | seconds | clips a second | the same table |", "|---|---|---|---|",
+        *(f"| {way.name} | {way.seconds:.1f} | {films / way.seconds:.2f} | {'yes' if way.equal else '**NO**'} |"
+          for way in folder), "",
     ]  # fmt: skip
     return "\n".join(lines)
 
@@ -155,6 +189,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--engines", nargs="*", default=["local", "slurm", "ray"], choices=list(ENGINES))
+    parser.add_argument("--films", type=int, default=200, help="clips that mer predict is given")
     parser.add_argument("--out", type=Path, help="the folder of the report")
     arguments = parser.parse_args(given)
     recipe = load_recipe(MODEL, {"epochs": arguments.epochs})
@@ -175,15 +210,16 @@ def main(given: Sequence[str] | None = None) -> int:
         load_clips(folder / "cache")
         start_s += time.perf_counter() - started
         folds_s = [fold.seconds for fold in Run(first).folds]
+        films = predicted(folder, arguments.films, (1, arguments.jobs))
     # The network for prediction has all clips, of which a fold leaves one subject out.
     final_s = max(folds_s) * arguments.subjects / (arguments.subjects - 1)
     clusters = simulated(folds_s, final_s, start_s, each_s)
     command = f"python -m benchmarks.jobs {' '.join(sys.argv[1:] if given is None else given)}".strip()
-    text = report(command, clips, recipe, ways, start_s, each_s, folds_s, clusters)
+    text = report(command, clips, recipe, ways, start_s, each_s, folds_s, clusters, films, arguments.films)
     print(text)
     if arguments.out:
         (arguments.out / f"jobs-{datetime.date.today()}.md").write_text(text)
-    return 0 if all(way.equal for way in ways) else 1
+    return 0 if all(way.equal for way in [*ways, *films]) else 1
 
 
 if __name__ == "__main__":

@@ -24,11 +24,11 @@ def test_the_report_has_every_part(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gpu, "matrix_rate", lambda device: 1e12)
     monkeypatch.setattr(loso, "usual", lambda *_: 1.0)  # its workers use sockets
     given = ["--device", "cpu", "--zoo", "ststnet", "--model", "facesleuth-tiny", "--size", "32", "--clips", "30",
-             "--folder", "1", "--out", str(tmp_path)]  # fmt: skip
+             "--ways", "ststnet", "--folder", "1", "--out", str(tmp_path)]  # fmt: skip
     assert gpu.main(given) == 0
     (page,) = tmp_path.glob("gpu-*.md")
     text = page.read_text()
     assert text in capsys.readouterr().out
     for part in ("| ststnet | 0.00e+00 |", "facesleuth-tiny, the largest fold (29 clips)", "a DataLoader that reads",
-                 "of the matrix rate", "peak memory: ", "clips a second (1 clips)", "--clips 30"):  # fmt: skip
+                 "of the matrix rate", "peak memory: ", "as one: ", "clips a second (1 clips)", "--clips"):  # fmt: skip
         assert part in text

@@ -48,6 +48,14 @@ ShuffleLabels = Annotated[
         "--shuffle-labels", help="Deal each subject's labels at random among its clips: what chance comes to."
     ),
 ]
+AuTables = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Tables of Action Units by frame that OpenFace or py-feat wrote, named as the clips (SUBJECT/CLIP.csv): "
+        "what they alone predict stands beside the score.",
+    ),
+]
 
 
 OneFold = Annotated[
@@ -82,6 +90,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/<date>-<name>.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")] = False,
     shuffle_labels: ShuffleLabels = False,
+    au_tables: AuTables = None,
     jobs: flags.Jobs = None,
     engine: flags.EngineName = "local",
     engine_option: flags.EngineOptions = None,
@@ -105,7 +114,7 @@ def train(
     from mer_pipeline import training  # after what is quick to refuse: it imports torch
     from mer_pipeline.evaluation.leaks import look_alikes
 
-    plan = training.Plan(protocol, select, seeds, tensorboard, jobs)
+    plan = training.Plan(protocol, select, seeds, tensorboard, jobs, au_tables)
     clips = training.load_clips(dataset, labels or old_labels, recipe.view, size=recipe.size, frames=recipe.frames)
     clips = training.shuffle_labels(clips, recipe.seed) if shuffle_labels else clips
     foreseen = () if dry_run or fold else training.long_training(clips, recipe, plan, device, processes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from sklearn.naive_bayes import BernoulliNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from mer_pipeline.evaluation.protocols import Fold
@@ -18,11 +20,12 @@ from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.inputs.views import VIEWS
 from mer_pipeline.runs.results import AUS_ONLY
 
-MAJORITY, SVM, SHUFFLED = "majority", "svm", "shuffled"
+MAJORITY, SVM, SHUFFLED, AU_TABLES = "majority", "svm", "shuffled", "au-tables"
 DESCRIPTIONS = {
     MAJORITY: "always the commonest class of the training clips",
     SVM: "support vector machine on averaged flow or difference",
     SHUFFLED: "the support vector machine, trained on labels dealt at random",
+    AU_TABLES: "support vector machine on another tool's tables of Action Units; of the clips that have one",
     AUS_ONLY: "annotated Action Units only, no image (naive Bayes); of the clips that have them",
 }
 # Cells a side to which flow, and the difference of two frames, are averaged.
@@ -32,17 +35,20 @@ Features = npt.NDArray[np.float32]
 ClassIndices = npt.NDArray[np.int64]
 
 
-def controls(clips: ClipSet, folds: Sequence[Fold], aus: bool) -> dict[str, dict[int, int]]:
+def controls(
+    clips: ClipSet, folds: Sequence[Fold], aus: bool, tables: Mapping[int, Features] | None = None
+) -> dict[str, dict[int, int]]:
     """Train and test every control on the folds.
 
     Args:
         clips: All clips.
         folds: Who is held out.
         aus: Whether the network that they stand beside takes Action Units; then one control takes nothing else.
+        tables: Row of the clip set -> what another tool found of it (`au_tables.read_au_tables`); a control of its own.
 
     Returns:
         Control -> row of the clip set -> class that it predicts. Action Units alone predict, and learn from, the clips
-        that have an annotation.
+        that have an annotation, or a table.
     """
     inputs, truth = features(clips), clips.labels.numpy()
     units, known = clips.aus.numpy(), set(clips.aus_known.nonzero().flatten().tolist())
@@ -58,13 +64,20 @@ def controls(clips: ClipSet, folds: Sequence[Fold], aus: bool) -> dict[str, dict
     }
     if aus and known:
         fitted[AUS_ONLY] = lambda fold: _fitted(
-            BernoulliNB(),
-            units,
-            truth,
-            [row for row in fold.train if row in known] or fold.train,
-            [row for row in fold.test if row in known],
+            BernoulliNB(), units, truth, _of(fold.train, known) or fold.train, _of(fold.test, known)
+        )
+    if tables:
+        found = np.zeros((len(truth), len(next(iter(tables.values())))), np.float32)
+        found[list(tables)] = list(tables.values())
+        machine_of_units = make_pipeline(StandardScaler(), SVC(C=1.0, class_weight="balanced"))
+        fitted[AU_TABLES] = lambda fold: _fitted(
+            machine_of_units, found, truth, _of(fold.train, tables) or fold.train, _of(fold.test, tables)
         )
     return {name: {row: guess for fold in folds for row, guess in fit(fold).items()} for name, fit in fitted.items()}
+
+
+def _of(rows: Sequence[int], known: Container[int]) -> list[int]:
+    return [row for row in rows if row in known]
 
 
 def _commonest(truth: ClassIndices, rows: Sequence[int]) -> int:

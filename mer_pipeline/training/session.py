@@ -13,6 +13,7 @@ import torch
 
 from mer_pipeline.device import hardware
 from mer_pipeline.errors import MerError
+from mer_pipeline.evaluation.au_tables import read_au_tables
 from mer_pipeline.evaluation.calibration import calibrate
 from mer_pipeline.evaluation.controls import controls
 from mer_pipeline.evaluation.leaks import guard, look_alikes
@@ -53,6 +54,7 @@ class Plan:
         tensorboard: Whether event files are written too.
         jobs: How many folds are trained at a time, on a CPU each by one thread; None for one a core, or one a GPU. The
             numbers do not depend on it.
+        au_tables: A folder of another tool's tables of Action Units, for a control; see `au_tables.read_au_tables`.
 
     Raises:
         MerError: An unknown selection, an impossible number of seeds, or `tensorboard` without the extra.
@@ -63,6 +65,7 @@ class Plan:
     seeds: int = 1
     tensorboard: bool = False
     jobs: int | None = 1
+    au_tables: Path | None = None
 
     def __post_init__(self) -> None:
         check_selection(self.select)
@@ -170,7 +173,7 @@ class Session:
             cache=clips.cache,
             versions=versions(),
             hardware=hardware(self.device),
-            notes=(*clips.notes, *begins_with, *look_alikes(clips)),
+            notes=(*clips.notes, *begins_with, *look_alikes(clips), *self._of_tables()),
             folds=tuple(fold.held_out for fold in folds[0]),
         )
         run = Run.create(folder, facts)
@@ -224,12 +227,21 @@ class Session:
         run.finish(metrics)
         return training, metrics
 
+    def _of_tables(self) -> list[str]:
+        """What is said of another tool's tables, which are read before anything is trained."""
+        if self.plan.au_tables is None:
+            return []
+        tables = read_au_tables(self.plan.au_tables, self.clips.clip_ids)
+        return [f"{len(tables)} of {len(self.clips.clip_ids)} clips have a table of another tool's Action Units"]
+
     def _controls(self, part: Part) -> dict[str, dict[str, str]]:
         """Control -> clip_id -> class name."""
-        clips = self.clips
+        clips, folder = self.clips, self.plan.au_tables
+        tables = None if folder is None else read_au_tables(folder, clips.clip_ids)
+        found = controls(clips, part.folds, "aus" in part.recipe.inputs, tables)
         return {
             name: {clips.clip_ids[row]: clips.classes[guess] for row, guess in guesses.items()}
-            for name, guesses in controls(clips, part.folds, "aus" in part.recipe.inputs).items()
+            for name, guesses in found.items()
         }
 
     def metrics(

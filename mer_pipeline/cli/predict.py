@@ -70,7 +70,14 @@ Table = Annotated[Path | None, typer.Option("--csv", help="Also write a table he
 Overlay = Annotated[
     Path | None, typer.Option(help="Also write the video with face, expressions and motion drawn in (.mp4).")
 ]
-Slow = Annotated[float, typer.Option(min=1, max=100, help="So many times slower, for --overlay: 10 at 200 fps.")]
+Slow = Annotated[
+    float | None,
+    typer.Option(min=1, max=100, help="So many times slower, for --overlay: 10 at 200 fps; without sound."),
+]
+Magnify = Annotated[
+    float | None,
+    typer.Option(min=1, max=20, help="Draw the motion of micro-expressions so many times larger, for --overlay."),
+]
 Picture = Annotated[Path | None, typer.Option(help="Also write a picture of each expression (.png).")]
 Report = Annotated[
     Path | None,
@@ -109,7 +116,8 @@ def predict(
     report: Report = None,
     frames: flags.Frames = None,
     overlay: Overlay = None,
-    slow: Slow = 1.0,
+    slow: Slow = None,
+    magnify: Magnify = None,
     image: Picture = None,
     camera: CameraSource = None,
     detector: flags.CardDetector = None,
@@ -126,17 +134,27 @@ def predict(
 
     Exit code 0: every clip has a result; 1: at least one has none, each reported in one line; 2: wrong usage.
     """
+    from mer_pipeline.figures.prediction_files import PredictionFiles
     from mer_pipeline.inference import Predictor
     from mer_pipeline.inference.neutral import Neutral
     from mer_pipeline.video import Window
 
-    given = {"onset": onset, "apex": apex, "all": every, "overlay": overlay, "image": image, "report": report}
-    _check_usage(clips, {**given, "neutral": neutral or None}, camera, face, (start, end))
+    given: dict[str, object] = {
+        "onset": onset,
+        "apex": apex,
+        "all": every,
+        "overlay": overlay,
+        "image": image,
+        "report": report,
+    }
+    given |= {"neutral": neutral or None, "slow": slow, "magnify": magnify}
+    _check_usage(clips, given, camera, face, (start, end))
     shared = _engine(engine, jobs, engine_option, drawn=(camera, overlay, image, report, frames))
     files = clips_of(clips or [])
     made = _settings(model, device, aus, confidence, card_detector(detector, predictor, face_model))
     _check_frames(frames, len(files or [camera]) == 1 and (onset, apex, report) == (None, None, None))
-    out = _Outputs.of(files, table, frames, report, overlay, image, shared, slow)
+    pictures = PredictionFiles(overlay, image, len(files), slow=slow or 1.0, magnify=magnify or 1.0)
+    out = _Outputs.of(files, table, frames, report, pictures, alone=bool(overlay or image or shared))
     options: dict[str, Any] = {
         "face": chosen_face(face), "onset_frame": onset, "apex_frame": apex, "fps": fps, "force_fps": force_fps,
         "every": every, "macro": macro, "neutral": Neutral.of(neutral) if neutral else None,
@@ -200,18 +218,14 @@ class _Outputs:
         table: Path | None,
         frames: Path | None,
         report: Path | None,
-        overlay: Path | None,
-        image: Path | None,
-        shared: Engine | None,
-        slow: float,
+        pictures: PredictionFiles,
+        alone: bool,
     ) -> _Outputs:
-        """Check the names of files."""
-        from mer_pipeline.figures.prediction_files import PredictionFiles
+        """Check the names of files; `alone` where something is wanted that a batch has not."""
         from mer_pipeline.spotting.frame_table import FrameTable
 
-        many = table is not None and len(files) > 1 and not (overlay or image or shared)
+        many = table is not None and len(files) > 1 and not alone
         rows = None if frames is None else FrameTable(frames)
-        pictures = PredictionFiles(overlay, image, len(files), slow=slow)
         return cls(table, report, rows, pictures, report is not None or many)
 
     def write(self, results: list[ClipResult]) -> None:
@@ -267,6 +281,8 @@ def _check_usage(
         raise typer.BadParameter("--face is for clips whose key frames are spotted, without --neutral")
     if window != (None, None) and (key_frames or camera or "overlay" in given):
         raise typer.BadParameter("--from and --to are for clips whose key frames are spotted, without --overlay")
+    if given & {"slow", "magnify"} and "overlay" not in given:
+        raise typer.BadParameter("--slow and --magnify are for --overlay")
     if "report" in given and given & {"overlay", "image"}:
         raise typer.BadParameter("the page has pictures of its own: leave --overlay and --image out")
 

@@ -6,6 +6,7 @@ Letters are sized by the width of the picture, so that they can be read where a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
 from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures import style
+from mer_pipeline.figures.magnify import Magnifier
 from mer_pipeline.figures.style import DIM, FIELD, GROUND, LIGHT, MACRO, REST, Colour, font
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
@@ -29,8 +31,8 @@ from mer_pipeline.spotting.video import spot_video
 from mer_pipeline.video import Footage, VideoWriter, open_footage
 
 Found = Expression | Unclassified
-# (points, 2) pixels of the frame by the number of the person; None where one was followed without a number.
-Outlines: TypeAlias = dict[int | None, Matrix]
+# By the number of the person; None where one was followed without a number.
+Faces: TypeAlias = dict[int | None, "Face"]
 
 # Of the picture's width, in pixels: smaller ones are enlarged for the text's sake, larger ones have no use here.
 _LEAST, _MOST = 640, 1920
@@ -40,8 +42,9 @@ _LEAST_PX = 0.5  # of motion at the top of the timeline: a still face shall have
 
 
 def write_overlay(
-    results: Sequence[ClipResult], path: Path, find_faces: FaceFinder, progress: Progress = silent, *, slow: float = 1.0
-) -> None:
+    results: Sequence[ClipResult], path: Path, find_faces: FaceFinder, progress: Progress = silent, *,
+    slow: float = 1.0, magnify: float = 1.0,
+) -> None:  # fmt: skip
     """Write an MP4 with the clip's own times, which its clock shows; the file has mode 0600, since it shows faces.
 
     Args:
@@ -49,7 +52,8 @@ def write_overlay(
         path: The file.
         find_faces: Finds faces.
         progress: Is given every frame drawn.
-        slow: How many times slower it plays.
+        slow: How many times slower it plays; at its own pace it has the film's sound.
+        magnify: How many times larger the skin's motion in micro-expressions is drawn.
 
     Raises:
         MerError: The clip cannot be read any more.
@@ -70,15 +74,18 @@ def write_overlay(
         else _all_outlined(footage, rate, find_faces)
     )
     panels: list[Strip] = []
-    with VideoWriter(path, rate / slow) as writer:
+    larger = {each.person: Magnifier(magnify, _spans(each)) for each in results if magnify > 1}
+    with VideoWriter(path, rate / slow, sound=footage.path if slow == 1 else None) as writer:
         try:
-            for index, image, outlines in outlined:
+            for index, image, faces in outlined:
                 panels = panels or [
-                    Strip(_size_wh(image), result, timeline, float(seconds[-1]))
+                    Strip(_size_wh(image), result, timeline, float(seconds[-1]), magnify)
                     for result, timeline in zip(results, timelines, strict=True)
                 ]
-                at = float(seconds[index])
-                writer.write(_drawn(panels, image, index, at, outlines), slow * at)
+                at, shown = float(seconds[index]), image
+                for person, face in faces.items() if larger else ():
+                    shown = larger[person].magnified(index, shown, face.to_unit) if person in larger else shown
+                writer.write(_drawn(panels, shown, index, at, faces), slow * at)
                 progress("overlay", index + 1, len(footage), footage.path.name)
         except WriteError:
             raise
@@ -87,14 +94,33 @@ def write_overlay(
                 raise
 
 
-def _drawn(panels: Sequence[Strip], image: Image, index: int, seconds: float, outlines: Outlines) -> Image:
+@dataclass(frozen=True)
+class Face:
+    """A face in one frame.
+
+    Attributes:
+        outline: (points, 2) pixels of the frame.
+        to_unit: (2, 3) from pixels of the frame to the unit square of the face.
+    """
+
+    outline: Matrix
+    to_unit: Matrix
+
+
+def _spans(result: ClipResult) -> list[tuple[int, int]]:
+    """First and last frame of each micro-expression; of others the motion can be seen as it is."""
+    found: list[Found] = [*result.expressions, *result.unclassified]
+    return [(each.onset_frame, _end(each)) for each in found if each.kind == "micro"]
+
+
+def _drawn(panels: Sequence[Strip], image: Image, index: int, seconds: float, faces: Faces) -> Image:
     """A frame with the outlines of the faces, and below it a strip for each."""
     shown = _resized(image, panels[0].size_wh)
     for panel in panels:
-        outline = outlines.get(panel.person)
-        if outline is not None:
-            panel.outline(shown, outline * (panel.width / image.shape[1]), index)
-    return np.vstack([shown, *(each.at(index, seconds, each.person in outlines) for each in panels)])
+        face = faces.get(panel.person)
+        if face is not None:
+            panel.outline(shown, face.outline * (panel.width / image.shape[1]), index)
+    return np.vstack([shown, *(each.at(index, seconds, each.person in faces) for each in panels)])
 
 
 def _size_wh(image: Image) -> tuple[int, int]:
@@ -114,7 +140,7 @@ def _resized(image: Image, size_wh: tuple[int, int]) -> Image:
 
 def _outlined(
     footage: Footage, fps: float, find_faces: FaceFinder, where: Whereabouts
-) -> Iterator[tuple[int, Image, Outlines]]:
+) -> Iterator[tuple[int, Image, Faces]]:
     """Every frame and the outline of the face whose result is drawn: found once a second and tracked in between."""
     seen: list[Landmarks] = []
     index = 0
@@ -129,19 +155,19 @@ def _outlined(
         yield index, image, {} if face is None else {None: hull.in_frame(face, seen.pop() if seen else None)}
 
 
-def _all_outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Outlines]]:
+def _all_outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Faces]]:
     """The same with every face that has a number."""
     people, hulls = People(fps, find_faces), dict[Person, _Hull]()
     for index, image in footage.read(range(len(footage))):
-        outlines: Outlines = {}
+        faces: Faces = {}
         for person, face in people.push(index, image).items():
             if face is not None:
                 hull = hulls.setdefault(person, _Hull())
-                outlines[person.number or None] = hull.in_frame(face, people.landmarks(person))
+                faces[person.number or None] = hull.in_frame(face, people.landmarks(person))
         for person in people.forgotten():
             hulls.pop(person, None)
-        outlines.pop(None, None)
-        yield index, image, outlines
+        faces.pop(None, None)
+        yield index, image, faces
 
 
 class _Hull:
@@ -150,13 +176,13 @@ class _Hull:
     def __init__(self) -> None:
         self._unit = np.empty((0, 2))
 
-    def in_frame(self, face: Tracked, found: Landmarks | None) -> Matrix:
-        """(points, 2) pixels of the frame."""
+    def in_frame(self, face: Tracked, found: Landmarks | None) -> Face:
+        """Where the face is in this frame."""
         shift, linear = face.to_unit[:, 2], face.to_unit[:, :2]
         if found is not None:
             hull = np.asarray(cv2.convexHull(found.outline_xy.astype(np.float32)), np.float64)[:, 0]
             self._unit = hull @ linear.T + shift
-        return np.asarray((self._unit - shift) @ np.linalg.inv(linear).T, np.float64)
+        return Face(np.asarray((self._unit - shift) @ np.linalg.inv(linear).T, np.float64), face.to_unit)
 
 
 def _draw_outline(image: Image, outline: Matrix, found: Found | None) -> None:
@@ -176,11 +202,14 @@ def _colour(found: Found) -> Colour:
 class Strip:
     """The strip below the picture."""
 
-    def __init__(self, size_wh: tuple[int, int], result: ClipResult, timeline: Timeline, length_s: float) -> None:
+    def __init__(
+        self, size_wh: tuple[int, int], result: ClipResult, timeline: Timeline, length_s: float, magnify: float = 1.0
+    ) -> None:
         self.size_wh, self.width, self.person = size_wh, size_wh[0], result.person
         self._letters = round(_LETTERS * self.width)
         self._length_s = max(length_s, 1e-6)
         self._frames = result.frames
+        self._magnify = magnify
         found: list[Found] = [*result.expressions, *result.unclassified]
         self._found = sorted(found, key=lambda each: each.onset_frame)
         self._pad = self._letters
@@ -281,6 +310,9 @@ class Strip:
             colour = DIM
         first = first if self.person is None else f"{self.person}: {first}"
         pen.text((self._pad, 0.8 * letters), style.fitted(first, 0.7 * room, big), colour, big)
+        if self._magnify > 1 and now and last is not None and last.kind == "micro":
+            pen.text((self.width - self._pad, 2.9 * letters), f"motion × {self._magnify:g}", DIM, normal, anchor="ra")
+            room -= 7 * letters
         pen.text((self._pad, 2.9 * letters), style.fitted(second, room, normal), LIGHT if now else DIM, normal)
         return np.asarray(page)
 

@@ -22,8 +22,23 @@ class PredictionFiles:
         written: The files so far.
     """
 
-    def __init__(self, overlay: str | Path | None, image: str | Path | None, clips: int, *, slow: float = 1.0) -> None:
+    def __init__(
+        self,
+        overlay: str | Path | None,
+        image: str | Path | None,
+        clips: int,
+        *,
+        slow: float = 1.0,
+        magnify: float = 1.0,
+    ) -> None:
         """Check the names.
+
+        Args:
+            overlay: An .mp4 file, or None.
+            image: A .png file, or None.
+            clips: How many there are.
+            slow: See `write_overlay`.
+            magnify: See `write_overlay`.
 
         Raises:
             MerError: A name has another ending.
@@ -32,7 +47,8 @@ class PredictionFiles:
         for path, suffix in ((overlay, ".mp4"), (image, ".png")):
             if path is not None and path.suffix.lower() != suffix:
                 raise MerError(f"the name must end in {suffix}", where=path, fix=f"try {path.with_suffix(suffix)}")
-        self._overlay, self._image, self._clips, self._slow = overlay, image, clips, slow
+        self._overlay, self._image, self._clips = overlay, image, clips
+        self._slow, self._magnify = slow, magnify
         self.written: list[Path] = []
 
     @property
@@ -64,7 +80,7 @@ class PredictionFiles:
         from mer_pipeline.figures.overlay import write_overlay
 
         path = self._next(self._overlay, result.clip)
-        write_overlay((result, *others), path, predictor.find_faces, progress, slow=self._slow)
+        write_overlay((result, *others), path, predictor.find_faces, progress, slow=self._slow, magnify=self._magnify)
         self.written.append(path)
 
     def _next(self, first: Path, clip: str) -> Path:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -15,6 +16,7 @@ import av
 
 from mer_pipeline.arrays import Image
 from mer_pipeline.errors import WriteError
+from mer_pipeline.video.sound import Sound
 
 # Ticks a second: what video containers use, a common multiple of usual frame rates.
 _TICKS = 90_000
@@ -107,13 +109,15 @@ class VideoWriter(_WholeFile):
         path: The file.
         fps: Frames a second that the file announces; each frame is shown at the time it is written with.
         encoding: Quality, and whether the bytes are the same everywhere.
+        sound: Of which film, if of any, for pictures written with times.
     """
 
-    def __init__(self, path: Path, fps: float, encoding: H264 = _FOR_VIEWING) -> None:
+    def __init__(self, path: Path, fps: float, encoding: H264 = _FOR_VIEWING, sound: Path | None = None) -> None:
         super().__init__(path, "mp4", _REPRODUCIBLE if encoding.reproducible else {"movflags": "faststart"})
         self._encoding = encoding
         self._rate = Fraction(min(fps, _GREATEST_RATE)).limit_denominator(1001)
         self._last = -1
+        self._sound = None if sound is None else Sound(sound)
 
     def write(self, image: Image, seconds: float | None = None) -> None:
         """Append a frame.
@@ -131,6 +135,8 @@ class VideoWriter(_WholeFile):
         if not self._container.streams.video:
             self._add_stream(self._container, image)
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        if self._sound is not None and seconds is not None:
+            self._give(self._sound.until(seconds))
         if seconds is not None:
             self._last = frame.pts = max(round(seconds * _TICKS), self._last + 1)
             frame.time_base = Fraction(1, _TICKS)
@@ -144,9 +150,18 @@ class VideoWriter(_WholeFile):
             stream.codec_context.flags |= _BITEXACT
         else:
             stream.codec_context.time_base = Fraction(1, _TICKS)
+        if self._sound is not None:
+            self._sound.add_to(container)
 
     def _flush(self) -> None:
         self._encode(None)
+        if self._sound is not None:
+            self._give(chain(self._sound.until(self._last / _TICKS), self._sound.rest()))
+            self._sound.close()
+
+    def _give(self, packets: Iterable[av.Packet[Any]]) -> None:
+        for packet in packets:
+            self._mux(lambda given=packet: given)  # type: ignore[misc]
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
         assert self._container is not None

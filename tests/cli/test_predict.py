@@ -188,6 +188,7 @@ WRONG_BATCHES = [
     pytest.param(["--report", "p.txt"], 1, "a report is an HTML file", id="ending"),
     pytest.param(["--face", "all", "--onset", "3"], 2, "--face is for clips whose key frames are spotted", id="onset"),
     pytest.param(["--frames", "f.csv", "--apex", "3"], 2, "one table holds one clip", id="frames of given ones"),
+    pytest.param(["--magnify", "8"], 2, "--slow and --magnify are for --overlay", id="no overlay"),
 ]
 
 

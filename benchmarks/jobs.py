@@ -1,8 +1,9 @@
 """Folds trained at the same time against one after another, and a cluster by simulation from the measured folds.
 
 26 folds of `facesleuth-tiny` on synthetic crops, once by one process and once by `--jobs 2`, in turn on the same
-machine; both must give the same predictions and weights to the bit. Engines whose packages are installed run too: Ray
-on loopback with two workers, and submitit's local executor.
+machine; both must give the same predictions and weights to the bit. Beside it stands what the machine itself gives:
+steps of the same network by processes that share nothing, at the same time and by one alone. Engines whose packages are
+installed run too: Ray on loopback with two workers, and submitit's local executor.
 
 The cluster is a discrete simulation: 26 folds x 5 seeds x 9 rows of an ablation, and a network for prediction for each
 seed and row, on 1 to 8 nodes of 8 workers. It assumes
@@ -38,6 +39,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.loso import SUBJECTS
+from mer_pipeline import networks
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.device import hardware
 from mer_pipeline.engines import ENGINES, Engine, Work, engine_of, makespan_s
@@ -52,7 +54,7 @@ from mer_pipeline.training import ClipSet, Plan, load_clips, load_recipe, train
 MODEL = "facesleuth-tiny"
 SEEDS, ROWS, NODES, WORKERS = 5, 9, (1, 2, 4, 8), 8
 AIM, EFFICIENCY = 1.6, 0.9
-_HANDED_OUT = 200
+_HANDED_OUT, _STEPS = 200, 40
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,30 @@ def handing_out_s(folder: Path) -> float:
     return (began[-1] - began[0]) / (len(began) - 1)
 
 
+def machine_gives(jobs: int) -> float:
+    """How many times more steps of training so many processes take that share nothing, than one alone."""
+    command = [sys.executable, "-m", "benchmarks.jobs", "--steps-alone"]
+
+    def slowest(count: int) -> float:
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+        return max(float(one.communicate()[0]) for one in running)
+
+    alone = slowest(1)
+    return jobs * alone / slowest(jobs)
+
+
+def steps_alone() -> float:
+    """Seconds of some steps of the benchmark's network, by one thread."""
+    torch.set_num_threads(1)
+    recipe = load_recipe(MODEL)
+    network = networks.build(recipe.network, classes=5, size=64, **recipe.network_options)
+    batch = networks.example_batch(network, recipe.batch)
+    started = time.perf_counter()
+    for _ in range(_STEPS):
+        network.run(batch).logits.sum().backward()
+    return time.perf_counter() - started
+
+
 def _nothing(task: int) -> int:
     return task
 
@@ -154,6 +180,7 @@ def report(
     clusters: Sequence[Simulated],
     folder: Sequence[Timed],
     films: int,
+    gives: float,
 ) -> str:
     """The measurements as a page of Markdown."""
     one = ways[0]
@@ -162,7 +189,8 @@ def report(
         f"{datetime.date.today()}, `{command}`, {json.dumps(hardware(torch.device('cpu')))}, commit "
         f"{versions().get('commit', 'none')}; load of the machine at the end: {os.getloadavg()[0]:.1f}.", "",
         f"{len(folds_s)} folds of {recipe.model}, {len(clips.clip_ids)} clips of {clips.size} px, {recipe.epochs} "
-        f"epochs. The aim of `--jobs 2` is {AIM} times one process, on a quiet machine.", "",
+        f"epochs. The aim of `--jobs 2` is {AIM} times one process, on a quiet machine; so many "
+        f"processes that share nothing take {gives:.2f} times the steps of one alone here.", "",
         "| way | seconds | times faster | the same numbers |", "|---|---|---|---|",
         *(f"| {way.name} | {way.seconds:.1f} | {one.seconds / way.seconds:.2f} | {'yes' if way.equal else '**NO**'} |"
           for way in ways), "",
@@ -190,13 +218,17 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--engines", nargs="*", default=["local", "slurm", "ray"], choices=list(ENGINES))
     parser.add_argument("--films", type=int, default=200, help="clips that mer predict is given")
+    parser.add_argument("--steps-alone", action="store_true", help="only time some steps, for the measurement itself")
     parser.add_argument("--out", type=Path, help="the folder of the report")
     arguments = parser.parse_args(given)
+    if arguments.steps_alone:
+        print(steps_alone())
+        return 0
     recipe = load_recipe(MODEL, {"epochs": arguments.epochs})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = make_clips(folder, arguments.subjects, arguments.clips, arguments.size)
-        first = folder / "one"
+        first, gives = folder / "one", machine_gives(arguments.jobs)
         ways = [timed("one process", clips, recipe, first, engine_of("local", 1), None)]
         for engine in arguments.engines:
             options = {"cluster": "local"} if engine == "slurm" else {}
@@ -215,7 +247,7 @@ def main(given: Sequence[str] | None = None) -> int:
     final_s = max(folds_s) * arguments.subjects / (arguments.subjects - 1)
     clusters = simulated(folds_s, final_s, start_s, each_s)
     command = f"python -m benchmarks.jobs {' '.join(sys.argv[1:] if given is None else given)}".strip()
-    text = report(command, clips, recipe, ways, start_s, each_s, folds_s, clusters, films, arguments.films)
+    text = report(command, clips, recipe, ways, start_s, each_s, folds_s, clusters, films, arguments.films, gives)
     print(text)
     if arguments.out:
         (arguments.out / f"jobs-{datetime.date.today()}.md").write_text(text)

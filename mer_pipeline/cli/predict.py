@@ -255,7 +255,9 @@ def _predicted(
         return _predict_clips(files, ahead, lambda *_, **__: None, quiet)
     predict_clip = functools.partial(loaded.people, **options)
     if out.batched:
-        settings = {name: str(value) for name, value in {**options, "predictor": made}.items()}
+        neutral = options["neutral"]
+        depends = {**options, "predictor": made, "neutral_files": neutral and neutral.fingerprint()}
+        settings = {name: str(value) for name, value in depends.items()}
         return predict_batch(files, predict_clip, loaded, settings, table=out.table, report=out.report, quiet=quiet)
     pictures = out.pictures
     draw = pictures.on_expression if pictures.draws_expressions else None

@@ -83,6 +83,10 @@ class Neutral:
                 windows.append(Window(start, end))
         return cls(tuple(files), tuple(windows))
 
+    def fingerprint(self) -> list[list[list[str | int]]]:
+        """Of the files, which changes when one does."""
+        return [open_footage(path).fingerprint() for path in self.files]
+
     def pictures(
         self, film: Footage, fps: float | None, find_faces: FaceFinder, own_times: bool
     ) -> list[NeutralPicture]:

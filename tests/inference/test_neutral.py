@@ -1,6 +1,7 @@
 """A face at rest in the place of the onset."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -104,6 +105,15 @@ def test_what_a_user_may_write(tmp_path):
     (tmp_path / "rest.mp4").touch()
     found = Neutral.of([str(tmp_path / "rest.mp4"), "2:4.5", "0:12-1:02.5"])
     assert (found.files, found.windows) == ((tmp_path / "rest.mp4",), (Window(2.0, 4.5), Window(12.0, 62.5)))
+
+
+def test_another_file_of_the_same_name_is_another_baseline(clip, tmp_path):
+    rest = Neutral((tmp_path / "rest",))
+    shutil.copytree(clip, rest.files[0])
+    before = rest.fingerprint()
+    first = next(rest.files[0].iterdir())
+    first.write_bytes(first.read_bytes() + b" ")
+    assert before != rest.fingerprint() != Neutral().fingerprint() == []
 
 
 WRONG = [

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 
 from mer_pipeline.errors import MerError
+from mer_pipeline.reading import JsonObject
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -35,9 +35,9 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def hardware(device: torch.device) -> dict[str, Any]:
+def hardware(device: torch.device) -> JsonObject:
     """What computed: processor, cores, threads, and the GPU where there is one."""
-    facts = {
+    facts: JsonObject = {
         "device": str(device),
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -9,6 +9,7 @@ import csv
 import errno
 import functools
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from mer_pipeline.errors import MerError
 
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 T = TypeVar("T")
+
+# What JSON holds. What a network or a recipe is given by name is less: no tables, and lists of numbers alone.
+Option: TypeAlias = bool | int | float | str | Sequence[float] | None
+if TYPE_CHECKING:
+    Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+else:  # a class that checks itself takes it as it was parsed
+    Json = Any
+JsonObject: TypeAlias = dict[str, Json]
 
 MOST_BYTES = 64 << 20  # of a file of text: the largest that `mer` writes has a few MiB
 CHECKSUM = "checksum"
@@ -76,7 +85,7 @@ class Checked:
         """Read it from a JSON object; see `built`."""
         return built(cls, values, **known)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values."""
         return asdict(cast(Any, self))
 
@@ -199,8 +208,8 @@ def _made(value: Any, wanted: Any) -> Any:
     if origin in (dict, Mapping) and isinstance(value, Mapping):
         return {int(key) if parts[0] is int else key: _made(each, parts[1]) for key, each in value.items()}
     if origin is tuple:
-        wants = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
-        return tuple(_made(each, part) for each, part in zip(listed(value), wants, strict=True))
+        wants = itertools.repeat(parts[0]) if parts[-1] is Ellipsis else itertools.chain(parts, itertools.repeat(Any))
+        return tuple(_made(each, part) for each, part in zip(listed(value), wants, strict=False))
     if origin is list and isinstance(value, list):
         return [_made(each, parts[0]) for each in value]
     if isinstance(wanted, type) and is_dataclass(wanted):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from mer_pipeline.errors import MerError, suggest
-from mer_pipeline.reading import parse_toml, read_text, unfit_option
+from mer_pipeline.reading import JsonObject, Option, parse_toml, read_text, unfit_option
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a table of recipes or a wrong key needs none
     from mer_pipeline.networks import Network, ViewName
@@ -90,7 +90,7 @@ class Recipe:
     model: str
     network: str
     source: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
     size: int = 0
     frames: int = 8
     epochs: int = 99
@@ -134,7 +134,7 @@ class Recipe:
             )
 
     @property
-    def network_options(self) -> dict[str, Any]:
+    def network_options(self) -> dict[str, Option]:
         """What `networks.build` takes besides classes and size, every default written out.
 
         Raises:
@@ -197,12 +197,12 @@ class Recipe:
         outline = self._usual if (size, classes) == (None, 5) else self.outline(size, classes)
         return sum(parameter.numel() for parameter in outline.parameters())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """The recipe with every default written out, options of the network included."""
         return {**asdict(self), "options": self.network_options}
 
 
-def recipe_defaults() -> dict[str, Any]:
+def recipe_defaults() -> dict[str, Option]:
     """The values of a recipe that states nothing, options of the network left out.
 
     >>> recipe_defaults()["epochs"]
@@ -243,7 +243,7 @@ class ZooModel:
     source: str
     recipe: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values, as `mer models --json` prints them."""
         return asdict(self)
 
@@ -261,7 +261,7 @@ def zoo_table() -> list[ZooModel]:
     return rows
 
 
-def facts_of(recipe: Recipe) -> dict[str, Any]:
+def facts_of(recipe: Recipe) -> JsonObject:
     """What a recipe's table `built` says: parameters, multiply-accumulates a clip, and view, for 5 classes."""
     from mer_pipeline.networks import multiply_accumulates
 
@@ -269,7 +269,7 @@ def facts_of(recipe: Recipe) -> dict[str, Any]:
     return {"parameters": recipe.parameters(), "multiply_accumulates": cost, "view": recipe.view}
 
 
-def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(model: str, overrides: Mapping[str, Option] | None = None) -> Recipe:
     """Read a recipe of the zoo, or one's own, and change some of its values.
 
     Args:
@@ -285,7 +285,7 @@ def load_recipe(model: str, overrides: Mapping[str, Any] | None = None) -> Recip
     return recipe
 
 
-def _read_recipe(model: str, overrides: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
+def _read_recipe(model: str, overrides: Mapping[str, Option]) -> tuple[Recipe, dict[str, Any]]:
     """A recipe whose network has not been tried, and its table `built`."""
     path = Path(model) if model.endswith(".toml") else _in_zoo(model)
     values, options, built = _tables(path)
@@ -329,13 +329,13 @@ def _tables(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
     return values, options, built
 
 
-def parse_settings(settings: Sequence[str], example: str = "--set epochs=20") -> dict[str, Any]:
+def parse_settings(settings: Sequence[str], example: str = "--set epochs=20") -> dict[str, Option]:
     """`key=value` texts as overrides; values are read as TOML where they are, else as text.
 
     >>> parse_settings(["epochs=5", "options.head=literal"])
     {'epochs': 5, 'options.head': 'literal'}
     """
-    parsed: dict[str, Any] = {}
+    parsed: dict[str, Option] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:

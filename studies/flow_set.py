@@ -82,13 +82,13 @@ def study(clips: ClipSet, protocol: str, out: Path, progress: Progress) -> dict[
             **single,
             **_judged(probabilities[name], trained, clips),
         }
-        controls = summary["controls"]
     together = {
         clip: np.mean([table[clip] for table in probabilities.values()], axis=0).tolist()
         for clip in next(iter(probabilities.values()))
     }
     found["systems"][ENSEMBLE] = _judged(together, trained, clips)
-    found["controls"] = {name: {key: one[key] for key in ("uf1", "uar", "accuracy")} for name, one in controls.items()}
+    measures = ("uf1", "uar", "accuracy")
+    found["controls"] = {one.name: {key: one.scores[key] for key in measures} for one in trained.metrics.controls}
     found["controls"]["svm"] |= {"by_part": _by_part(trained.control_predictions["svm"], clips)}
     return found
 
@@ -101,12 +101,11 @@ def study_shuffled(clips: ClipSet, out: Path, progress: Progress) -> dict[str, A
     recipe = load_recipe(model, {**settings, "epochs": 30})
     plan = Plan(select="inner")
     trained = train(dealt, recipe, out, plan, device="cpu", progress=progress, command="studies.flow_set")
-    summary = trained.metrics.as_json()
     return {
         "epochs": recipe.epochs,
         "classes": dealt.class_counts,
-        "selections": summary["selections"],
-        "controls": {name: {"uf1": one["uf1"], "uar": one["uar"]} for name, one in summary["controls"].items()},
+        "selections": trained.metrics.as_json()["selections"],
+        "controls": {one.name: {"uf1": one.scores.uf1, "uar": one.scores.uar} for one in trained.metrics.controls},
     }
 
 

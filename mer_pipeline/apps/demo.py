@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -14,6 +13,7 @@ from mer_pipeline.engines import cores
 from mer_pipeline.errors import MerError
 from mer_pipeline.inference import Predictor
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.reports import write_report
 from mer_pipeline.runs.run import Run
 from mer_pipeline.stages.preprocess import Parameters, preprocess
@@ -59,7 +59,7 @@ class DemoResult:
     rows: list[DemoRow]
     report: Path
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """The result as JSON values."""
         return {
             "training": self.run.metrics.as_json(),

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from mer_pipeline.errors import MerError
 from mer_pipeline.figures.expression_sheet import draw_sheet
 from mer_pipeline.figures.style import png
 from mer_pipeline.inference.predictor import ExpressionImages, Predictor
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.spotting.result import Timeline
 from mer_pipeline.spotting.video import spot_video
 
@@ -57,12 +58,12 @@ class Job:
     file: Path
     state: str = "waiting"
     progress: tuple[int, int] | None = None
-    result: dict[str, Any] | None = None
+    result: JsonObject | None = None
     error: str | None = None
     timeline: dict[str, list[float | None]] = field(default_factory=dict)
     sheets: list[bytes] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What the page asks for."""
         shown = ("name", "state", "progress", "result", "error", "timeline")
         return {**{name: getattr(self, name) for name in shown}, "sheets": len(self.sheets)}

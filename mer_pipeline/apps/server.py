@@ -9,9 +9,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mer_pipeline.errors import MerError
+from mer_pipeline.reading import Json
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -39,7 +40,7 @@ def page_file(name: str) -> str:
     return text.replace("{{style}}", (folder / "style.css").read_text("utf-8")) if "{{style}}" in text else text
 
 
-def as_answer(values: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def as_answer(values: Mapping[str, Json], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON."""
     from starlette.responses import JSONResponse
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mer_pipeline.errors import MerError
-from mer_pipeline.reading import Between, Checked, Count, SidePx, listed, picked, read_json
+from mer_pipeline.reading import Between, Checked, Count, JsonObject, SidePx, listed, picked, read_json
 
 PUBLISHED = "published"  # the motion of published flow images, which no stage computed
 
@@ -43,7 +43,7 @@ class Chain(Checked):
         """The name alone; empty for published flow images."""
         return str(self.detector[0]) if self.detector else ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values, as `dataset.json` has them under `parameters`, with the versions of the stages."""
         return {**asdict(self), "detector": list(self.detector), "stages": dict(self.stages)}
 

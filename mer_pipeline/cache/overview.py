@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from mer_pipeline.cache.manifest import ManifestRow, read_manifests, rows_of
+from mer_pipeline.reading import JsonObject
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class CachedSet:
     motions: Mapping[str, int]
     failures: Mapping[str, int]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values, as `mer inspect CACHE --json` prints them."""
         return asdict(self)
 

@@ -10,10 +10,10 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ import safetensors.numpy
 from mer_pipeline.cache.atomic import DAMAGED as _DAMAGED
 from mer_pipeline.cache.atomic import private_folder, write_atomically
 from mer_pipeline.errors import MerError, WriteError
+from mer_pipeline.reading import Json
 
 _DIGEST_BYTES = 32
 
@@ -46,7 +47,12 @@ class Artefact:
     """
 
     arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> list[int]:
+        """The frames that its arrays are of."""
+        return list(cast(Sequence[int], self.facts["frames"]))
 
 
 class Store:

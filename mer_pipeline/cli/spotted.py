@@ -22,7 +22,7 @@ def show_strs(scores: dict[str, Strs]) -> None:
     from mer_pipeline.spotting.strs import DIFFERENCES
 
     for name, score in scores.items():
-        values = score.as_json()
+        values: Any = score.as_json()
         spotting, analysis = values["spotting"], values["analysis"]
         say(
             f"{name.replace('_', ' ').upper()} {values['strs']}: spotting F1 {spotting['f1']} "

@@ -154,7 +154,7 @@ def _first_seed(run: Path | None) -> int | None:
 
     if run is None or not (run / "run.json").is_file():
         return None
-    return int(Run(run, under_way=True).facts.recipe["seed"])
+    return Run(run, under_way=True).facts.seed
 
 
 def _say_estimate(found: Estimate, as_json: bool) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
 
 from mer_pipeline.engines.engine import Engine
 from mer_pipeline.engines.local import Local
 from mer_pipeline.engines.ray import Ray
 from mer_pipeline.engines.slurm import Slurm
 from mer_pipeline.errors import MerError, suggest
+from mer_pipeline.reading import Option
 
 # Name -> what it is, in words for the help, and its class.
 ENGINES: dict[str, tuple[str, type[Engine]]] = {
@@ -20,7 +20,7 @@ ENGINES: dict[str, tuple[str, type[Engine]]] = {
 }
 
 
-def engine_of(name: str, jobs: int | None = None, options: Mapping[str, Any] | None = None) -> Engine:
+def engine_of(name: str, jobs: int | None = None, options: Mapping[str, Option] | None = None) -> Engine:
     """The engine that a user asks for.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any, Generic
 from mer_pipeline.engines.engine import Engine, R, T, Work
 from mer_pipeline.engines.local import cores
 from mer_pipeline.errors import MerError
-from mer_pipeline.reading import Checked, Count
+from mer_pipeline.reading import Checked, Count, Option
 
 _ASK_EVERY_S = {"slurm": 5.0, "local": 0.2}
 _MOST_PARTS = 1000  # MaxArraySize of Slurm, unless a site has changed it
@@ -59,7 +59,7 @@ class SlurmOptions(Checked):
         if self.cluster not in _ASK_EVERY_S:
             raise ValueError(f"cluster is {self.cluster!r}, and not slurm or local")
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, Option]:
         """As submitit takes them."""
         given = {name: value for name, value in asdict(self).items() if value is not None}
         own = {name: given.pop(name) for name in _OF_EVERY_CLUSTER if name in given}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mer_pipeline.cache import csv_bytes, write_atomically
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.evaluation.metrics import scores
 from mer_pipeline.evaluation.statistics import McNemar, PairedT, differences, holm, mcnemar, paired_t, verdict
 from mer_pipeline.evaluation.summary import subject_of
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.runs.results import MEASURES, Difference, Scores
 from mer_pipeline.runs.run import Run
 
@@ -51,7 +51,7 @@ class Judged:
         uf1, uar, accuracy = (sum(one[name] for one in found) / len(found) for name in ("uf1", "uar", "accuracy"))
         return Scores(uf1, uar, accuracy, clips=len(clips))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What it says of itself, and its scores."""
         metrics, found = self.run.metrics, self.scores()
         return {
@@ -86,7 +86,7 @@ class Comparison:
     over_seeds: PairedT | None
     conclusion: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values."""
         return {
             "first": self.first,
@@ -120,7 +120,7 @@ class Comparisons:
         header = ("run", "seed", "subject", "clip_id", "truth", "predicted", "right")
         write_atomically(path, csv_bytes(header, table))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What `mer compare --json` prints."""
         return {
             "runs": [run.as_json() for run in self.runs],

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from mer_pipeline.facs import AU_NUMBERS
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.runs.results import ClassScores, Scores, UnitScores
 
 
@@ -28,7 +28,7 @@ class DetailedScores:
     per_class: Mapping[str, ClassScores]
     confusion: tuple[tuple[int, ...], ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values."""
         per_class = {name: asdict(one) for name, one in self.per_class.items()}
         return {**self.overall.as_json(), "per_class": per_class, "confusion": [list(row) for row in self.confusion]}

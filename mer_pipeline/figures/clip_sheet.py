@@ -15,7 +15,7 @@ from mer_pipeline.cache.clips import artefact_of, find_row
 from mer_pipeline.cache.manifest import ManifestRow
 from mer_pipeline.choices import Method
 from mer_pipeline.errors import MerError, os_errors
-from mer_pipeline.faces.landmarks import Landmarks
+from mer_pipeline.faces.landmarks import Landmarks, Scheme
 from mer_pipeline.figures import panels, style
 from mer_pipeline.figures.panels import Panel
 from mer_pipeline.stages.flow import motion
@@ -94,7 +94,7 @@ def view_clip(cache: Path, clip_id: str) -> ClipView:
     store = Store(cache / "objects")
     detected, aligned, crops = (artefact_of(store, row, stage) for stage in ("detect", "align", "crop"))
     onset_frame, apex_frame = row.onset_frame or 0, row.apex_frame or 0
-    frames = crops.facts["frames"]
+    frames = crops.frames
     at_onset = frames.index(onset_frame)
     onset, apex = crops.arrays["crops"][at_onset], crops.arrays["crops"][frames.index(apex_frame)]
     method = cast(Method, row.motion or "tvl1")
@@ -102,7 +102,7 @@ def view_clip(cache: Path, clip_id: str) -> ClipView:
     return ClipView(
         row,
         open_footage(Path(row.source or "")).frame(onset_frame),
-        Landmarks(detected.arrays["points_xy"][at_onset], detected.facts["scheme"]),
+        Landmarks(detected.arrays["points_xy"][at_onset], cast(Scheme, detected.facts["scheme"])),
         aligned.arrays["to_unit"][at_onset],
         onset,
         apex,

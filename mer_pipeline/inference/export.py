@@ -123,7 +123,7 @@ def _cached_pictures(model: TrainedModel, cache: Path) -> list[Tensor]:
     pictures = []
     for row in usable.itertuples():
         artefact = store.get("crop", str(row.crop_key))
-        frames = [] if artefact is None else artefact.facts["frames"]
+        frames = [] if artefact is None else artefact.frames
         # Whatever frames are there will do: what is compared are two programs, not what they say of the clip.
         keyframes = model.wants(KeyFrames(0, max(len(frames) - 1, 0), None))
         if artefact is not None and frames:

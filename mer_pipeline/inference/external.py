@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from mer_pipeline.inputs.clip_set import ClipSet, load_clips
 from mer_pipeline.networks import Network, named_tensors
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.reader import GROUPS, NAME, shipped
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.runs.card import Card
 from mer_pipeline.runs.results import UnitScores
 from mer_pipeline.runs.weights import load_network
@@ -60,7 +60,7 @@ class ExternalTest:
     aus: Mapping[int, UnitScores]
     notes: tuple[str, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values."""
         overall = self.scores.overall
         return {

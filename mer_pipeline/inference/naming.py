@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.inference.classifier import ANYWHERE, Classifier, to_keyframes
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.spotting.result import Spotting
 from mer_pipeline.video import open_footage
 
@@ -70,10 +70,7 @@ def name_intervals(spotting: Spotting, detector: Detector | None = None) -> list
     return named
 
 
-def with_names(spotting: Spotting, named: list[Named]) -> dict[str, Any]:
+def with_names(spotting: Spotting, named: list[Named]) -> JsonObject:
     """The JSON of a video, every interval with what was read in it."""
-    values = spotting.as_json()
-    values["intervals"] = [
-        {**interval, **asdict(each)} for interval, each in zip(values["intervals"], named, strict=True)
-    ]
-    return values
+    pairs = zip(spotting.intervals, named, strict=True)
+    return {**spotting.as_json(), "intervals": [{**asdict(interval), **asdict(each)} for interval, each in pairs]}

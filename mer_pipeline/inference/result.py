@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mer_pipeline.cache import csv_bytes, write_atomically
 from mer_pipeline.errors import os_errors
 from mer_pipeline.facs import AU_NUMBERS
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.spotting.result import Event, Flag, Kind, Timeline
 from mer_pipeline.spotting.tracking import Whereabouts
 from mer_pipeline.video import Excerpt
@@ -138,7 +139,7 @@ class ClipResult:
             where=self.where.later(part.first),
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values; `error` is there only where something failed."""
         hidden = {"timeline", "where", *(() if self.error else ("error",))}
         return {key: value for key, value in asdict(self).items() if key not in hidden}

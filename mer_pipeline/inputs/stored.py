@@ -35,7 +35,7 @@ class CachedClip(ClipFrames):
             MerError: The artefact is absent or damaged, or holds other frames.
         """
         found = self._artefact("crop")
-        held = list(found.facts["frames"])
+        held = found.frames
         if missing := sorted(set(frames) - set(held)):
             raise self._other_frames(f"frames {missing} are not in the cache")
         return np.asarray(found.arrays["crops"][[held.index(frame) for frame in frames]])

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from mer_pipeline.networks.base import Network
 from mer_pipeline.networks.prior import Prior
+from mer_pipeline.reading import Option
 
 _Class = TypeVar("_Class", bound=type[Network])
 _NETWORKS: dict[str, type[Network]] = {}
@@ -45,7 +46,7 @@ def present_name(name: str) -> str:
     return _EARLIER.get(name, name)
 
 
-def option_defaults(name: str) -> dict[str, Any]:
+def option_defaults(name: str) -> dict[str, Option]:
     """Options of a network and their defaults, as JSON values. Raises ValueError for an unknown name."""
     parameters = inspect.signature(_class(name)).parameters.values()
     return {
@@ -55,7 +56,7 @@ def option_defaults(name: str) -> dict[str, Any]:
     }
 
 
-def build(name: str, *, classes: int, size: int, prior: bool = False, **options: Any) -> Network:
+def build(name: str, *, classes: int, size: int, prior: Option = False, **options: Any) -> Network:
     """Build a network with fresh weights (torch's random state decides them).
 
     Args:

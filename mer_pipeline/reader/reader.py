@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import safetensors.numpy
 from mer_pipeline.arrays import FloatImage, Pictures
 from mer_pipeline.choices import NONE
 from mer_pipeline.reader.features import cells, mirrored, normalised, to_side
+from mer_pipeline.reading import Json
 
 NAME = "shipped"
 GROUPS = ("negative", "positive", "surprise", NONE)  # none: blink, gaze, speech, a turn of the head, noise
@@ -67,9 +68,9 @@ class FlowReader:
         card: What its weights file says of it: how it was made and what it scored.
     """
 
-    def __init__(self, members: Sequence[CellPerceptron], card: Mapping[str, Any]) -> None:
-        self.members, self.card = tuple(members), card
-        self._temperature, self._thresholds = card["temperature"], np.asarray(card["au_thresholds"], np.float32)
+    def __init__(self, members: Sequence[CellPerceptron], card: Mapping[str, Json]) -> None:
+        self.members, self.card, known = tuple(members), card, cast("Mapping[str, Any]", card)
+        self._temperature, self._thresholds = known["temperature"], np.asarray(known["au_thresholds"], np.float32)
 
     def read(self, flow: Pictures, *, aligned: bool) -> Reading:
         """Read clips.

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image as Pillow
 
@@ -77,7 +76,7 @@ class Batch:
         folder: Of the pictures, and of what is done.
     """
 
-    def __init__(self, beside: Path, settings: Mapping[str, Any], *, draws: bool) -> None:
+    def __init__(self, beside: Path, settings: Mapping[str, object], *, draws: bool) -> None:
         self.folder = beside.with_name(f"{beside.stem}_files")
         self._settings, self._draws = dict(settings), draws
 

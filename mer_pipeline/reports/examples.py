@@ -72,10 +72,10 @@ def surely_wrong(run: Run) -> list[Prediction]:
 
 def explained(run: Run) -> bool:
     """Whether the network of a run has attention maps or rank scores."""
-    recipe = run.facts.recipe
+    facts = run.facts
     with well_formed(run.folder / "run.json"), torch.device("meta"):
         classes, size = len(run.metrics.classes), run.facts.data.size
-        outline = networks.build(recipe["network"], classes=classes, size=size, **recipe["options"])
+        outline = networks.build(facts.network, classes=classes, size=size, **facts.options)
     return outline.explains
 
 

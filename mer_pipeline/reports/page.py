@@ -77,7 +77,7 @@ def html_page(page: Path) -> Path:
     return page
 
 
-def write_page(page: Path, template: str, context: Mapping[str, Any]) -> Path:
+def write_page(page: Path, template: str, context: Mapping[str, object]) -> Path:
     """Write a page from its template, with mode 0600."""
     environment = Environment(
         loader=PackageLoader("mer_pipeline.reports"),

@@ -17,7 +17,7 @@ from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures.charts import curve, half_circle, reliability
 from mer_pipeline.figures.ranges import RangeChart, RangeMark, RangeRow, around_zero
 from mer_pipeline.inference.external import ExternalTest
-from mer_pipeline.reading import well_formed
+from mer_pipeline.reading import Option, well_formed
 from mer_pipeline.recipe import recipe_defaults
 from mer_pipeline.runs.ablation import Ablation, AblationFacts, AblationRow
 from mer_pipeline.runs.card import Prediction
@@ -48,7 +48,7 @@ _INNER = "epoch chosen by subjects inside the training fold"
 _FIXED = {"cva": 90, "horizontal": 0}
 
 
-def of_run(run: Run) -> dict[str, Any]:
+def of_run(run: Run) -> dict[str, object]:
     """Everything of the page of a run but its single clips."""
     return {
         "run": run,
@@ -186,7 +186,7 @@ def confusion(of: Metrics | ExternalTest) -> list[tuple[str, list[tuple[int, flo
     ]
 
 
-def of_evaluation(found: ExternalTest) -> dict[str, Any]:
+def of_evaluation(found: ExternalTest) -> dict[str, object]:
     """Everything that the page of an external test shows."""
     overall, (low, high) = found.scores.overall, found.intervals["uf1"]
     return {
@@ -236,7 +236,7 @@ def curves(run: Run) -> list[tuple[str, Markup, str]]:
 
 def angles(run: Run) -> list[tuple[str, Markup]]:
     """A half circle a layer with the path of every fold; empty where nothing is learned."""
-    start = run.facts.recipe["options"].get("theta_deg")
+    start = run.facts.options.get("theta_deg")
     found = []
     for layer, mean in enumerate(run.metrics.theta_deg):
         title = f"layer {layer + 1}" if len(run.metrics.theta_deg) > 1 else "all layers, one angle"
@@ -244,7 +244,7 @@ def angles(run: Run) -> list[tuple[str, Markup]]:
         for fold in (fold for training in run.trainings for fold in training.folds):
             with well_formed(fold.folder / "result.json"):
                 learned = [layers[layer] for layers in fold.history.theta_deg]
-            paths.append((fold.held_out, [*([float(start)] if start is not None else []), *learned]))
+            paths.append((fold.held_out, [*([start] if isinstance(start, float) else []), *learned]))
         found.append((f"{title}: {mean:.1f}°", half_circle(paths, mean, f"Learned angle, {title}")))
     return found
 
@@ -266,8 +266,8 @@ def recipe_rows(run: Run) -> list[tuple[str, str, str | None]]:
     defaults = run.facts.defaults or recipe_defaults()  # runs of older versions state none
     rows = [(key, value, defaults.get(key, value)) for key, value in recipe.items()]
     with well_formed(run.folder / "run.json"):
-        known = networks.option_defaults(run.facts.recipe["network"])
-        rows += [(f"options.{key}", value, known.get(key)) for key, value in run.facts.recipe["options"].items()]
+        known = networks.option_defaults(run.facts.network)
+        rows += [(f"options.{key}", value, known.get(key)) for key, value in run.facts.options.items()]
     shown = [(key, _text(value), _text(default) if value != default else None) for key, value, default in rows]
     return sorted(shown, key=lambda row: row[2] is None)
 
@@ -290,11 +290,11 @@ def _text(value: Any) -> str:
     return ", ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _settings(settings: Mapping[str, Any]) -> str:
+def _settings(settings: Mapping[str, Option]) -> str:
     return ", ".join(f"{key}: {_text(value)}" for key, value in settings.items())
 
 
-def of_ablation(ablation: Ablation) -> dict[str, Any]:
+def of_ablation(ablation: Ablation) -> dict[str, object]:
     """Everything of the page of an ablation."""
     runs = ablation.runs
     sources = [

@@ -9,7 +9,7 @@ from typing import Any
 
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.errors import MerError
-from mer_pipeline.reading import Checked, Count, Share, read_json, well_formed
+from mer_pipeline.reading import Checked, Count, Json, JsonObject, Option, Share, read_json, well_formed
 from mer_pipeline.runs.card import write_json
 from mer_pipeline.runs.results import OPTIMISTIC, Difference, Scores
 from mer_pipeline.runs.run import Run
@@ -35,7 +35,7 @@ class Angles(Checked):
     p_vertical: Share | None
     folds_deg: tuple[float, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values."""
         return {**asdict(self), "layers_deg": list(self.layers_deg), "folds_deg": list(self.folds_deg)}
 
@@ -67,7 +67,7 @@ class AblationRow(Checked):
     deviation: Scores | None = None
     run: Run | None = None
     what: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Option] = field(default_factory=dict)
     difference: Difference | None = None
     against: str | None = None
     p_seeds: float | None = None
@@ -84,11 +84,11 @@ class AblationRow(Checked):
         return self.run.metrics.honest if self.run is not None else self.scores
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], run: Run | None) -> AblationRow:
+    def of(cls, values: Mapping[str, Json], run: Run | None) -> AblationRow:
         """Read it from a JSON object and its run."""
         return cls.from_json({**values, "scores": values, "deviation": values.get("sd")}, run=run)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values; of a run with the parts of its metrics that the table shows."""
         scores = {name: self.scores[name] for name in _SCORES}
         if self.run is None:
@@ -140,7 +140,7 @@ class AblationFacts(Checked):
     labels: str = ""
     protocol: str = ""
     select: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Option] = field(default_factory=dict)
     seeds: Count = 1
     wanted: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
@@ -148,23 +148,23 @@ class AblationFacts(Checked):
     subjects: Count | None = None
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
-    hardware: Mapping[str, Any] = field(default_factory=dict)
+    hardware: Mapping[str, Json] = field(default_factory=dict)
     table: str = ""
     remarks: tuple[str, ...] = ()
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """JSON values of what makes it this ablation and no other."""
         names = ("model", "dataset", "fingerprint", "labels", "protocol", "select")
         return {**{name: getattr(self, name) for name in names}, "settings": dict(self.settings)}
 
-    def as_json(self, rows: Sequence[AblationRow] | None = None) -> dict[str, Any]:
+    def as_json(self, rows: Sequence[AblationRow] | None = None) -> JsonObject:
         """What `ablation.json` has: without rows while it is under way."""
         begun = {**self.identity(), "seeds": self.seeds, "wanted": list(self.wanted)}
         if rows is None:
             return begun
-        counted = {"classes": list(self.classes or ()), "clips": self.clips, "subjects": self.subjects}
-        made = {"command": self.command, "versions": dict(self.versions), "hardware": dict(self.hardware)}
-        said = {"table": self.table, "remarks": list(self.remarks)}
+        counted: JsonObject = {"classes": list(self.classes or ()), "clips": self.clips, "subjects": self.subjects}
+        made: JsonObject = {"command": self.command, "versions": dict(self.versions), "hardware": dict(self.hardware)}
+        said: JsonObject = {"table": self.table, "remarks": list(self.remarks)}
         return {**begun, **counted, "rows": [row.as_json() for row in rows], **said, **made}
 
     @classmethod
@@ -239,7 +239,7 @@ class Ablation:
         """The table as a file: `txt`, `csv` or `tex`."""
         return self.folder / f"table.{suffix}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What `ablation.json` holds."""
         return self.facts.as_json(self.rows or None)
 

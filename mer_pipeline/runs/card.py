@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from mer_pipeline.cache import write_atomically
 from mer_pipeline.cache.chain import Chain
@@ -13,7 +13,9 @@ from mer_pipeline.reading import (
     Between,
     Checked,
     Count,
+    JsonObject,
     Name,
+    Option,
     Share,
     SidePx,
     json_bytes,
@@ -57,7 +59,7 @@ class Card(Checked):
 
     model: Name
     network: Name
-    options: dict[str, Any]
+    options: dict[str, Option]
     size: SidePx
     mean: Annotated[list[_Mean], Between(0, 3)]
     std: Annotated[list[_Deviation], Between(0, 3)]
@@ -112,9 +114,9 @@ class Card(Checked):
     @property
     def frames(self) -> int:
         """Length of the sequences that the network was trained on."""
-        return int(self.options.get("frames", _FRAMES))
+        return cast(int, self.options.get("frames", _FRAMES))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values; `read_card` reads them."""
         chain = None if self.chain is None else self.chain.as_json()
         return {**asdict(self), "crop_size": self.crop_size, "flow": self.flow, "chain": chain}

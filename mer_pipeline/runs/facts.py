@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from mer_pipeline.reading import Checked, Count, SidePx
+from mer_pipeline.reading import Checked, Count, Json, JsonObject, Option, SidePx
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,18 @@ class Facts(Checked):
         folds: Names of what is held out in turn; empty in runs of older versions.
     """
 
-    recipe: Mapping[str, Any]
+    recipe: Mapping[str, Json]
     data: Data
     protocol: str
     selection: str
     seeds: Count = 1
     split: str = ""
     merged: Mapping[str, str] = field(default_factory=dict)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Json] = field(default_factory=dict)
     command: str = ""
     cache: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-    hardware: Mapping[str, Any] = field(default_factory=dict)
+    hardware: Mapping[str, Json] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     folds: tuple[str, ...] = ()
 
@@ -80,7 +80,22 @@ class Facts(Checked):
                 raise ValueError(f"the recipe's {name} is {values['recipe'][name]!r}")
         return super().from_json({name: value for name, value in values.items() if value is not None}, **known)
 
-    def identity(self) -> dict[str, Any]:
+    @property
+    def network(self) -> str:
+        """Its name in `mer_pipeline.networks`."""
+        return str(self.recipe["network"])
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        """Of the network."""
+        return cast("Mapping[str, Option]", self.recipe["options"])
+
+    @property
+    def seed(self) -> int:
+        """Of the first training."""
+        return cast(int, self.recipe.get("seed", 0))
+
+    def identity(self) -> JsonObject:
         """The part that makes it this run and no other, as JSON values."""
         return {
             "recipe": dict(self.recipe),
@@ -92,7 +107,7 @@ class Facts(Checked):
             **({"merged": dict(self.merged)} if self.merged else {}),
         }
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What `run.json` holds."""
         return {
             **self.identity(),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import stdev
 from typing import Any
 
-from mer_pipeline.reading import Checked, Count, Name, Share
+from mer_pipeline.reading import Checked, Count, JsonObject, Name, Share
 from mer_pipeline.runs.results import (
     MEASURES,
     OPTIMISTIC,
@@ -165,7 +165,7 @@ class Metrics(Pooled):
         }
         return super().from_json({**values, **here}, **known)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What `metrics.json` holds and `mer train --json` prints."""
         optimistic, note = self.optimistic
         selections: dict[str, Any] = {name: scores.as_json() for name, scores in self.selections.items()}

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from mer_pipeline.reading import Between, Checked, Count, Share
+from mer_pipeline.reading import Between, Checked, Count, JsonObject, Share
 from mer_pipeline.runs.card import Prediction, Temperature
 
 MEASURES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
@@ -41,7 +41,7 @@ class Scores(Checked):
     def __getitem__(self, measure: str) -> float:
         return float(getattr(self, measure))
 
-    def as_json(self) -> dict[str, float]:
+    def as_json(self) -> JsonObject:
         """What is recorded, as JSON values."""
         values = {name: getattr(self, name) for name in ("clips", "accuracy", "uf1", "uar", "weighted_f1")}
         return {name: value for name, value in values.items() if value is not None}
@@ -112,7 +112,7 @@ class Difference(Checked):
             return False
         return (self.low > 0 or self.high < 0) and (self.p_holm is None or self.p_holm < LEVEL)
 
-    def as_json(self) -> dict[str, float | None]:
+    def as_json(self) -> JsonObject:
         """Rounded JSON values."""
         return {name: None if value is None else round(value, 4) for name, value in asdict(self).items()}
 
@@ -127,9 +127,9 @@ class Control(Checked):
     difference: Difference
     verdict: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values, without the name."""
-        shared = {"difference": self.difference.as_json(), "verdict": self.verdict}
+        shared: JsonObject = {"difference": self.difference.as_json(), "verdict": self.verdict}
         return {"what": self.what, **self.scores.as_json(), **shared}
 
 
@@ -205,7 +205,7 @@ class Seed(Checked):
         """The seed as text."""
         return str(self.number)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values, without the number."""
         honest = {} if self.honest is None else {"honest": self.honest.brief}
         return {"run": self.run, **self.scores.brief, "theta_deg": list(self.theta_deg), **honest}
@@ -298,8 +298,8 @@ class FoldResult(Checked):
         """The ids of its test clips."""
         return frozenset(p.clip_id for p in self.predictions)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values, without the folder."""
         known = {name: [asdict(p) for p in getattr(self, name)] for name in ("predictions", "spotted")}
-        rest = {"aus": dict(self.aus), "measured": dict(self.measured), "history": self.history.as_json()}
+        rest: JsonObject = {"aus": dict(self.aus), "measured": dict(self.measured), "history": self.history.as_json()}
         return {"chosen_epoch": self.chosen_epoch, "split": self.split, **known, **rest, "seconds": self.seconds}

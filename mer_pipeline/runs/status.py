@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from mer_pipeline.errors import MerError, os_errors
-from mer_pipeline.reading import read_json, well_formed
+from mer_pipeline.reading import JsonObject, read_json, well_formed
 from mer_pipeline.runs.claim import read_failure, read_under_way
 from mer_pipeline.runs.facts import Facts
 from mer_pipeline.runs.folders import fold_folders
@@ -84,12 +83,12 @@ class Status:
         begun = sum(1 - piece.epoch / max(1, piece.epochs) for piece in running)
         return self.fold_s * (len(self.of("waiting")) + len(self.of("failed")) + begun) / max(1, len(running))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What `mer status --json` prints."""
         counts = {state: len(self.of(state)) for state in ("done", "running", "failed", "waiting")}
         times = {"fold_seconds": self.fold_s, "seconds_left": self.seconds_left}
         pieces = {state: [asdict(piece) for piece in self.of(state)] for state in ("running", "failed", "waiting")}
-        known = {"folder": self.folder, "finished": self.finished, "pieces": len(self.pieces)}
+        known: JsonObject = {"folder": self.folder, "finished": self.finished, "pieces": len(self.pieces)}
         return {**known, "counts": counts, **times, **pieces}
 
 
@@ -123,7 +122,7 @@ def _facts(folder: Path) -> Facts:
 
 
 def _pieces(folder: Path, row: str, facts: Facts) -> Iterator[Piece]:
-    first = int(facts.recipe.get("seed", 0))
+    first = facts.seed
     for seed in range(first, first + facts.seeds):
         own = folder / f"seed-{seed}" if facts.seeds > 1 else folder
         for fold in facts.folds or [path.name for path in sorted((own / "folds").glob("*"))]:

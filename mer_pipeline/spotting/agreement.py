@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mer_pipeline.datasets.coders import KINDS, Coding, Mark, read_codings
 from mer_pipeline.errors import MerError
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.spotting.result import Spotting
 from mer_pipeline.spotting.score import SpotScore, match, pooled
 
@@ -53,7 +53,7 @@ class Agreement:
     errors: dict[str, Error] = field(default_factory=dict)
     frames: int = 0
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values."""
         rounded = {kind: None if value is None else round(value, 4) for kind, value in self.kappa.items()}
         errors = {

@@ -19,6 +19,7 @@ from sklearn.metrics import f1_score, recall_score
 from mer_pipeline.datasets.coders import KINDS, Mark
 from mer_pipeline.errors import MerError
 from mer_pipeline.facs import AU_NUMBERS, parse_aus
+from mer_pipeline.reading import JsonObject
 
 _COUNTS = ("expressions", *KINDS)
 
@@ -39,7 +40,7 @@ class Answers:
         """How many expressions there are, or how many of a kind."""
         return len(self.kinds) if of == "expressions" else self.kinds.count(of)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values."""
         counts = {name: self.count(name) for name in _COUNTS}
         return {**counts, "aus": sorted(self.aus), "kinds": list(self.kinds)}
@@ -81,7 +82,7 @@ def alone() -> MerError:
     return MerError("one video has no others to know what is usual", fix="give a truth with several videos")
 
 
-def score(answers: Sequence[Answers], truth: Sequence[Answers]) -> dict[str, Any]:
+def score(answers: Sequence[Answers], truth: Sequence[Answers]) -> JsonObject:
     """JSON values of the scores; the module's text has what they are."""
     pairs = list(zip(answers, truth, strict=True))
     counts = {}

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.spotting.signs import Cause
 from mer_pipeline.spotting.tracking import Whereabouts
 
@@ -170,7 +171,7 @@ class Spotting:
         """The expression that stands out most; where none was spotted, the strongest motion, if that was asked for."""
         return max(self.intervals, key=lambda each: each.salience, default=self.forced)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values without the timeline and where the face is; `error` is there only where something failed."""
         values = asdict(replace(self, timeline=Timeline(), where=Whereabouts()))
         left_out = {"timeline", "forced", "where", *(() if self.error else ("error",))}

@@ -15,13 +15,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from mer_pipeline.cache.atomic import csv_bytes, write_atomically
 from mer_pipeline.datasets.long_videos import LongTruth
 from mer_pipeline.datasets.rows import read_rows
 from mer_pipeline.errors import MerError
 from mer_pipeline.labels import label_set
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.spotting.result import Spotting
 from mer_pipeline.spotting.score import LEAST_IOU, SpotScore, iou, match
 from mer_pipeline.video.frame_files import list_frames
@@ -82,7 +82,7 @@ class Strs:
         """The product of both F1."""
         return self.spotting.f1 * self.f1
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values; None for what is not a number."""
         names = ("precision", "recall", "f1", "uf1")
         analysis = {name: _finite(getattr(self, name)) for name in names}

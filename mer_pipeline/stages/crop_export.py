@@ -42,7 +42,7 @@ def export_crops(cache: str | Path, folder: str | Path, clip_id: str | None = No
     private_folder(folder)
     for row in cropped:
         found = artefact_of(store, row, "crop")
-        for frame, picture in zip(found.facts["frames"], found.arrays["crops"], strict=True):
+        for frame, picture in zip(found.frames, found.arrays["crops"], strict=True):
             point = _key_frame(row, frame)
             name = f"{file_name(row)}+{frame:05d}{point and '-' + point}.png"
             png = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1]

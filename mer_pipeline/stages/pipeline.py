@@ -20,6 +20,7 @@ from mer_pipeline.faces.align import AlignedFace, align
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.follow import Followed, follow, having, spans
 from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
+from mer_pipeline.reading import built
 from mer_pipeline.stages.flow import motion, read_flow_image
 from mer_pipeline.stages.keyframes import KeyFrames, find_keyframes
 from mer_pipeline.stages.old_keys import OldKeys
@@ -100,8 +101,13 @@ class Pipeline:
         return self._parameters
 
     def first_inputs(
-        self, clip: Clip, stage: str, inputs: dict[str, Any], content: str, recorded_key: Callable[[str, Artefact], str]
-    ) -> dict[str, Any]:
+        self,
+        clip: Clip,
+        stage: str,
+        inputs: Mapping[str, object],
+        content: str,
+        recorded_key: Callable[[str, Artefact], str],
+    ) -> Mapping[str, object]:
         """What the key of a clip's first stage is made of: the content of its files too, but in old caches.
 
         Args:
@@ -216,25 +222,22 @@ class _ClipStages:
             self._detect_inputs(key, keyframes),
             lambda: self._detect(footage, keyframes),
         )
-        self._outcome.warnings.extend(found.facts["warnings"])
-        gap_frames = found.facts["gap_frames"]
-        yield {"detector": detector.name, "detect_key": key, "faces": found.facts["faces"]}
-        yield {"gap_frames": spans(gap_frames) or None}
+        written: Any = found.facts  # by `_detect`
+        self._outcome.warnings.extend(written["warnings"])
+        yield {"detector": detector.name, "detect_key": key, "faces": written["faces"]}
+        yield {"gap_frames": spans(written["gap_frames"]) or None}
 
         at_onset = keyframes.needed.index(keyframes.onset_frame)
-        landmarks = Landmarks(found.arrays["points_xy"][at_onset], found.facts["scheme"])
+        landmarks = Landmarks(found.arrays["points_xy"][at_onset], written["scheme"])
         registration = self._parameters.registration
         key, found = self._take(
             "align",
             {"detect": key, "registration": registration},
             lambda: self._align(footage, keyframes, landmarks),
         )
-        yield {
-            "align_key": key,
-            "registration": registration,
-            "drift_px": max(found.facts["drift_px"]),
-            "registered": all(found.facts["registered"]),
-        }
+        written = found.facts  # by `_align`
+        moved = {"drift_px": max(written["drift_px"]), "registered": all(written["registered"])}
+        yield {"align_key": key, "registration": registration, **moved}
         yield from self._pictures(footage, keyframes, key, found)
 
     def _keyframes(self, footage: Footage) -> tuple[KeyFrames, str, dict[str, Any]]:
@@ -274,8 +277,7 @@ class _ClipStages:
         return keyframes, key, {**recorded, "frames": len(footage)}
 
     def _keyframes_of(self, found: Artefact) -> KeyFrames:
-        facts = {**found.facts, "flags": tuple(found.facts.get("flags", ()))}
-        return replace(KeyFrames(**facts), sequence=self._parameters.frames)
+        return replace(built(KeyFrames, found.facts), sequence=self._parameters.frames)
 
     def _detect_inputs(self, key: str, keyframes: KeyFrames) -> dict[str, Any]:
         return {"keyframes": key, "frames": keyframes.needed, "detector": self._parameters.detector.identity}
@@ -365,7 +367,7 @@ class _NotCachedError(Exception):
 
 
 def _faces(keyframes: KeyFrames, aligned: Artefact) -> list[AlignedFace]:
-    facts = aligned.facts
+    facts: Any = aligned.facts  # as `_align` wrote them
     fields = zip(keyframes.needed, aligned.arrays["to_unit"], facts["drift_px"], facts["registered"], strict=True)
     return [AlignedFace(*values) for values in fields]
 

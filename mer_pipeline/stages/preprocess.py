@@ -25,7 +25,7 @@ from mer_pipeline.engines import Engine, Local, cores
 from mer_pipeline.errors import MerError, os_errors
 from mer_pipeline.faces.detectors import DEFAULT, FORMER, Detector
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.reading import json_bytes
+from mer_pipeline.reading import JsonObject, json_bytes
 from mer_pipeline.stages.flow_export import export_flow_images
 from mer_pipeline.stages.keyframes_table import KEYFRAMES, write_keyframes
 from mer_pipeline.stages.outcome import ClipOutcome
@@ -76,7 +76,7 @@ class Summary:
     jobs: int = 1
     seconds: float = 0.0
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """The summary as JSON values."""
         return {**asdict(self), "failed": len(self.failures)}
 

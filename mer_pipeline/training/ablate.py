@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mer_pipeline import networks
 from mer_pipeline.device import choose_device, hardware
@@ -17,7 +16,7 @@ from mer_pipeline.evaluation.controls import MAJORITY, SVM
 from mer_pipeline.evaluation.statistics import holm, holm_p, verdict
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
-from mer_pipeline.reading import shipped_toml
+from mer_pipeline.reading import Option, shipped_toml
 from mer_pipeline.recipe import Recipe, load_recipe
 from mer_pipeline.runs.ablation import Ablation, AblationFacts, AblationRow
 from mer_pipeline.runs.provenance import versions
@@ -36,7 +35,7 @@ class Variant:
 
     name: str
     label: str
-    options: Mapping[str, Any]
+    options: Mapping[str, Option]
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def read_table(name: str, starts_deg: Sequence[float] = ()) -> Table:
 
 
 def chosen_variants(
-    model: str, settings: Mapping[str, Any], names: Sequence[str], table: Table | None = None
+    model: str, settings: Mapping[str, Option], names: Sequence[str], table: Table | None = None
 ) -> tuple[list[Variant], list[str]]:
     """The rows that a model can have.
 
@@ -122,7 +121,7 @@ def ablate(
     out: Path,
     plan: Plan,
     *,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Option],
     rows: Sequence[Variant],
     device: str = "auto",
     engine: Engine | None = None,
@@ -199,7 +198,7 @@ def _named(progress: Progress, row: str) -> Progress:
 
 
 def _facts(
-    clips: ClipSet, model: str, plan: Plan, settings: Mapping[str, Any], rows: Sequence[Variant]
+    clips: ClipSet, model: str, plan: Plan, settings: Mapping[str, Option], rows: Sequence[Variant]
 ) -> AblationFacts:
     return AblationFacts(
         model=model,

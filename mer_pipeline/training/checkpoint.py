@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from mer_pipeline.cache import private_folder, write_atomically
 from mer_pipeline.networks import Network
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.runs.weights import digest_of_tensors
 
 
@@ -33,7 +33,7 @@ class TrainingState:
     generator: torch.Generator
     device: torch.device
 
-    def save(self, path: Path, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    def save(self, path: Path, facts: JsonObject, tensors: dict[str, Tensor]) -> None:
         """Write the state with JSON values and tensors of the caller."""
         parts = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         held = self.optimiser.state_dict()
@@ -48,7 +48,7 @@ class TrainingState:
         facts_with_digest = {"facts": text, "digest": digest_of_tensors(copies, text)}
         write_atomically(path, safetensors.torch.save(copies, metadata=facts_with_digest))
 
-    def load(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    def load(self, path: Path) -> tuple[JsonObject, dict[str, Tensor]] | None:
         """Bring back what `save` wrote; None where there is nothing whole, and then nothing has changed."""
         try:
             with safetensors.safe_open(path, framework="pt") as opened:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from mer_pipeline import networks
 from mer_pipeline.device import choose_device, free_memory_mb, used_memory_mb
@@ -13,6 +12,7 @@ from mer_pipeline.engines import Engine, EngineTime, Local, fastest, times_of
 from mer_pipeline.errors import MerError
 from mer_pipeline.evaluation.protocols import Fold, inner_splits
 from mer_pipeline.inputs.clip_set import ClipSet
+from mer_pipeline.reading import Json, JsonObject
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.training.loop import time_steps
 from mer_pipeline.training.parallel import of_this_machine, one_thread
@@ -48,7 +48,7 @@ class Estimate:
     """
 
     model: str
-    recipe: Mapping[str, Any]
+    recipe: Mapping[str, Json]
     parameters: int
     multiply_accumulates: int
     view: str
@@ -70,7 +70,7 @@ class Estimate:
     engines: tuple[EngineTime, ...] = ()
     fastest: str = "local"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What `mer train --dry-run --json` prints."""
         return {**asdict(self), "problems": list(self.problems), "engines": [asdict(each) for each in self.engines]}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def learned_angles(run: Run) -> Angles | None:
 
 def orientation_remarks(rows: Sequence[AblationRow]) -> list[str]:
     """What rows with learned angles and rows with frozen ones say together; nothing where there is one of neither."""
-    learned = [(float(row.settings["theta_deg"]), row.angles) for row in rows if _starts(row) and row.angles]
+    learned = [(cast(float, row.settings["theta_deg"]), row.angles) for row in rows if _starts(row) and row.angles]
     remarks = [_of_starts(learned)] if len(learned) > 1 else []
     first = rows[0]
     frozen = [row for row in rows[1:] if row.settings.get("attention") in ("horizontal", "frozen", "none")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 
 from mer_pipeline.cache.chain import PUBLISHED
@@ -32,7 +34,8 @@ def start_prior(network: Network, clips: ClipSet) -> None:
             share[row] = 0
             share[row, GROUPS.index(group)] = 1 / groups.count(group)
     members = [{name: torch.from_numpy(values) for name, values in each.tensors.items()} for each in reader.members]
-    network.prior.start(members, reader.card["temperature"], share, window(clips.size, clips.flow != PUBLISHED))
+    temperature = cast(float, reader.card["temperature"])
+    network.prior.start(members, temperature, share, window(clips.size, clips.flow != PUBLISHED))
 
 
 def _group(emotion: str) -> str | None:

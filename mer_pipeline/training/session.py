@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -253,7 +254,7 @@ class Session:
         metrics = Metrics(
             run=str(run.folder),
             model=recipe.model,
-            attention=recipe.network_options.get("attention"),
+            attention=cast("str | None", recipe.network_options.get("attention")),
             protocol=self.plan.protocol,
             labels=self.clips.label_set,
             classes=self.clips.classes,

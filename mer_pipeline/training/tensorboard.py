@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def write_events(folder: Path, history: History) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     writer = SummaryWriter(str(private_folder(folder)))
-    for name, values in history.as_json().items():
+    for name, values in asdict(history).items():
         for epoch, value in enumerate(values, 1):
             if isinstance(value, list):
                 for layer, part in enumerate(value, 1):

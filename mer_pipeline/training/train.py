@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mer_pipeline.device import choose_device
 from mer_pipeline.engines import Engine, Local
@@ -13,6 +12,7 @@ from mer_pipeline.errors import MerError, os_errors, suggest
 from mer_pipeline.evaluation.calibration import mean_calibration
 from mer_pipeline.inputs.clip_set import ClipSet
 from mer_pipeline.progress import Progress, silent
+from mer_pipeline.reading import JsonObject
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.results import FoldResult
 from mer_pipeline.runs.run import Run
@@ -86,9 +86,9 @@ class OneFold:
         done = "was finished before" if self.before else f"trained in {self.result.seconds:.0f} s"
         return f"fold {self.result.held_out} of seed {self.seed}: {done}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What `mer train --fold --json` prints."""
-        known = {"fold": self.result.held_out, "seed": self.seed, "before": self.before}
+        known: JsonObject = {"fold": self.result.held_out, "seed": self.seed, "before": self.before}
         return {**known, "folder": str(self.result.folder), "seconds": self.result.seconds}
 
 

@@ -221,7 +221,7 @@ class Trainer:
         return Card(
             model=recipe.model,
             network=recipe.network,
-            options=recipe.as_json()["options"],
+            options=recipe.network_options,
             size=clips.size,
             mean=list(MEAN),
             std=list(STD),

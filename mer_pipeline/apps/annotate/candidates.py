@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from mer_pipeline.apps.annotate.films import ANNOTATIONS, Film, Films
 from mer_pipeline.cache import Artefact, Store, key_of
@@ -121,8 +122,9 @@ def _read(store: Store, key: str) -> Spotting | None:
     if kept is None:
         return None
     with well_formed(store.path(_STAGE, key), fix="remove it"):
-        intervals = [built(Interval, each) for each in kept.facts["intervals"]]
-        events = [built(Event, each) for each in kept.facts["events"]]
+        facts = cast("Mapping[str, Any]", kept.facts)
+        intervals = [built(Interval, each) for each in facts["intervals"]]
+        events = [built(Event, each) for each in facts["events"]]
         timeline = Timeline(kept.arrays["seconds"], kept.arrays["energy"])
-        return Spotting("", 0.0, 0, intervals=intervals, events=events, warnings=list(kept.facts["warnings"]),
+        return Spotting("", 0.0, 0, intervals=intervals, events=events, warnings=list(facts["warnings"]),
                         timeline=timeline)  # fmt: skip

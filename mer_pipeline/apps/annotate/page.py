@@ -25,7 +25,7 @@ from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.detectors import Detector
 from mer_pipeline.facs import AU_NAMES, parse_aus
 from mer_pipeline.labels import known_emotions
-from mer_pipeline.reading import parse_json, read_text, well_formed
+from mer_pipeline.reading import JsonObject, parse_json, read_text, well_formed
 from mer_pipeline.spotting.agreement import Agreement, Marked, agreement
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class _Page:
     def films(self, request: Request) -> Response:
         """The films, what was spotted in them so far, and what a coder made of them."""
         coder = request.query_params.get("coder", "")
-        entries = []
+        entries: list[JsonObject] = []
         for name in self._films.names:
             found = self._spotter.of(name)
             work = self._book.work(coder, name).with_candidates(found.intervals) if coder else CodedFilm()

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
-from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from mer_pipeline.networks.explain import CellMap, Map, MapSource, to_array
@@ -13,6 +12,13 @@ from mer_pipeline.networks.explain import CellMap, Map, MapSource, to_array
 STRIDE_PX = 32  # of the last map: 4 in the stem, then three halvings
 AGGREGATORS = ("both", "local", "global")
 HEAD_WIDTH = 32  # channels a head; fewer where a map has fewer
+
+
+def _drop_path(rate: float) -> nn.Module:
+    """Stochastic depth."""
+    from timm.layers.drop import DropPath  # a second to import, which networks without it are spared
+
+    return DropPath(rate)
 
 
 def heads(width: int) -> int:
@@ -64,7 +70,7 @@ class LocalAggregator(nn.Module):
         self.embed: nn.Module = nn.Identity() if same else PatchEmbedding(in_channels, channels, halve)
         self.mix = HeadedConvolution(channels)
         self.perceptron = Perceptron(channels, 3)
-        self.drop = DropPath(drop_path)
+        self.drop = _drop_path(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -135,7 +141,7 @@ class GlobalAggregator(nn.Module):
         self.embed = PatchEmbedding(channels, channels // 3)
         self.mix = HeadedConvolution(channels // 3)
         self.perceptron = Perceptron(channels + channels // 3, 2)
-        self.drop = DropPath(drop_path)
+        self.drop = _drop_path(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""

@@ -1,7 +1,6 @@
 """Facial Position Focalizer: where on the face things are, from onset and apex frames."""
 
 import torch
-from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 STRIDE_PX = 16  # patch 4, then two mergings
@@ -27,6 +26,10 @@ class PositionFocalizer(nn.Module):
             raise ValueError(f"size is {size}: the position stream needs a multiple of {STRIDE_PX}")
         if embed_dim < 4 or (embed_dim > 32 and embed_dim % 32):
             raise ValueError(f"embed_dim is {embed_dim}: give a multiple of 32, or 4 to 31")
+        from timm.models.swin_transformer import (
+            SwinTransformer,
+        )  # a second to import, which networks without it are spared
+
         heads = max(1, embed_dim // 32)
         self.swin = SwinTransformer(
             img_size=size,

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.models import resnet
 from torch import Tensor, nn
 
 from mer_pipeline.networks.base import Network, Output
@@ -47,6 +46,8 @@ class ResNet18(Network):
         embed_dim: int = 64,
     ) -> None:
         super().__init__(size, takes_aus=au_input)
+        from timm.models import resnet  # a second to import, which networks without it are spared
+
         self.backbone: Any = resnet.resnet18(pretrained=False, num_classes=0, global_pool="")
         width = 512
         self.attentions, self.shared_orientation = attention_layers(attention, (64, 128, 256, width), theta_deg, 64)

@@ -15,6 +15,7 @@ PAGES = ["README.md", *(f"docs/guide/{name}.md" for name in (
 ))]  # fmt: skip
 # Appended to a command so that it ends in seconds; an option given twice counts the second time.
 SHORTER = {
+    "synth": ["--subjects", "2", "--clips", "2"],
     "spot": ["--fps", "200"],  # which the folder of frames does not say
     "train": ["--model", "facesleuth-tiny", "--epochs", "1", "--seeds", "1"],
     "preprocess": ["--size", "32"],

@@ -64,7 +64,7 @@ def test_a_small_network_learns_from_flow(flow_cache, tmp_path):
     clips = load_clips(flow_cache, view="flow")
     assert (clips.label_set, clips.classes, clips.size) == ("megc3", EMOTIONS, 28)
     assert set(clips.groups) == {f"casme2/0{n}" for n in range(1, 5)}
-    recipe = load_recipe("ststnet", {"epochs": 60, "batch": 8, "lr": 5e-3})
+    recipe = load_recipe("ststnet", {"epochs": 30, "batch": 8, "lr": 5e-3})
     summary = train(clips, recipe, tmp_path / "run", device="cpu").metrics.as_json()
     assert summary["uf1"] > 0.9
     assert summary["aus"] == "unused"

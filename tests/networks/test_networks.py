@@ -212,7 +212,9 @@ def test_resnet3d_has_the_gradients_of_float32_under_autocast() -> None:
     assert (gradient(True) - expected).norm() < 0.05 * expected.norm()
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "ststnet" else pytest.mark.slow) for name in EVERY]
+)
 def test_compiles(name: str) -> None:
     """The graph that torch traces gives the same numbers; the compiler behind it is torch's own affair."""
     net = tiny(name).eval()

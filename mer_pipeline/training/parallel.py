@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
@@ -27,6 +26,7 @@ from mer_pipeline.inputs.clip_set import ClipSet, Source
 from mer_pipeline.progress import silent
 from mer_pipeline.recipe import Recipe
 from mer_pipeline.runs.run import Run
+from mer_pipeline.training.loop import time_steps
 from mer_pipeline.training.session import Part, Plan, Session
 
 _WORTH_S = 20.0  # a process takes seconds to start: shorter work is done here
@@ -74,8 +74,7 @@ class Task:
 def train_ahead(session: Session, parts: Sequence[Part], engine: Engine, device: str) -> None:
     """Train in other processes what is not finished: folds, and networks for prediction.
 
-    Of processes on this machine, the first fold is trained here, and so are the others, later, where it shows that they
-    are quick.
+    Nothing is done where processes of this machine would take longer to start than the folds to train.
 
     Raises:
         MerError: A fold cannot be trained, a process was ended from outside, or the engine cannot be used.
@@ -114,13 +113,15 @@ def of_this_machine(engine: Engine, device: torch.device) -> Engine:
     return Local(engine.jobs or (torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1))
 
 
-def _worth(session: Session, folds: list[tuple[Part, Fold]]) -> bool:
-    """Whether the folds are long enough for processes of their own; the first is trained to see, and taken out."""
+def _worth(session: Session, folds: Sequence[tuple[Part, Fold]]) -> bool:
+    """Whether the folds are long enough for processes of their own, by a step of the largest."""
     if len(folds) < 3:
         return False
-    started, (part, fold) = time.monotonic(), folds.pop(0)
-    session.trainer(part, fold, silent).fold(fold, wait=False)
-    return (time.monotonic() - started) * len(folds) >= _WORTH_S
+    part, fold = max(folds, key=lambda one: len(one[1].train))
+    with one_thread():
+        step_s, _ = time_steps(session.clips, fold.train, part.recipe, session.device, steps=1)
+    epochs_s = part.recipe.epochs * len(fold.train) / min(part.recipe.batch, len(fold.train)) * step_s
+    return epochs_s * len(folds) >= _WORTH_S
 
 
 def _folder(parts: Sequence[Part]) -> Path:

@@ -177,7 +177,7 @@ def test_folds_in_other_processes_change_nothing(one_set, tmp_path, monkeypatch)
     for jobs in (1, 2):
         train(one_set, load_recipe("ststnet", QUICK), tmp_path / str(jobs), Plan(jobs=jobs), device="cpu",
               progress=lambda task, *_: events.append(task))  # fmt: skip
-    assert events.count("folds") == 4  # the first is trained here, the network for prediction there
+    assert events.count("folds") == 5  # four, and the network for prediction
     first, second = ((tmp_path / name / "predictions.csv").read_bytes() for name in "12")
     assert first == second
 

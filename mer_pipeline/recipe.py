@@ -192,10 +192,9 @@ class Recipe:
                 str(error), where=f"recipe {self.model}", fix="see mer models and the model's card"
             ) from None
 
-    def parameters(self, size: int | None = None, classes: int = 5) -> int:
-        """How many parameters `outline` has."""
-        outline = self._usual if (size, classes) == (None, 5) else self.outline(size, classes)
-        return sum(parameter.numel() for parameter in outline.parameters())
+    def parameters(self) -> int:
+        """How many parameters the network has with 5 classes."""
+        return sum(parameter.numel() for parameter in self._usual.parameters())
 
     def as_json(self) -> JsonObject:
         """The recipe with every default written out, options of the network included."""

@@ -97,7 +97,12 @@ CameraSource = Annotated[
 ]
 
 
+# By their names in the signature, in which `--all` is another word.
+_FOR_CLIPS = ("onset", "apex", "every", "overlay", "image", "report", "neutral", "slow", "magnify")
+
+
 def predict(
+    context: typer.Context,
     clips: Clips = None,
     model: Model = None,
     onset: Onset = None,
@@ -139,16 +144,7 @@ def predict(
     from mer_pipeline.inference.neutral import Neutral
     from mer_pipeline.video import Window
 
-    given: dict[str, object] = {
-        "onset": onset,
-        "apex": apex,
-        "all": every,
-        "overlay": overlay,
-        "image": image,
-        "report": report,
-    }
-    given |= {"neutral": neutral or None, "slow": slow, "magnify": magnify}
-    _check_usage(clips, given, camera, face, (start, end))
+    _check_usage(context.params)
     shared = _engine(engine, jobs, engine_option, drawn=(camera, overlay, image, report, frames))
     files = clips_of(clips or [])
     made = _settings(model, device, aus, confidence, card_detector(detector, predictor, face_model))
@@ -162,10 +158,7 @@ def predict(
     }  # fmt: skip
     with Predictor(model, device, aus=aus, confidence=confidence, detector=made.detector) as loaded:
         say_model(loaded, quiet)
-        if camera is None:
-            results = _predicted(loaded, files, options, out, quiet, shared, made)
-        else:
-            results = [_watch(loaded, camera, fps, force_fps, macro, quiet, out.rows)]
+        results = _predicted(loaded, files or camera, options, out, quiet, shared, made)
     out.write(results)
     say_results(results, [*out.pictures.written, *(path for path in (table, frames, report) if path)], as_json)
 
@@ -240,16 +233,19 @@ class _Outputs:
 
 def _predicted(
     loaded: Predictor,
-    files: list[Path],
+    files: list[Path] | str | None,
     options: dict[str, Any],
     out: _Outputs,
     quiet: bool,
     shared: Engine | None,
     made: Settings,
 ) -> list[ClipResult]:
-    """The results of all clips."""
+    """The results of all clips, or of what a camera sees."""
     from mer_pipeline.inference.many import PredictedAhead
 
+    if not isinstance(files, list):
+        fps, force_fps, macro = (options[name] for name in ("fps", "force_fps", "macro"))
+        return [_watch(loaded, files or "", fps, force_fps, macro, quiet, out.rows)]
     if shared is not None:
         ahead = PredictedAhead(shared, made, files, options)
         return _predict_clips(files, ahead, lambda *_, **__: None, quiet)
@@ -265,23 +261,17 @@ def _predicted(
     return _predict_clips(files, predict_clip, functools.partial(pictures.finish, predictor=loaded), quiet)
 
 
-def _check_usage(
-    clips: list[Path] | None,
-    for_clips: Mapping[str, object],
-    camera: str | None,
-    face: str,
-    window: tuple[float | None, float | None],
-) -> None:
-    given = {name for name, value in for_clips.items() if value is not None}
-    key_frames = given & {"onset", "apex"}
-    if bool(clips) == (camera is not None):
+def _check_usage(params: Mapping[str, object]) -> None:
+    given = {name for name in _FOR_CLIPS if params[name] not in (None, [], ())}
+    key_frames, camera = given & {"onset", "apex"}, params["camera"]
+    if bool(params["clips"]) == (camera is not None):
         raise typer.BadParameter("give clips, or --camera")
     if camera is not None and given:
-        names = ", ".join(f"--{name}" for name in for_clips)
+        names = ", ".join("--all" if name == "every" else f"--{name}" for name in _FOR_CLIPS)
         raise typer.BadParameter(f"{names} are for clips, not for --camera")
-    if face != "largest" and (key_frames or camera or "neutral" in given):
+    if params["face"] != "largest" and (key_frames or camera or "neutral" in given):
         raise typer.BadParameter("--face is for clips whose key frames are spotted, without --neutral")
-    if window != (None, None) and (key_frames or camera or "overlay" in given):
+    if (params["start"], params["end"]) != (None, None) and (key_frames or camera or "overlay" in given):
         raise typer.BadParameter("--from and --to are for clips whose key frames are spotted, without --overlay")
     if given & {"slow", "magnify"} and "overlay" not in given:
         raise typer.BadParameter("--slow and --magnify are for --overlay")

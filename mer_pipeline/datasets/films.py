@@ -54,7 +54,7 @@ class FilmsReader(Reader):
         """A row a micro- or macro-expression; `Row.sheet` is the coder's file."""
         rows, unnamed = [], 0
         for path, coding in codings_of(table):
-            subject = coding.subject or _folder_of(path, table.raw)
+            subject = coding.subject or ("" if path.parent == table.raw else path.parent.name)
             unnamed += not subject
             for number, mark in enumerate(coding.expressions, 1):
                 location = ClipLocation("-", "-", coding.film, first_number=0)
@@ -104,10 +104,6 @@ def codings_of(table: AnnotationsBuilder) -> Iterator[tuple[Path, Coding]]:
         for coding in found:
             table.warnings += [f"{name}: {text}" for text in coding.warnings]
             yield path, coding
-
-
-def _folder_of(path: Path, raw: Path) -> str:
-    return "" if path.parent == raw else path.parent.name
 
 
 def _number(table: AnnotationsBuilder, location: ClipLocation, frame: int | None) -> str:

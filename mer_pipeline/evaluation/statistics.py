@@ -142,7 +142,7 @@ def _larger_p(difference: Difference) -> float:
     return max((p for p in (difference.p, difference.p_interval) if p is not None), default=1.0)
 
 
-def verdict(difference: Difference, better: str, worse: str, score: str = "UF1") -> str:
+def verdict(difference: Difference, better: str, worse: str) -> str:
     """What a difference allows to be said, in words.
 
     >>> verdict(Difference(0.05, -0.01, 0.11, 0.2, subjects=26), "a", "b")
@@ -153,11 +153,11 @@ def verdict(difference: Difference, better: str, worse: str, score: str = "UF1")
         said += f" {worse}"
     elif difference.clear:
         above, below = (better, worse) if difference.value > 0 else (worse, better)
-        said = f"{above} has the higher {score} than {below}"
+        said = f"{above} has the higher UF1 than {below}"
     elif difference.low > -EQUAL_WITHIN and difference.high < EQUAL_WITHIN:
-        said = f"{better} and {worse} have the same {score} within {EQUAL_WITHIN}"
+        said = f"{better} and {worse} have the same UF1 within {EQUAL_WITHIN}"
     else:
-        said = f"no difference in {score} is shown between {better} and {worse}"
+        said = f"no difference in UF1 is shown between {better} and {worse}"
     return f"{said}: {figures(difference)}"
 
 

@@ -73,9 +73,7 @@ def face_to_unit(landmarks: Landmarks) -> Matrix:
 
 def warp(image: Image, to_unit: Matrix, size: int) -> Image:
     """Sample the unit square of a frame as a (size, size, channels) image: one interpolation from the source pixels."""
-    matrix = unit_to_grid(size) @ _square(to_unit)
-    image, matrix = _around_face(image, matrix, size)
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    image, matrix, scale = _around_face(image, to_unit, size)
     if scale < 0.75:
         # Large faces: without a low-pass the source's fine detail would fold into the crop as false motion.
         sigma = 0.5 * np.sqrt(1 / scale**2 - 1)
@@ -84,27 +82,23 @@ def warp(image: Image, to_unit: Matrix, size: int) -> Image:
     return warped.astype(np.uint8, copy=False)
 
 
-def smooth_face(image: Image, to_unit: Matrix, size: int, blur_px: float = _BLUR_PX) -> FloatImage:
+def smooth_face(image: Image, to_unit: Matrix, size: int) -> FloatImage:
     """The unit square of a frame in grey, (size, size) float32, smoothed for gradients.
 
     Args:
         image: (H, W, 3) RGB.
         to_unit: (2, 3) matrix from the frame to the unit square.
         size: Side of the result in pixels.
-        blur_px: Standard deviation of the blur in pixels of the result; it also keeps fine detail from folding.
     """
-    matrix = unit_to_grid(size) @ _square(to_unit)
-    image, matrix = _around_face(image, matrix, size)
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    image, matrix, scale = _around_face(image, to_unit, size)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    if blur_px > 0:
-        sigma = blur_px / scale
-        shrink = int(_SHRUNK_SCALE / scale)
-        if shrink > 1:
-            grey, matrix = _shrunk(grey, matrix, shrink)
-            # A mean over n pixels is a blur with the variance (n^2 - 1) / 12; what is missing follows.
-            sigma, scale = np.sqrt(sigma**2 - (shrink**2 - 1) / 12) / shrink, scale * shrink
-        grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma), np.float32)
+    sigma = _BLUR_PX / scale
+    shrink = int(_SHRUNK_SCALE / scale)
+    if shrink > 1:
+        grey, matrix = _shrunk(grey, matrix, shrink)
+        # A mean over n pixels is a blur with the variance (n^2 - 1) / 12; what is missing follows.
+        sigma, scale = np.sqrt(sigma**2 - (shrink**2 - 1) / 12) / shrink, scale * shrink
+    grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma), np.float32)
     flags = cv2.INTER_CUBIC if scale > 0.75 else cv2.INTER_LINEAR
     warped = cv2.warpAffine(grey, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.float32)
@@ -119,17 +113,19 @@ def _shrunk(grey: FloatImage, matrix: Matrix, times: int) -> tuple[FloatImage, M
     return small, np.column_stack([matrix[:, :2] * times, matrix[:, 2] + middle])
 
 
-def _around_face(image: Image, matrix: Matrix, size: int) -> tuple[Image, Matrix]:
-    """The part of a frame that a warp reads, and the warp from there: what lies beyond need not be blurred."""
+def _around_face(image: Image, to_unit: Matrix, size: int) -> tuple[Image, Matrix, float]:
+    """The part of a frame that a warp reads (what lies beyond need not be blurred), the warp from there, its scale."""
+    matrix = unit_to_grid(size) @ _square(to_unit)
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float64) - 0.5
     there = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
-    margin = 16 + 4 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    margin = 16 + 4 / scale
     height, width = image.shape[:2]
     # At least one pixel stays where the face has left the frame.
     x0, y0 = np.clip(np.floor(there.min(0) - margin), 0, (width - 1, height - 1)).astype(int)
     x1, y1 = np.clip(np.ceil(there.max(0) + margin), (x0 + 1, y0 + 1), (width, height)).astype(int)
     shift = matrix[:, :2] @ (x0, y0)
-    return image[y0:y1, x0:x1], np.column_stack([matrix[:, :2], matrix[:, 2] + shift])
+    return image[y0:y1, x0:x1], np.column_stack([matrix[:, :2], matrix[:, 2] + shift]), scale
 
 
 def unit_to_grid(size: int) -> Matrix:

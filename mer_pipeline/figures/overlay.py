@@ -32,7 +32,7 @@ from mer_pipeline.video import Footage, VideoWriter, open_footage
 
 Found = Expression | Unclassified
 # By the number of the person; None where one was followed without a number.
-Faces: TypeAlias = dict[int | None, "Face"]
+FacesOfFrame: TypeAlias = dict[int | None, "Face"]
 
 # Of the picture's width, in pixels: smaller ones are enlarged for the text's sake, larger ones have no use here.
 _LEAST, _MOST = 640, 1920
@@ -113,7 +113,7 @@ def _spans(result: ClipResult) -> list[tuple[int, int]]:
     return [(each.onset_frame, _end(each)) for each in found if each.kind == "micro"]
 
 
-def _drawn(panels: Sequence[Strip], image: Image, index: int, seconds: float, faces: Faces) -> Image:
+def _drawn(panels: Sequence[Strip], image: Image, index: int, seconds: float, faces: FacesOfFrame) -> Image:
     """A frame with the outlines of the faces, and below it a strip for each."""
     shown = _resized(image, panels[0].size_wh)
     for panel in panels:
@@ -140,7 +140,7 @@ def _resized(image: Image, size_wh: tuple[int, int]) -> Image:
 
 def _outlined(
     footage: Footage, fps: float, find_faces: FaceFinder, where: Whereabouts
-) -> Iterator[tuple[int, Image, Faces]]:
+) -> Iterator[tuple[int, Image, FacesOfFrame]]:
     """Every frame and the outline of the face whose result is drawn: found once a second and tracked in between."""
     seen: list[Landmarks] = []
     index = 0
@@ -155,11 +155,11 @@ def _outlined(
         yield index, image, {} if face is None else {None: hull.in_frame(face, seen.pop() if seen else None)}
 
 
-def _all_outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, Faces]]:
+def _all_outlined(footage: Footage, fps: float, find_faces: FaceFinder) -> Iterator[tuple[int, Image, FacesOfFrame]]:
     """The same with every face that has a number."""
     people, hulls = People(fps, find_faces), dict[Person, _Hull]()
     for index, image in footage.read(range(len(footage))):
-        faces: Faces = {}
+        faces: FacesOfFrame = {}
         for person, face in people.push(index, image).items():
             if face is not None:
                 hull = hulls.setdefault(person, _Hull())

@@ -175,20 +175,6 @@ def compression_warnings(footage: Footage) -> list[str]:
     ]
 
 
-def spot_footage(
-    footage: Footage,
-    fps: float,
-    find_faces: FaceFinder,
-    *,
-    own_times: bool = True,
-    force: bool = False,
-    counts: DetectionCounts | None = None,
-    progress: Progress = silent,
-) -> Spotting:
-    """Spot every expression of the largest face of a video that is open already; see `spot_faces`."""
-    return spot_faces(footage, fps, find_faces, own_times=own_times, force=force, counts=counts, progress=progress)[0]
-
-
 def spot_faces(
     footage: Footage,
     fps: float,
@@ -231,7 +217,7 @@ def spot_faces(
         done, broken = _each_frame(footage, fps, everyone.push, progress)
     if not counts.with_face:
         raise faceless(counts.frames, footage.path)
-    said = [] if broken is None else [_cut_short(done, len(footage), broken)]
+    said = [] if broken is None else [f"only the first {done} of {len(footage)} frames could be read: {broken.what}"]
     if face != "largest":
         return everyone.spottings(footage.path, done, times_s, counts, [*rate_warnings(fps), *said])
     found = one.spotting(str(footage.path), done, [*face_warnings(fps, counts), *said])
@@ -265,10 +251,6 @@ def faceless(looked_at: int, where: Path) -> MerError:
         where=where,
         fix="check that a face is visible and upright",
     )
-
-
-def _cut_short(done: int, frames: int, error: MerError) -> str:
-    return f"only the first {done} of {frames} frames could be read: {error.what}"
 
 
 def rate_warnings(fps: float | None) -> list[str]:

@@ -72,7 +72,7 @@ def strain(flow: Flow) -> npt.NDArray[np.float32]:
     return np.asarray(np.sqrt(ux**2 + vy**2 + 2 * shear**2), np.float32)
 
 
-def flow_image(flow: Flow, size: int = FLOW_IMAGE_SIZE) -> Image:
+def flow_image(flow: Flow) -> Image:
     """What STSTNet's authors published of a clip: u, v and strain as the red, green and blue of a small picture.
 
     Each channel is averaged over the area of a pixel and then stretched to 0..255 on its own. The order follows the
@@ -80,17 +80,13 @@ def flow_image(flow: Flow, size: int = FLOW_IMAGE_SIZE) -> Image:
 
     Args:
         flow: (3, H, W), as `motion` gives it.
-        size: Side of the picture in pixels.
 
     Returns:
-        (size, size, 3) uint8; a channel without any difference is 0.
+        (28, 28, 3) uint8; a channel without any difference is 0.
     """
-    small = [_area_resize(channel, size) for channel in np.asarray(flow, np.float32)]
-    return np.stack([_stretch(channel) for channel in small], axis=-1)
-
-
-def _area_resize(channel: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-    return np.asarray(cv2.resize(channel, (size, size), interpolation=cv2.INTER_AREA), np.float32)
+    size_wh = (FLOW_IMAGE_SIZE, FLOW_IMAGE_SIZE)
+    small = [cv2.resize(each, size_wh, interpolation=cv2.INTER_AREA) for each in np.asarray(flow, np.float32)]
+    return np.stack([_stretch(np.asarray(channel, np.float32)) for channel in small], axis=-1)
 
 
 def _stretch(channel: npt.NDArray[np.float32]) -> Image:

@@ -15,7 +15,7 @@ from mer_pipeline.faces.landmarks import FaceFinder
 from mer_pipeline.spotting.clip import ClipInterval, spot
 from mer_pipeline.spotting.result import Flag
 from mer_pipeline.spotting.tracking import track
-from mer_pipeline.spotting.video import faceless, spot_footage
+from mer_pipeline.spotting.video import faceless, spot_faces
 from mer_pipeline.video import Footage
 
 FrameSource = Literal["annotated", "spotted"]
@@ -93,7 +93,7 @@ def find_keyframes(
     finder, counts = open_detector(), counts if counts is not None else DetectionCounts()
     rate = fps or footage.fps or FALLBACK_FPS
     if onset_frame is None and apex_frame is None and offset_frame is None:
-        found = spot_footage(footage, rate, finder, force=True, counts=counts).best
+        found = spot_faces(footage, rate, finder, force=True, counts=counts)[0].best
         if found is None:
             raise without_motion(counts.frames, counts.with_face, footage.path)
         frames = found.onset_frame, found.apex_frame, found.offset_frame

@@ -140,7 +140,7 @@ class _Hills:
         # Many anchors close together pull no harder than one.
         self.pull = np.concatenate(
             [
-                np.tile(pull.out_up, (len(pull.anchors), 1)) / self._heights(pull.anchors, pull.width_wh).max()
+                np.tile(pull.out_up, (len(pull.anchors), 1)) / self._falloffs(pull.anchors, pull.width_wh).sum(1).max()
                 for pull in pulls
             ]
         )
@@ -152,9 +152,6 @@ class _Hills:
         at = np.array([AT_REST[anchor] for anchor in anchors])
         return np.asarray(np.exp(-0.5 * (((at[:, None] - at[None]) / np.asarray(width)) ** 2).sum(-1)))
 
-    def _heights(self, anchors: Sequence[int], width: tuple[float, float]) -> Matrix:
-        return np.asarray(self._falloffs(anchors, width).sum(1))
-
 
 _HILLS = {au: _Hills(au) for au in ACTION_UNITS}
 
@@ -165,7 +162,10 @@ def _muscles(
     """The field of all contractions, (clips, 2, size, size)."""
     clips = len(contents)
     # Each side of a face has its own proportions.
-    sides = {side: faces.shaped(_USUAL * np.array([side, 1.0])) + _own_places(rng, clips) for side in (-1, 1)}
+    sides = {
+        side: faces.shaped(_USUAL * np.array([side, 1.0])) + rng.normal(0, 0.018, (clips, *_USUAL.shape))
+        for side in (-1, 1)
+    }
     spread = np.exp(rng.normal(0, 0.15, (clips, 2)))
     most = max(1, max(sum(len(_HILLS[c.au].anchors) for c in each.contractions) for each in contents))
     # One row a hill: where it is, how wide, how it pulls, on which side, and whether it is the lids'.
@@ -193,10 +193,6 @@ def _muscles(
         fields.append(np.stack(parts, 1))
     # The eyeball, which no skin covers, does not follow a brow or a cheek.
     return np.asarray(fields[0] * (1 - 0.8 * _eyeballs(left, down)[:, None]) + fields[1], np.float32)
-
-
-def _own_places(rng: np.random.Generator, clips: int) -> Matrix:
-    return rng.normal(0, 0.018, (clips, *_USUAL.shape))
 
 
 def _own_way(rng: np.random.Generator, hills: _Hills) -> Matrix:

@@ -161,11 +161,6 @@ def _brief(value: object) -> str:
 def picked(kind: type, values: Any, *, but: Collection[str] = ()) -> dict[str, Any]:
     """The entries of a JSON object that a data class has fields for.
 
-    Args:
-        kind: The data class.
-        values: The object; entries that a newer version added are left out.
-        but: Fields that are read in another way.
-
     Raises:
         KeyError: A field without a default is absent.
         TypeError: It is no object.

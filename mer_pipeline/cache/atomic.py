@@ -67,10 +67,6 @@ def file_written_whole(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
 
     Readers see the old content or the new, also when two processes write at once or one is killed.
 
-    Args:
-        path: The file.
-        sync: Whether it must be whole after a power cut too.
-
     Raises:
         WriteError: No permission, or no space on the disk.
     """

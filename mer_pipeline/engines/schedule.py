@@ -46,12 +46,7 @@ class EngineTime:
 
 
 def times_of(tasks_s: Sequence[float], chosen: Engine) -> list[EngineTime]:
-    """What every engine would take, the one that was chosen with its options.
-
-    Args:
-        tasks_s: How long each task takes on a device of its own.
-        chosen: What the user asks for.
-    """
+    """What every engine would take, the one that was chosen with its options."""
     found = []
     for name, (_, kind) in ENGINES.items():
         missing = kind.missing()

@@ -131,19 +131,19 @@ class Classifier:
         face = locate_face(images, keyframes, functools.partial(counts.all, self.find_faces), where, whose.own)
         onset = images[keyframes.onset_frame]
         rests = [rest.placed(onset, face.landmarks[keyframes.onset_frame]) for rest in neutral] or [onset]
-        answers = [self._answer(images, keyframes, face, rest) for rest in rests]
-        output, aligned = answers[0]
-        if len(answers) > 1:
-            estimates = [each.aus for each, _ in answers if each.aus is not None]
+        outputs = [self._run(images, keyframes, face, rest) for rest in rests]
+        output, aligned = outputs[0]
+        if len(outputs) > 1:
+            estimates = [each.aus for each, _ in outputs if each.aus is not None]
             aus = np.asarray(np.mean(estimates, 0), np.float32) if estimates else None
-            probabilities = np.asarray(np.mean([each.probabilities for each, _ in answers], 0), np.float32)
+            probabilities = np.asarray(np.mean([each.probabilities for each, _ in outputs], 0), np.float32)
             output = replace(output, probabilities=probabilities, aus=aus)
         return Classified(output, aligned, face.warnings, rests[0])
 
-    def _answer(
+    def _run(
         self, images: Mapping[int, Image], keyframes: KeyFrames, face: Followed, rest: Image
     ) -> tuple[NetworkOutput, tuple[AlignedFace, ...]]:
-        """The network's answer where the face rests in a picture."""
+        """The network's output where the face rests in a picture."""
         parameters = self.model.parameters
         shown = {index: images[index] for index in keyframes.needed} | {keyframes.onset_frame: rest}
         landmarks = face.landmarks[keyframes.onset_frame]
@@ -154,25 +154,25 @@ class Classifier:
 
     def expression(
         self,
-        answer: NetworkOutput,
+        output: NetworkOutput,
         keyframes: KeyFrames,
         fps: float | None,
         seconds: Callable[[int], float | None],
     ) -> Expression:
         """The network's output in the words of the result."""
         onset, apex, offset = keyframes.onset_frame, keyframes.apex_frame, keyframes.offset_frame
-        best = int(np.argmax(answer.probabilities))
-        likely = self._likely(answer)
+        best = int(np.argmax(output.probabilities))
+        likely = self._likely(output)
         least = CONFIDENCE if self._confidence is None else self._confidence
-        sure = len(likely) == 1 if likely and self._confidence is None else answer.probabilities[best] >= least
+        sure = len(likely) == 1 if likely and self._confidence is None else output.probabilities[best] >= least
         verdict: Verdict = "expression" if sure else "uncertain"
         if "not spotted" in keyframes.flags or self.card.classes[best] == NONE:
             verdict = "no micro-expression"
         kind: Kind | None = None
         if fps is not None and offset is not None:
             kind = "micro" if is_micro(offset - onset, fps) else "macro"
-        estimate = self.named_aus(answer)
-        named = zip(self.card.classes, answer.probabilities.tolist(), strict=True)
+        estimate = self.named_aus(output)
+        named = zip(self.card.classes, output.probabilities.tolist(), strict=True)
         return Expression(
             onset_frame=onset, apex_frame=apex, offset_frame=offset,
             onset_s=seconds(onset), apex_s=seconds(apex), offset_s=None if offset is None else seconds(offset),
@@ -185,19 +185,19 @@ class Classifier:
             likely=likely, flags=list(keyframes.flags), aus_given=self._aus_given,
         )  # fmt: skip
 
-    def named_aus(self, answer: NetworkOutput) -> dict[int, float]:
+    def named_aus(self, output: NetworkOutput) -> dict[int, float]:
         """The estimate of each Action Unit that the network was trained on; the others' are no estimates."""
-        if answer.aus is None:
+        if output.aus is None:
             return {}
         trained = AU_NUMBERS if self.card.au_trained is None else self.card.au_trained
-        return {number: p for number, p in zip(AU_NUMBERS, answer.aus.tolist(), strict=True) if number in trained}
+        return {number: p for number, p in zip(AU_NUMBERS, output.aus.tolist(), strict=True) if number in trained}
 
-    def _likely(self, answer: NetworkOutput) -> list[str]:
+    def _likely(self, output: NetworkOutput) -> list[str]:
         """The classes of the card's set, the most probable first: at least one, if the card says."""
         if self.card.least_probability is None:
             return []
-        order = np.argsort(-answer.probabilities)
-        held = sum(answer.probabilities >= self.card.least_probability)
+        order = np.argsort(-output.probabilities)
+        held = sum(output.probabilities >= self.card.least_probability)
         return [self.card.classes[at] for at in order[: max(1, int(held))]]
 
 

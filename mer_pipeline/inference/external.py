@@ -31,7 +31,7 @@ _BATCH = 64
 _LABELS = "megc3"  # what the groups of the shipped model are classes of
 
 Bounds = tuple[float, float]
-_Answers = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]  # of classes and of Action Units
+_Outputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]  # of classes and of Action Units
 
 
 @dataclass(frozen=True)
@@ -104,15 +104,15 @@ def evaluate(
     if name == NAME:
         check_shipped_device(device)
         clips = load_clips(cache, _LABELS, "flow")
-        answers = _read_shipped(clips)
+        outputs = _read_shipped(clips)
         notes = [*clips.notes, "its class none is left out: every clip of a labelled set is an expression"]
     else:
         state, card = load_network(newest_run() if name == LATEST else Path(name))
         network = rebuild(state, card, Path(name)).to(choose_device(device)).eval()
         clips = load_clips(cache, card.labels, network.view, size=card.size, frames=card.frames)
         notes = [*clips.notes, *_differences(card, clips)]
-        answers = _run(network, card, clips, progress)
-    groups, aus = answers
+        outputs = _run(network, card, clips, progress)
+    groups, aus = outputs
     truth = [clips.classes[label] for label in clips.labels.tolist()]
     predicted = [clips.classes[at] for at in groups.argmax(1)]
     found = scores(truth, predicted, clips.classes)
@@ -129,7 +129,7 @@ def evaluate(
     )
 
 
-def _read_shipped(clips: ClipSet) -> _Answers:
+def _read_shipped(clips: ClipSet) -> _Outputs:
     published = clips.chain is not None and clips.chain.motion == PUBLISHED
     reading = shipped().read(clips.images[:, 0].numpy(), aligned=not published)
     # The classes of the label set stand in an order of their own.
@@ -138,7 +138,7 @@ def _read_shipped(clips: ClipSet) -> _Answers:
 
 
 @torch.no_grad()
-def _run(network: Network, card: Card, clips: ClipSet, progress: Progress) -> _Answers:
+def _run(network: Network, card: Card, clips: ClipSet, progress: Progress) -> _Outputs:
     """Probabilities of classes and Action Units, the latter the network's own estimate."""
     device = next(network.parameters()).device
     groups, aus = [], []

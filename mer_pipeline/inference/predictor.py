@@ -284,12 +284,12 @@ class _Job:
         whose = ANYWHERE if found.person is None else found.where
         for step, images in zip(steps, self._read(steps), strict=True):
             try:
-                answer = self.classifier.classify(
+                output = self.classifier.classify(
                     images, step, where=self.footage.path, whose=whose, neutral=self.neutral
                 ).output
             except MerError:  # the face is hidden there
                 continue
-            yield step.apex_frame, self.classifier.named_aus(answer)
+            yield step.apex_frame, self.classifier.named_aus(output)
 
     def _result(
         self,

@@ -91,11 +91,6 @@ class TrainedModel(Model):
 def load_trained(path: Path, device: str = "auto", detector: Detector | None = None) -> TrainedModel:
     """Load a run folder, a fold folder, a weights file or an ONNX file.
 
-    Args:
-        path: The model.
-        device: Where it runs.
-        detector: Overrides the face detector that its card names.
-
     Raises:
         MerError: It cannot be used, or the device or its face detector is not available.
     """

@@ -67,11 +67,6 @@ class DoneClip:
 class Batch:
     """Predicts many clips.
 
-    Args:
-        beside: The page or table that the folder lies beside.
-        settings: All that results depend on beside the clips, as JSON values.
-        draws: Whether pictures are wanted.
-
     Attributes:
         folder: Of the pictures, and of what is done.
     """

@@ -7,12 +7,7 @@ from pathlib import Path
 
 
 def fold_folders(run: Path, held_out: str) -> tuple[Path, ...]:
-    """Where a fold may lie, the present way first: `mine/1-02` and `mine-1/02` are two subjects.
-
-    Args:
-        run: The run folder of one seed.
-        held_out: Name of the fold, such as the subject `casme2/01`.
-    """
+    """Where a fold may lie, the present way first: `mine/1-02` and `mine-1/02` are two subjects."""
     plain = run / "folds" / held_out.replace("/", "-")
     if not ("-" in held_out and "/" in held_out):
         return (plain,)

@@ -179,11 +179,7 @@ class Run:
     # Where the parts lie.
 
     def fold_folder(self, held_out: str) -> Path:
-        """The folder of a fold; of a run with several seeds, of the first.
-
-        Args:
-            held_out: Name of the fold, such as the subject `casme2/01`.
-        """
+        """The folder of a fold; of a run with several seeds, of the first."""
         run = (self if self.under_way else self.trainings[0]).folder
         present, *older = fold_folders(run, held_out)
         for folder in older:

@@ -183,13 +183,7 @@ def true_answers(truth: LongTruth) -> list[Answer]:
 
 
 def answers_of(spotting: Spotting, emotions: Sequence[str], subject: str = "") -> list[Answer]:
-    """The micro-expressions of a video, without those in which no expression is read.
-
-    Args:
-        spotting: What was spotted.
-        emotions: The class of each interval.
-        subject: Who is seen; blank for the folder of the video.
-    """
+    """The micro-expressions of a video, without those in which no expression is read."""
     video, answers = Path(spotting.video), []
     for interval, emotion in zip(spotting.intervals, emotions, strict=True):
         if interval.kind == "micro" and emotion in CLASSES:

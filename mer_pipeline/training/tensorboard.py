@@ -22,12 +22,7 @@ def check_tensorboard() -> None:
 
 
 def write_events(folder: Path, history: History) -> None:
-    """Write the curves of one fold; nothing where they were written before.
-
-    Args:
-        folder: Of the fold's event files.
-        history: One value an epoch, or one list of values (angles).
-    """
+    """Write the curves of one fold; nothing where they were written before."""
     if folder.is_dir() and any(folder.iterdir()):
         return
     from torch.utils.tensorboard import SummaryWriter

@@ -244,7 +244,7 @@ def angles(run: Run) -> list[tuple[str, Markup]]:
         for fold in (fold for training in run.trainings for fold in training.folds):
             with well_formed(fold.folder / "result.json"):
                 learned = [layers[layer] for layers in fold.history.theta_deg]
-            paths.append((fold.held_out, [*([start] if isinstance(start, float) else []), *learned]))
+            paths.append((fold.held_out, [*([float(start)] if isinstance(start, int | float) else []), *learned]))
         found.append((f"{title}: {mean:.1f}°", half_circle(paths, mean, f"Learned angle, {title}")))
     return found
 

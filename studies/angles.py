@@ -24,7 +24,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ from torch import Tensor
 from mer_pipeline.device import hardware
 from mer_pipeline.evaluation.axial import axial_mean_deg
 from mer_pipeline.inputs.normalise import normalise
-from mer_pipeline.networks import angle_parameters, build, learned_angles_deg
+from mer_pipeline.networks import OrientationAttention, angle_parameters, build, learned_angles_deg
 from mer_pipeline.synth import Options
 from mer_pipeline.synth.emotions import Combination
 from mer_pipeline.synth.plan import Timing, draw_clip
@@ -125,64 +125,92 @@ def _crop(frame: npt.NDArray[np.uint8], subject: Subject) -> npt.NDArray[np.uint
     return np.asarray(square, np.uint8)
 
 
-def train(
-    data: tuple[Clips, Clips],
-    *,
-    head: str,
-    attention: str,
-    start_deg: float,
-    angle_lr: float,
-    steps: int,
-    seed: int = 0,
-    batch: int = 16,
-    lr: float = 2e-3,
-    starts_deg: Sequence[float] | None = None,
-) -> Trained:
-    """Train on clips that are shifted at random and get noise, and test on held-out subjects.
+class Learner:
+    """FaceSleuth's motion stream in training; it can go on. Clips are shifted at random and get noise.
 
     Args:
-        data: See `draw`.
+        clips: What it learns from.
         head: Option of the network.
         attention: Option of the network.
         start_deg: Where angles start, and where frozen ones stay.
-        angle_lr: Rate of the angles; 0 keeps them.
-        steps: Of `batch` clips.
         seed: Of weights, order and noise.
         batch: Clips a step.
         lr: Rate of everything but the angles.
-        starts_deg: Where the angle of every layer starts, in the place of `start_deg`.
+        angle_lr: Rate of the angles; 0 keeps them.
+        pace: Step -> what the rates are multiplied by; 1 by default.
+        gain: What the first weights of attention are multiplied by.
+        shift_px: Most that clips are shifted by.
     """
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    options: dict[str, Any] = {"attention": attention, "theta_deg": start_deg, "position": False, "au_input": False}
-    widths: dict[str, Any] = {"stem": [8, 12], "channels": [12, 16, 16, 32]}
-    network = build("facesleuth", classes=2, size=SIZE, head=head, **options, **widths)
-    angles = angle_parameters(network)
-    for angle, start in zip(angles, starts_deg or (), strict=False):
-        angle.data.fill_(math.radians(start))
-    turned = {id(angle) for angle in angles}
-    others = [parameter for parameter in network.parameters() if id(parameter) not in turned]
-    optimiser = torch.optim.Adam([{"params": others, "lr": lr}, {"params": angles, "lr": angle_lr}])
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+
+    def __init__(
+        self,
+        clips: Clips,
+        *,
+        head: str,
+        attention: str,
+        start_deg: float,
+        seed: int,
+        batch: int,
+        lr: float,
+        angle_lr: float = 0.0,
+        pace: Callable[[int], float] = lambda _: 1.0,
+        gain: float = 1.0,
+        shift_px: int = SHIFT_PX,
+    ) -> None:
+        torch.manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(seed)
+        options: dict[str, Any] = {"attention": attention, "theta_deg": start_deg, "position": False, "au_input": False}
+        widths: dict[str, Any] = {"stem": [8, 12], "channels": [12, 16, 16, 32]}
+        self.network = build("facesleuth", classes=2, size=SIZE, head=head, **options, **widths)
+        for part in self.network.modules():
+            if isinstance(part, OrientationAttention):
+                part.squeeze.weight.data *= gain
+                part.restore.weight.data *= gain
+        angles = angle_parameters(self.network)
+        turned = {id(angle) for angle in angles}
+        others = [parameter for parameter in self.network.parameters() if id(parameter) not in turned]
+        self._optimiser = torch.optim.Adam([{"params": others, "lr": lr}, {"params": angles, "lr": angle_lr}])
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, pace)
+        self._clips, self._batch, self._shift_px = clips, batch, shift_px
+        self.losses: list[float] = []
+
+    def advance(self, steps: int) -> None:
+        """Train on."""
+        self.network.train()
+        for _ in range(steps):
+            chosen = torch.randint(0, len(self._clips.labels), (self._batch,), generator=self._generator)
+            shift = torch.randint(-self._shift_px, self._shift_px + 1, (2,), generator=self._generator).tolist()
+            onset, apex = (torch.roll(images[chosen], shift, (2, 3)) for images in self._clips[:2])
+            apex = apex + NOISE * torch.randn(apex.shape, generator=self._generator)
+            loss = F.cross_entropy(self.network(onset, apex).logits, self._clips.labels[chosen])
+            self._optimiser.zero_grad()
+            loss.backward()
+            self.losses.append(loss.item())
+            self._optimiser.step()
+            self._schedule.step()
+
+    def judged(self, test: Clips) -> Trained:
+        """What it has learned, on other subjects and on its last steps."""
+        self.network.eval()
+        with torch.no_grad():
+            logits = self.network(test.onset, test.apex).logits
+        right = (logits.argmax(1) == test.labels).float().mean().item()
+        inner_loss = F.cross_entropy(logits, test.labels).item()
+        last = self.losses[-max(1, len(self.losses) // 4) :]
+        return Trained(right, learned_angles_deg(self.network), inner_loss, float(np.mean(last)))
+
+
+def train(
+    data: tuple[Clips, Clips], *, head: str, attention: str, start_deg: float, angle_lr: float, steps: int
+) -> Trained:
+    """Train on clips of some subjects with rates that fall to zero, and test on others; see `Learner`."""
     clips, test = data
-    losses = []
-    for _ in range(steps):
-        chosen = torch.randint(0, len(clips.labels), (batch,), generator=generator)
-        shift = torch.randint(-SHIFT_PX, SHIFT_PX + 1, (2,), generator=generator).tolist()
-        onset, apex = (torch.roll(images[chosen], shift, (2, 3)) for images in clips[:2])
-        apex = apex + NOISE * torch.randn(apex.shape, generator=generator)
-        loss = F.cross_entropy(network(onset, apex).logits, clips.labels[chosen])
-        optimiser.zero_grad()
-        loss.backward()
-        losses.append(loss.item())
-        optimiser.step()
-        schedule.step()
-    network.eval()
-    with torch.no_grad():
-        logits = network(test.onset, test.apex).logits
-    right = (logits.argmax(1) == test.labels).float().mean().item()
-    inner_loss = F.cross_entropy(logits, test.labels).item()
-    return Trained(right, learned_angles_deg(network), inner_loss, float(np.mean(losses[-(steps // 4) :])))
+    learner = Learner(
+        clips, head=head, attention=attention, start_deg=start_deg, angle_lr=angle_lr, seed=0, batch=16, lr=2e-3,
+        pace=lambda step: (1 + math.cos(math.pi * step / steps)) / 2,
+    )  # fmt: skip
+    learner.advance(steps)
+    return learner.judged(test)
 
 
 def distance_deg(angle_deg: float, axes_deg: tuple[float, ...]) -> float:

@@ -1,10 +1,11 @@
 """How many maps pass their check, for every model of the zoo, on synthetic clips of subjects that were held out.
 
-    python -m studies.maps --report studies/reports/maps.md
+    python -m studies.maps --folder FOLDER --report studies/reports/maps.md
 
 Every model is trained in a small size (its own parts and head, narrow widths), on four subjects, and explains the clips
 of two others. A map passes where hiding the fifth of the picture that it marks moves
-the answer at least twice as much as hiding other regions of its shape (`mer_pipeline.networks.perturb`).
+the answer at least twice as much as hiding other regions of its shape (`mer_pipeline.networks.perturb`). The folder
+keeps the clips and what became of each model: a model that stands there is not trained again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import argparse
 import datetime
 import json
 import statistics
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,21 +104,33 @@ def table(found: Mapping[str, Found]) -> list[str]:
     return lines
 
 
+def kept(model: str, folder: Path) -> Found:
+    """What became of a model, from its file in the folder, or found now."""
+    path = folder / f"{model}.json"
+    if not path.is_file():
+        right, clips, maps = explained(model, folder / "cache")
+        path.write_text(json.dumps([right, clips, [tuple(one) for one in maps]]), encoding="utf-8")
+    right, clips, maps = json.loads(path.read_text(encoding="utf-8"))
+    return Found(right, clips, [Seen(*one) for one in maps])
+
+
 def main() -> None:
     """Measure and print; with --report also write the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="*", default=model_names(), help="of the zoo; all of them by default")
+    parser.add_argument("--folder", type=Path, required=True, help="keeps clips and results")
     parser.add_argument("--report", type=Path, help="where the report goes")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    folder: Path = arguments.folder
+    if not (folder / "cache").is_dir():
+        synthesise(folder / "raw", subjects=SUBJECTS, clips=CLIPS, seed=SEED)
+        preprocess(read_dataset(folder / "raw"), folder / "new", Parameters(size=SIZE, motion="dis", frames=8))
+        (folder / "new").rename(folder / "cache")
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        raw, cache = Path(folder) / "raw", Path(folder) / "cache"
-        synthesise(raw, subjects=SUBJECTS, clips=CLIPS, seed=SEED)
-        preprocess(read_dataset(raw), cache, Parameters(size=SIZE, motion="dis", frames=8))
-        for model in arguments.models:
-            found[model] = explained(model, cache)
-            print("\n".join(table({model: found[model]})[2:]), flush=True)
+    for model in arguments.models:
+        found[model] = kept(model, folder)
+        print("\n".join(table({model: found[model]})[2:]), flush=True)
     every = [one for of in found.values() for one in of.maps]
     text = "\n".join(
         [

@@ -7,11 +7,13 @@ from typing import cast
 
 import numpy as np
 
-from mer_pipeline.evaluation.axial import axial_mean_deg, axial_sd_deg, deviation_deg, p_against, share_of_start
+from mer_pipeline.evaluation.axial import axial_mean_deg, axial_sd_deg, deviation_deg, p_against, share_of_start, well
 from mer_pipeline.runs.ablation import AblationRow, Angles
+from mer_pipeline.runs.results import FoldResult
 from mer_pipeline.runs.run import Run
 
 _VERTICAL_DEG = 90.0
+_LEAST_AXES = 6  # frozen axes that make a scan
 _AGREE_DEG = 10.0  # a spread over folds below this is called agreement; 52 is chance
 
 
@@ -44,7 +46,38 @@ def orientation_remarks(rows: Sequence[AblationRow]) -> list[str]:
         said += [f"shown to be below {', '.join(below)}"] if below else []
         said += [f"not shown to differ from {', '.join(rest)}"] if rest else []
         remarks.append(f"Attention along frozen 90 degrees is {'; '.join(said)} in UF1.")
-    return remarks
+    return remarks + _of_scan(rows)
+
+
+def _of_scan(rows: Sequence[AblationRow]) -> list[str]:
+    """One sentence on rows that are alike but for the axis at which they are frozen; nothing of fewer than six.
+
+    The axis is chosen by the loss while learning, so that no test clip has a say: which axis is learned soonest.
+    """
+    frozen = [
+        (
+            cast(float, row.settings["theta_deg"]),
+            [_while_learning(fold) for each in row.run.trainings for fold in each.folds],
+        )
+        for row in rows
+        if row.run and row.settings.get("attention") == "frozen" and "theta_deg" in row.settings
+    ]
+    if len(frozen) < _LEAST_AXES:
+        return []
+    axes = [axis for axis, _ in frozen]
+    losses = np.array([folds for _, folds in frozen])
+    found = well(axes, losses.mean(1).tolist())
+    each = [well(axes, fold, shuffles=0).at_deg for fold in losses.T.tolist()]
+    said = (
+        f"Over {len(axes)} frozen axes the loss while learning has its well at {found.at_deg:.0f} degrees "
+        f"({found.depth:.2f} deep, {found.share:.0%} of the spread, p = {found.p:.3f}; over {len(each)} folds the "
+        f"axial standard deviation is {axial_sd_deg(each):.0f}, 52 is chance)"
+    )
+    return [f"{said}: {'that axis is learned soonest' if found.p < 0.05 else 'no axis is shown to be learned sooner'}."]
+
+
+def _while_learning(fold: FoldResult) -> float:
+    return float(np.mean(fold.history.loss))
 
 
 def _starts(row: AblationRow) -> bool:

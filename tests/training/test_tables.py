@@ -2,17 +2,18 @@
 
 import csv
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mer_pipeline import networks
 from mer_pipeline.errors import MerError
-from mer_pipeline.evaluation.axial import axial_mean_deg, axial_sd_deg, p_against, share_of_start
+from mer_pipeline.evaluation.axial import axial_mean_deg, axial_sd_deg, deviation_deg, p_against, share_of_start, well
 from mer_pipeline.reading import shipped_toml
 from mer_pipeline.reports import write_report
 from mer_pipeline.runs.ablation import AblationRow, Angles, read_ablation
-from mer_pipeline.runs.results import Difference, Scores
+from mer_pipeline.runs.results import Difference, History, Scores
 from mer_pipeline.training import Plan, ablate, chosen_variants, load_recipe, read_table
 from mer_pipeline.training.orientations import orientation_remarks
 from mer_pipeline.training.tables import as_csv, cells_of, published, published_of_others
@@ -136,6 +137,43 @@ def test_axial_statistics():
     share, p = share_of_start(mixed)
     assert share < 0.05
     assert p > 0.5
+
+
+@pytest.mark.parametrize("axis", [1.0, 37.5, 88.0, 179.0])
+def test_a_well_is_found_between_the_axes_that_were_tried(axis):
+    tried = np.arange(0, 180, 15)
+    losses = 0.7 - 0.5 * np.exp(-0.5 * (np.array([deviation_deg(at, axis) for at in tried]) / 14) ** 2)
+    found = well(tried, losses + np.random.default_rng(0).normal(0, 0.02, len(tried)))
+    assert abs(deviation_deg(found.at_deg, axis)) <= 2
+    assert found.depth == pytest.approx(0.5, abs=0.1)
+    assert found.share > 0.9
+    assert found.p < 0.01
+
+
+def test_noise_has_no_well_that_means_anything():
+    found = [well(range(0, 180, 15), np.random.default_rng(seed).normal(size=12)).p for seed in range(40)]
+    assert 0.3 < np.mean(found) < 0.7
+    level = well([0, 45, 90, 135], [0.7, 0.7, 0.7, 0.7])
+    assert (level.depth, level.share, level.p) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(("deep", "said"), [(0.5, "that axis is learned soonest"), (0.0, "no axis is shown")])
+def test_a_scan_chooses_by_the_loss_while_learning(deep, said):
+    rng, scores = np.random.default_rng(0), Scores(0.5, 0.5, 0.5)
+    rows = []
+    for at in range(0, 180, 15):
+        near = np.exp(-0.5 * (deviation_deg(at, 52) / 14) ** 2)
+        folds = [SimpleNamespace(history=History(loss=[1 - deep * near, 1 - 2 * deep * near + rng.normal(0, 0.1)]))
+                 for _ in range(6)]  # fmt: skip
+        run = SimpleNamespace(trainings=[SimpleNamespace(folds=folds[:3]), SimpleNamespace(folds=folds[3:])])
+        rows.append(Row(f"frozen-{at}", "", scores, settings={"attention": "frozen", "theta_deg": float(at)},
+                        run=run))  # fmt: skip
+    (found,) = orientation_remarks(rows)
+    assert found.startswith("Over 12 frozen axes the loss while learning has its well at ")
+    assert "over 6 folds" in found
+    assert said in found
+    assert ("at 52 degrees" in found) == bool(deep)
+    assert orientation_remarks(rows[:5]) == []
 
 
 @pytest.mark.parametrize(

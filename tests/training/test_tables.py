@@ -159,15 +159,13 @@ def test_noise_has_no_well_that_means_anything():
 
 @pytest.mark.parametrize(("deep", "said"), [(0.5, "that axis is learned soonest"), (0.0, "no axis is shown")])
 def test_a_scan_chooses_by_the_loss_while_learning(deep, said):
-    rng, scores = np.random.default_rng(0), Scores(0.5, 0.5, 0.5)
-    rows = []
+    rng, rows = np.random.default_rng(0), []
     for at in range(0, 180, 15):
         near = np.exp(-0.5 * (deviation_deg(at, 52) / 14) ** 2)
         folds = [SimpleNamespace(history=History(loss=[1 - deep * near, 1 - 2 * deep * near + rng.normal(0, 0.1)]))
                  for _ in range(6)]  # fmt: skip
         run = SimpleNamespace(trainings=[SimpleNamespace(folds=folds[:3]), SimpleNamespace(folds=folds[3:])])
-        rows.append(Row(f"frozen-{at}", "", scores, settings={"attention": "frozen", "theta_deg": float(at)},
-                        run=run))  # fmt: skip
+        rows.append(SimpleNamespace(settings={"attention": "frozen", "theta_deg": float(at)}, run=run, angles=None))
     (found,) = orientation_remarks(rows)
     assert found.startswith("Over 12 frozen axes the loss while learning has its well at ")
     assert "over 6 folds" in found

@@ -5,8 +5,8 @@
 Two tasks, for FaceSleuth's motion stream with the head that sees no places and one angle for all layers:
 
 - `lines`: two spots move, and the label is whether both lie on one line orthogonal to the planted axis. Where either
-  lies has the same distribution in both classes, they are further apart than a convolution reaches, and every run has
-  an axis of its own.
+  lies has the same distribution in both classes, they are about as far apart as the last convolution reaches, and
+  every run has an axis of its own.
 - `horizontal`: the faces of `studies/angles.py`. Two of four places move, upper and lower, and the label is whether
   both are on one side: an exclusive or, so that whether the two on one *diagonal* move together is enough as well.
 

@@ -12,7 +12,7 @@ import typer
 
 from mer_pipeline.cli import flags
 from mer_pipeline.cli.batch import clips_of, predict_batch
-from mer_pipeline.cli.common import card_detector, chosen_engine, chosen_face, progress_bar, say_note
+from mer_pipeline.cli.common import card_detector, chosen_engine, chosen_face, progress_bar, say_note, say_warning
 from mer_pipeline.cli.predicted import say_model, say_results
 from mer_pipeline.errors import MerError, WriteError
 
@@ -160,6 +160,8 @@ def predict(
         say_model(loaded, quiet)
         results = _predicted(loaded, files or camera, options, out, quiet, shared, made)
     out.write(results)
+    if magnify and not any(each.kind != "macro" for result in results for each in result.expressions):
+        say_warning("--magnify: there is no micro-expression to magnify")
     say_results(results, [*out.pictures.written, *(path for path in (table, frames, report) if path)], as_json)
 
 

@@ -112,13 +112,14 @@ def train(
     check_selection(select)
     processes = chosen_engine(engine, jobs, engine_option)
     from mer_pipeline import training  # after what is quick to refuse: it imports torch
+    from mer_pipeline.evaluation.au_tables import au_tables_note
     from mer_pipeline.evaluation.leaks import look_alikes
 
     plan = training.Plan(protocol, select, seeds, tensorboard, jobs, au_tables)
     clips = training.load_clips(dataset, labels or old_labels, recipe.view, size=recipe.size, frames=recipe.frames)
     clips = training.shuffle_labels(clips, recipe.seed) if shuffle_labels else clips
     foreseen = () if dry_run or fold else training.long_training(clips, recipe, plan, device, processes)
-    for note in (*clips.notes, *look_alikes(clips), *foreseen):
+    for note in (*clips.notes, *look_alikes(clips), *foreseen, *au_tables_note(au_tables, clips.clip_ids)):
         say_warning(note)
     if dry_run:
         _say_estimate(training.estimate(clips, recipe, plan, device, processes), as_json)

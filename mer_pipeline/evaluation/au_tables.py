@@ -1,13 +1,14 @@
 """Tables of Action Units by frame that another tool wrote, as what a control may learn from.
 
-OpenFace has a column `AU01_r` for the intensity of AU 1 (0 to 5), py-feat a column `AU01` (0 to 1); `mer predict
---frames` writes the former. Other columns are left alone.
+OpenFace has a column `AU01_r` for the intensity of AU 1 (0 to 5), py-feat a column `AU01` (0 to 1). Frames in which
+OpenFace failed (`success` 0) are left out, and of several faces the first is taken. Other columns are left alone.
 """
 
 from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ import pandas as pd
 from mer_pipeline.errors import MerError
 from mer_pipeline.reading import read_text
 
-_UNIT = re.compile(r"\s*AU(\d{2})(_r)?\s*")
+_UNIT = re.compile(r"AU(\d{2})(_r)?")
 
 
 def read_au_tables(folder: Path, clip_ids: Sequence[str]) -> dict[int, npt.NDArray[np.float32]]:
@@ -53,6 +54,14 @@ def read_au_tables(folder: Path, clip_ids: Sequence[str]) -> dict[int, npt.NDArr
     }
 
 
+def au_tables_note(folder: Path | None, clip_ids: Sequence[str]) -> list[str]:
+    """How many clips have a table, for the user; nothing where there is no folder."""
+    if folder is None:
+        return []
+    count = sum(_table(folder, clip_id) is not None for clip_id in clip_ids)
+    return [f"{count} of {len(clip_ids)} clips have a table of another tool's Action Units in {folder}"]
+
+
 def _table(folder: Path, clip_id: str) -> Path | None:
     dataset, subject, clip = clip_id.split("/", 2)
     names = Path(dataset, subject, clip), Path(subject, clip), Path(clip)
@@ -62,10 +71,17 @@ def _table(folder: Path, clip_id: str) -> Path | None:
 
 def _units(path: Path) -> dict[str, npt.NDArray[np.float64]]:
     try:
-        table = pd.read_csv(io.StringIO(read_text(path)))
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the header
+            table = pd.read_csv(io.StringIO(read_text(path)), index_col=False, skipinitialspace=True)
+    except (ValueError, pd.errors.ParserWarning) as error:
         raise MerError(f"not a table ({error})", where=path, fix="write it again by the other tool") from None
-    found = {match[1]: name for name in table.columns if (match := _UNIT.fullmatch(str(name))) is not None}
+    table = table.rename(columns=lambda name: str(name).strip())
+    if "success" in table:
+        table = table[table["success"] != 0]
+    if "face_id" in table and len(table):
+        table = table[table["face_id"] == table["face_id"].iloc[0]]
+    found = {match[1]: name for name in table.columns if (match := _UNIT.fullmatch(name)) is not None}
     values = {unit: pd.to_numeric(table[name], "coerce").to_numpy(np.float64) for unit, name in found.items()}
     if not values or not all(np.isfinite(one).any() for one in values.values()):
         raise MerError(

@@ -7,6 +7,7 @@ motion stays as it was; its pixels are then carried on along the way that the sk
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -19,7 +20,8 @@ _SIDE_PX, _MARGIN = 256, 0.15
 # Of an expression, at its end: what is left of its motion there is taken back by then, so that nothing jumps.
 _FADE = 0.25
 _SMOOTH_PX = 4.0
-Field = npt.NDArray[np.float32]
+Field: TypeAlias = npt.NDArray[np.float32]
+Span: TypeAlias = tuple[int, int, bool]
 
 
 class Magnifier:
@@ -27,12 +29,13 @@ class Magnifier:
 
     Args:
         times: How many times larger.
-        spans: First and last frame of each expression.
+        spans: First and last frame of each expression, and whether it is over there.
     """
 
-    def __init__(self, times: float, spans: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, times: float, spans: Sequence[Span]) -> None:
         self._times, self._spans = times, spans
         self._solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._span: Span | None = None
         self._onset: Image | None = None
 
     def magnified(self, index: int, image: Image, to_unit: Matrix) -> Image:
@@ -44,8 +47,9 @@ class Magnifier:
             to_unit: (2, 3) from pixels of the frame to the unit square of the face.
         """
         span = next((span for span in self._spans if span[0] <= index <= span[1]), None)
+        if span != self._span:
+            self._span, self._onset = span, None
         if span is None:
-            self._onset = None
             return image
         into = _SIDE_PX / (1 + 2 * _MARGIN) * (to_unit + [[0, 0, _MARGIN]] * 2)
         face = cv2.cvtColor(cv2.warpAffine(image, into, (_SIDE_PX, _SIDE_PX)), cv2.COLOR_RGB2GRAY)
@@ -55,8 +59,9 @@ class Magnifier:
         # Back to the onset, from where the skin is now; what the whole face did is the head's.
         back = np.asarray(self._solver.calc(face, self._onset, None), np.float32)  # type: ignore[call-overload]
         back = cv2.GaussianBlur(back - np.median(back, axis=(0, 1)), (0, 0), _SMOOTH_PX) * _edges()
-        left = (span[1] - index) / max(1.0, _FADE * (span[1] - span[0]))
-        back = _carried(back * (self._times - 1) * min(1.0, left))
+        first, last, over = span
+        left = min(1.0, (last - index) / max(1.0, _FADE * (last - first))) if over else 1.0
+        back = _carried(back * (self._times - 1) * left)
         # Shifts in pixels of the frame, where the frame has the face.
         out = np.linalg.inv(np.vstack([into, [0, 0, 1]]))[:2]
         height, width = image.shape[:2]

@@ -20,7 +20,7 @@ from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
 from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures import style
-from mer_pipeline.figures.magnify import Magnifier
+from mer_pipeline.figures.magnify import Magnifier, Span
 from mer_pipeline.figures.style import DIM, FIELD, GROUND, LIGHT, MACRO, REST, Colour, font
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
@@ -107,10 +107,10 @@ class Face:
     to_unit: Matrix
 
 
-def _spans(result: ClipResult) -> list[tuple[int, int]]:
-    """First and last frame of each micro-expression; of others the motion can be seen as it is."""
+def _spans(result: ClipResult) -> list[Span]:
+    """Of each micro-expression, and of key frames that were given; of others the motion can be seen as it is."""
     found: list[Found] = [*result.expressions, *result.unclassified]
-    return [(each.onset_frame, _end(each)) for each in found if each.kind == "micro"]
+    return [(each.onset_frame, _end(each), each.offset_frame is not None) for each in found if each.kind != "macro"]
 
 
 def _drawn(panels: Sequence[Strip], image: Image, index: int, seconds: float, faces: FacesOfFrame) -> Image:
@@ -310,7 +310,7 @@ class Strip:
             colour = DIM
         first = first if self.person is None else f"{self.person}: {first}"
         pen.text((self._pad, 0.8 * letters), style.fitted(first, 0.7 * room, big), colour, big)
-        if self._magnify > 1 and now and last is not None and last.kind == "micro":
+        if self._magnify > 1 and now and last is not None and last.kind != "macro":
             pen.text((self.width - self._pad, 2.9 * letters), f"motion × {self._magnify:g}", DIM, normal, anchor="ra")
             room -= 7 * letters
         pen.text((self._pad, 2.9 * letters), style.fitted(second, room, normal), LIGHT if now else DIM, normal)

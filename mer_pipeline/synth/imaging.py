@@ -84,4 +84,5 @@ def denoise(rgb: Image) -> Image:
 def encode(rgb: Image, suffix: str = ".jpg", grey: bool = False) -> bytes:
     """An RGB frame as the bytes of an image file, of one channel if grey."""
     picture = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY if grey else cv2.COLOR_RGB2BGR)
-    return cv2.imencode(suffix, picture, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1].tobytes()
+    options = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY) if suffix == ".jpg" else ()
+    return cv2.imencode(suffix, picture, options)[1].tobytes()

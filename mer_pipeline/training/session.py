@@ -14,7 +14,7 @@ import torch
 
 from mer_pipeline.device import hardware
 from mer_pipeline.errors import MerError
-from mer_pipeline.evaluation.au_tables import read_au_tables
+from mer_pipeline.evaluation.au_tables import au_tables_note, read_au_tables
 from mer_pipeline.evaluation.calibration import calibrate
 from mer_pipeline.evaluation.controls import controls
 from mer_pipeline.evaluation.leaks import guard, look_alikes
@@ -74,6 +74,8 @@ class Plan:
             raise MerError(f"{self.seeds} seeds are outside 1..1000", fix="give --seeds N")
         if self.tensorboard:
             check_tensorboard()
+        if self.au_tables is not None and not self.au_tables.is_dir():
+            raise MerError("no such folder", where=self.au_tables, fix="name the folder of the tables")
 
     def folds(self, clips: ClipSet, training: int = 0) -> list[Fold]:
         """Who is held out in turn; nothing has been trained when these cannot be.
@@ -137,6 +139,8 @@ class Session:
             MerError: The folder holds something else, or the clips cannot be split.
         """
         folds = [self.plan.folds(self.clips, training) for training in range(self.plan.seeds)]
+        if self.plan.au_tables is not None:  # what is wrong with them is said before anything is trained
+            read_au_tables(self.plan.au_tables, self.clips.clip_ids)
         together = self._open(folder, recipe, folds)
         if self.plan.seeds == 1:
             return together, [Part(0, together, recipe, folds[0])]
@@ -174,7 +178,7 @@ class Session:
             cache=clips.cache,
             versions=versions(),
             hardware=hardware(self.device),
-            notes=(*clips.notes, *begins_with, *look_alikes(clips), *self._of_tables()),
+            notes=(*clips.notes, *begins_with, *look_alikes(clips), *au_tables_note(plan.au_tables, clips.clip_ids)),
             folds=tuple(fold.held_out for fold in folds[0]),
         )
         run = Run.create(folder, facts)
@@ -227,13 +231,6 @@ class Session:
         metrics = self.metrics(part, run, [training], calibration, time.monotonic() - started)
         run.finish(metrics)
         return training, metrics
-
-    def _of_tables(self) -> list[str]:
-        """What is said of another tool's tables, which are read before anything is trained."""
-        if self.plan.au_tables is None:
-            return []
-        tables = read_au_tables(self.plan.au_tables, self.clips.clip_ids)
-        return [f"{len(tables)} of {len(self.clips.clip_ids)} clips have a table of another tool's Action Units"]
 
     def _controls(self, part: Part) -> dict[str, dict[str, str]]:
         """Control -> clip_id -> class name."""

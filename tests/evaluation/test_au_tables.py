@@ -28,6 +28,12 @@ def test_tables_of_both_tools_are_read(tmp_path):
     }
 
 
+def test_frames_that_failed_and_other_faces_are_left_out(tmp_path):
+    rows = "0,0,0,0\n1,0,1,1.0\n1,1,1,5.0\n2,0,1,3.0\n2,1,1,0.0\n"
+    write(tmp_path / "EP03_02.csv", f"frame,face_id,success,AU01_r\n{rows}")
+    assert read_au_tables(tmp_path, IDS)[1].tolist() == [2.0, 2.0]
+
+
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
@@ -36,9 +42,10 @@ def test_tables_of_both_tools_are_read(tmp_path):
         ({"EP03_02.csv": "frame,AU12_c\n1,1\n"}, "no column of an Action Unit with numbers"),
         ({"EP03_02.csv": "AU12_r\nnone\n"}, "no column of an Action Unit with numbers"),
         ({"EP03_02.csv": ""}, "not a table"),
+        ({"EP03_02.csv": "frame,AU01\n1,2,3,4\n1,2,3,4\n"}, "not a table"),
         ({"EP03_02.csv": "AU01\n1\n", "01/EP02_01f.csv": "AU02\n1\n"}, "the tables have no Action Unit in common"),
     ],
-    ids=["nothing", "two clips", "no unit", "no number", "empty", "nothing in common"],
+    ids=["nothing", "two clips", "no unit", "no number", "empty", "rows too long", "nothing in common"],
 )
 def test_what_is_wrong_is_said(tmp_path, tables, message):
     for name, text in tables.items():
@@ -66,6 +73,9 @@ def test_it_stands_beside_the_score(mer, cache, tmp_path):
     called = mer(*given, *out, "--au-tables", tables)  # of a run that is finished, too
     assert called.code == 0
     assert "control au-tables: UF1" in called.out
+    assert "15 of 15 clips have a table" in " ".join(called.err.split())
     called = mer(*given, "--out", tmp_path / "other", "--au-tables", tmp_path)
     assert (called.code, not (tmp_path / "other" / "folds").exists()) == (1, True)
     assert "no table of any clip" in called.error_lines[-1]
+    called = mer(*given, "--au-tables", tmp_path / "absent", "--dry-run")
+    assert (called.code, "no such folder" in called.error_lines[-1]) == (1, True)

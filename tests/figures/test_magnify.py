@@ -31,7 +31,7 @@ def shift_px(first, second):
 
 @pytest.fixture
 def magnifier():
-    return Magnifier(TIMES, [(10, 30)])
+    return Magnifier(TIMES, [(10, 30, True), (31, 40, False)])
 
 
 def test_motion_in_an_expression_is_so_many_times_larger(magnifier):
@@ -48,7 +48,15 @@ def test_what_is_no_expression_and_its_last_frame_stay(magnifier):
     assert magnifier.magnified(9, later, TO_UNIT) is later
     magnifier.magnified(10, frame(0), TO_UNIT)
     assert np.array_equal(magnifier.magnified(30, later, TO_UNIT), later)
-    assert magnifier.magnified(31, later, TO_UNIT) is later
+    assert magnifier.magnified(41, later, TO_UNIT) is later
+
+
+def test_each_expression_is_compared_with_its_own_onset(magnifier):
+    magnifier.magnified(10, frame(0), TO_UNIT)
+    onset = frame(1.0)
+    assert magnifier.magnified(31, onset, TO_UNIT) is onset
+    # Given key frames have no offset: the motion is there to the last.
+    assert shift_px(onset, magnifier.magnified(40, frame(2.0), TO_UNIT)) > 2.5
 
 
 def test_a_head_that_moves_as_a_whole_is_not_magnified(magnifier):

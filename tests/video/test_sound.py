@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from mer_pipeline.video import VideoWriter
-from mer_pipeline.video.sound import Sound
 
 RATE, FPS, FRAMES = 16_000, 25, 50
 
@@ -61,16 +60,34 @@ def test_what_has_no_sound_has_none(tmp_path, film):
     assert copied(tmp_path / "broken.mp4", tmp_path / "again.mp4") is None
 
 
-def test_sound_that_breaks_off_is_kept_as_far_as_it_goes(film, tmp_path, monkeypatch):
-    sound = Sound(film)
-    with av.open(str(tmp_path / "out.mp4"), "w") as container:
-        sound.add_to(container)
+def with_sound(path, rate, damaged=()):
+    """A film of one second with raw sound; in some packets there is nothing that can be decoded."""
+    with av.open(str(path), "w") as container:
+        video, audio = container.add_stream("libx264", rate=FPS), container.add_stream("aac", rate=rate)
+        video.width = video.height = 32
+        video.pix_fmt, audio.layout = "yuv420p", "mono"
+        tone = np.sin(np.arange(rate)).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+        frame.rate, frame.pts = rate, 0
+        packets = [*audio.encode(frame), *audio.encode(None)]
+        image = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+        container.mux([packet for _ in range(FPS) for packet in video.encode(image)] + video.encode(None))
+        for at, packet in enumerate(packets):
+            if at in damaged:
+                broken = av.Packet(bytes(len(bytes(packet))))
+                broken.stream, broken.pts, broken.dts = packet.stream, packet.pts, packet.dts
+                broken.time_base = packet.time_base
+                packet = broken
+            container.mux(packet)
 
-        def broken():
-            yield from ()
-            raise av.error.InvalidDataError(1, "cut short")
 
-        sound._frames = broken()
-        assert list(sound.until(2.0)) is not None
-        assert list(sound.until(2.0)) == []
-    sound.close()
+@pytest.mark.parametrize("damaged", [range(3), range(10, 14)], ids=["first", "middle"])
+def test_a_damaged_stretch_is_left_out(tmp_path, damaged):
+    with_sound(tmp_path / "film.mkv", 48_000, damaged)
+    heard = copied(tmp_path / "film.mkv", tmp_path / "copy.mp4", frames=25)
+    assert 0.6 * 48_000 < len(heard) <= 1.05 * 48_000
+
+
+def test_a_rate_that_aac_has_not_is_changed(tmp_path):
+    with_sound(tmp_path / "film.mkv", 96_000)
+    assert len(copied(tmp_path / "film.mkv", tmp_path / "copy.mp4", frames=25)) == pytest.approx(48_000, rel=0.1)

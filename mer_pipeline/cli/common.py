@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ import typer
 
 from mer_pipeline import progress as reports
 from mer_pipeline.engines import Engine, engine_of
-from mer_pipeline.errors import MerError, printable
+from mer_pipeline.errors import MerError, os_errors, printable
 from mer_pipeline.faces.detectors import DEFAULT, Detector, choose_detector
 
 if TYPE_CHECKING:  # rich is imported when something is printed
@@ -63,6 +63,30 @@ def check_folder(*folders: Path, fix: str = "make one with: mer preprocess RAW -
     for folder in folders:
         if not folder.is_dir():
             raise MerError("no such folder", where=folder, fix=fix)
+
+
+@os_errors()
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path]) -> None:
+    """Refuse an output that would replace an input or another output, before any work is done.
+
+    Args:
+        outputs: By option, such as `--csv`; None where it is not given.
+        inputs: Files and folders that are read.
+
+    Raises:
+        typer.BadParameter: Two of them are one file, under whatever names.
+    """
+
+    def identity(path: Path) -> object:
+        return (path.stat().st_dev, path.stat().st_ino) if path.exists() else path.resolve()
+
+    taken = {identity(path): "it is read as an input" for path in inputs}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if (of := taken.get(identity(path))) is not None:
+            raise typer.BadParameter(f"{path} would be replaced: {of}; give another name", param_hint=option)
+        taken[identity(path)] = f"{option} is written there"
 
 
 def card_detector(name: str | None, predictor: Path | None, face_model: Path | None) -> Detector | None:

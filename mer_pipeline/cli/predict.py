@@ -12,7 +12,15 @@ import typer
 
 from mer_pipeline.cli import flags
 from mer_pipeline.cli.batch import clips_of, predict_batch
-from mer_pipeline.cli.common import card_detector, chosen_engine, chosen_face, progress_bar, say_note, say_warning
+from mer_pipeline.cli.common import (
+    card_detector,
+    check_outputs,
+    chosen_engine,
+    chosen_face,
+    progress_bar,
+    say_note,
+    say_warning,
+)
 from mer_pipeline.cli.predicted import say_model, say_results
 from mer_pipeline.errors import MerError, WriteError
 
@@ -150,10 +158,13 @@ def predict(
     made = _settings(model, device, aus, confidence, card_detector(detector, predictor, face_model))
     _check_frames(frames, len(files or [camera]) == 1 and (onset, apex, report) == (None, None, None))
     pictures = PredictionFiles(overlay, image, len(files), slow=slow or 1.0, magnify=magnify or 1.0)
+    baseline = Neutral.of(neutral) if neutral else None
+    outputs = {"--csv": table, "--report": report, "--frames": frames, "--overlay": overlay, "--image": image}
+    check_outputs(outputs, [*files, *(baseline.files if baseline else ())])
     out = _Outputs.of(files, table, frames, report, pictures, alone=bool(overlay or image or shared))
     options: dict[str, Any] = {
         "face": chosen_face(face), "onset_frame": onset, "apex_frame": apex, "fps": fps, "force_fps": force_fps,
-        "every": every, "macro": macro, "neutral": Neutral.of(neutral) if neutral else None,
+        "every": every, "macro": macro, "neutral": baseline,
         "window": Window(start, end),
     }  # fmt: skip
     with Predictor(model, device, aus=aus, confidence=confidence, detector=made.detector) as loaded:

@@ -188,12 +188,14 @@ WRONG_BATCHES = [
     pytest.param(["--report", "p.txt"], 1, "a report is an HTML file", id="ending"),
     pytest.param(["--face", "all", "--onset", "3"], 2, "--face is for clips whose key frames are spotted", id="onset"),
     pytest.param(["--frames", "f.csv", "--apex", "3"], 2, "one table holds one clip", id="frames of given ones"),
+    pytest.param(["--overlay", "{clip}"], 2, "would be replaced: it is read as an input", id="its own film"),
     pytest.param(["--magnify", "8"], 2, "--slow and --magnify are for --overlay", id="no overlay"),
 ]
 
 
 @pytest.mark.parametrize(("options", "code", "message"), WRONG_BATCHES)
 def test_wrong_batches(mer, tmp_path, options, code, message):
-    called = mer("predict", tmp_path / "a.mp4", *options, "-q")
+    clip = tmp_path / "a.mp4"
+    called = mer("predict", clip, *(each.format(clip=clip) for each in options), "-q")
     assert called.code == code
     assert message in " ".join(called.err.replace("│", " ").split())

@@ -102,7 +102,7 @@ class Still:
     ids=["nothing is known: the largest", "the smaller one was classified"],
 )
 def test_the_overlay_outlines_the_face_whose_result_is_drawn(where, face):
-    drawn = [outlines[None] for _, _, outlines in _outlined(Still(), 25.0, lambda image: [LARGE, SMALL], where)]
+    drawn = [faces[None].outline for _, _, faces in _outlined(Still(), 25.0, lambda image: [LARGE, SMALL], where)]
     assert len(drawn) == 3
     for outline in drawn:
         assert outline.mean(0) == pytest.approx(face.points_xy.mean(0), abs=1)

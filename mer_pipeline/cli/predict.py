@@ -147,7 +147,6 @@ def predict(
 
     Exit code 0: every clip has a result; 1: at least one has none, each reported in one line; 2: wrong usage.
     """
-    from mer_pipeline.figures.prediction_files import PredictionFiles
     from mer_pipeline.inference import Predictor
     from mer_pipeline.inference.neutral import Neutral
     from mer_pipeline.video import Window
@@ -157,22 +156,18 @@ def predict(
     files = clips_of(clips or [])
     made = _settings(model, device, aus, confidence, card_detector(detector, predictor, face_model))
     _check_frames(frames, len(files or [camera]) == 1 and (onset, apex, report) == (None, None, None))
-    pictures = PredictionFiles(overlay, image, len(files), slow=slow or 1.0, magnify=magnify or 1.0)
     baseline = Neutral.of(neutral) if neutral else None
     outputs = {"--csv": table, "--report": report, "--frames": frames, "--overlay": overlay, "--image": image}
     check_outputs(outputs, [*files, *(baseline.files if baseline else ())])
-    out = _Outputs.of(files, table, frames, report, pictures, alone=bool(overlay or image or shared))
+    out = _Outputs.of(files, outputs, slow, magnify, shared=shared is not None)
     options: dict[str, Any] = {
         "face": chosen_face(face), "onset_frame": onset, "apex_frame": apex, "fps": fps, "force_fps": force_fps,
-        "every": every, "macro": macro, "neutral": baseline,
-        "window": Window(start, end),
+        "every": every, "macro": macro, "neutral": baseline, "window": Window(start, end),
     }  # fmt: skip
     with Predictor(model, device, aus=aus, confidence=confidence, detector=made.detector) as loaded:
         say_model(loaded, quiet)
         results = _predicted(loaded, files or camera, options, out, quiet, shared, made)
     out.write(results)
-    if magnify and not any(each.kind != "macro" for result in results for each in result.expressions):
-        say_warning("--magnify: there is no micro-expression to magnify")
     say_results(results, [*out.pictures.written, *(path for path in (table, frames, report) if path)], as_json)
 
 
@@ -209,6 +204,7 @@ class _Outputs:
         rows: The table of frames.
         pictures: Overlays and pictures of expressions.
         batched: Whether clips are a batch, which can be interrupted.
+        magnified: Whether micro-expressions shall be magnified.
     """
 
     table: Path | None
@@ -216,28 +212,33 @@ class _Outputs:
     rows: FrameTable | None
     pictures: PredictionFiles
     batched: bool
+    magnified: bool
 
     @classmethod
     def of(
         cls,
         files: list[Path],
-        table: Path | None,
-        frames: Path | None,
-        report: Path | None,
-        pictures: PredictionFiles,
-        alone: bool,
+        outputs: Mapping[str, Path | None],
+        slow: float | None,
+        magnify: float | None,
+        shared: bool,
     ) -> _Outputs:
-        """Check the names of files; `alone` where something is wanted that a batch has not."""
+        """Check the names of files, given by option; `shared` where other processes predict."""
+        from mer_pipeline.figures.prediction_files import PredictionFiles
         from mer_pipeline.spotting.frame_table import FrameTable
 
-        many = table is not None and len(files) > 1 and not alone
+        table, report, frames, overlay, image = outputs.values()
+        many = table is not None and len(files) > 1 and not (overlay or image or shared)
         rows = None if frames is None else FrameTable(frames)
-        return cls(table, report, rows, pictures, report is not None or many)
+        pictures = PredictionFiles(overlay, image, len(files), slow=slow or 1.0, magnify=magnify or 1.0)
+        return cls(table, report, rows, pictures, report is not None or many, magnify is not None)
 
     def write(self, results: list[ClipResult]) -> None:
         """The tables; that of a batch has been written."""
         from mer_pipeline.inference import write_csv
 
+        if self.magnified and not any(each.kind != "macro" for result in results for each in result.expressions):
+            say_warning("--magnify: there is no micro-expression to magnify")
         if self.table is not None and not self.batched:
             write_csv(self.table, results)
         if self.rows is not None and not any(result.error for result in results):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +15,12 @@ from mer_pipeline.cli import flags
 from mer_pipeline.cli.common import check_folder, chosen_engine, counts_line, progress_bar, say, say_json, say_warning
 
 if TYPE_CHECKING:  # they import torch, which takes seconds
+    from mer_pipeline.inputs.clip_set import ClipSet
     from mer_pipeline.recipe import Recipe
     from mer_pipeline.runs.metrics import Metrics
     from mer_pipeline.runs.results import Scores
     from mer_pipeline.training.estimate import Estimate
+    from mer_pipeline.training.session import Plan
 
 Model = Annotated[
     str,
@@ -112,15 +114,12 @@ def train(
     check_selection(select)
     processes = chosen_engine(engine, jobs, engine_option)
     from mer_pipeline import training  # after what is quick to refuse: it imports torch
-    from mer_pipeline.evaluation.au_tables import au_tables_note
-    from mer_pipeline.evaluation.leaks import look_alikes
 
     plan = training.Plan(protocol, select, seeds, tensorboard, jobs, au_tables)
     clips = training.load_clips(dataset, labels or old_labels, recipe.view, size=recipe.size, frames=recipe.frames)
     clips = training.shuffle_labels(clips, recipe.seed) if shuffle_labels else clips
     foreseen = () if dry_run or fold else training.long_training(clips, recipe, plan, device, processes)
-    for note in (*clips.notes, *look_alikes(clips), *foreseen, *au_tables_note(au_tables, clips.clip_ids)):
-        say_warning(note)
+    _say_notes(clips, plan, foreseen)
     if dry_run:
         _say_estimate(training.estimate(clips, recipe, plan, device, processes), as_json)
         return
@@ -135,6 +134,14 @@ def train(
         say_json(one.as_json()) if as_json else say(one.words)
     else:
         say_json(found.metrics.as_json()) if as_json else say_summary(found.metrics, clips.class_counts)
+
+
+def _say_notes(clips: ClipSet, plan: Plan, foreseen: Sequence[str]) -> None:
+    from mer_pipeline.evaluation.au_tables import au_tables_note
+    from mer_pipeline.evaluation.leaks import look_alikes
+
+    for note in (*clips.notes, *look_alikes(clips), *foreseen, *au_tables_note(plan.au_tables, clips.clip_ids)):
+        say_warning(note)
 
 
 def _check_part(fold: str | None, out: Path | None, dry_run: bool) -> None:

@@ -21,7 +21,7 @@ _SIDE_PX, _MARGIN = 256, 0.15
 _FADE = 0.25
 _SMOOTH_PX = 4.0
 Field: TypeAlias = npt.NDArray[np.float32]
-Span: TypeAlias = tuple[int, int, bool]
+ExpressionSpan: TypeAlias = tuple[int, int, bool]
 
 
 class Magnifier:
@@ -32,10 +32,10 @@ class Magnifier:
         spans: First and last frame of each expression, and whether it is over there.
     """
 
-    def __init__(self, times: float, spans: Sequence[Span]) -> None:
+    def __init__(self, times: float, spans: Sequence[ExpressionSpan]) -> None:
         self._times, self._spans = times, spans
         self._solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._span: Span | None = None
+        self._span: ExpressionSpan | None = None
         self._onset: Image | None = None
 
     def magnified(self, index: int, image: Image, to_unit: Matrix) -> Image:

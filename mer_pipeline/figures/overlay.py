@@ -20,7 +20,7 @@ from mer_pipeline.errors import MerError, WriteError
 from mer_pipeline.faces.landmarks import FaceFinder, Landmarks
 from mer_pipeline.facs import AU_NAMES
 from mer_pipeline.figures import style
-from mer_pipeline.figures.magnify import Magnifier, Span
+from mer_pipeline.figures.magnify import ExpressionSpan, Magnifier
 from mer_pipeline.figures.style import DIM, FIELD, GROUND, LIGHT, MACRO, REST, Colour, font
 from mer_pipeline.inference.result import ClipResult, Expression, Unclassified
 from mer_pipeline.progress import Progress, silent
@@ -107,7 +107,7 @@ class Face:
     to_unit: Matrix
 
 
-def _spans(result: ClipResult) -> list[Span]:
+def _spans(result: ClipResult) -> list[ExpressionSpan]:
     """Of each micro-expression, and of key frames that were given; of others the motion can be seen as it is."""
     found: list[Found] = [*result.expressions, *result.unclassified]
     return [(each.onset_frame, _end(each), each.offset_frame is not None) for each in found if each.kind != "macro"]

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
@@ -107,18 +108,38 @@ def fused(features: Sequence[Features], prior: Features, clips: ClipSet, fold: F
         fold: Who is held out.
     """
     rows, test = np.array(fold.train), list(fold.test)
+    labels, own = clips.labels.numpy()[rows], inside(features, clips, fold)
+    reached = [f1_score(labels, (own + weight * prior[rows]).argmax(1), average="macro") for weight in WEIGHTS]
+    weight = WEIGHTS[int(np.argmax(reached))]
+    return calibrated(features, clips, rows.tolist(), test) + weight * prior[test], weight
+
+
+def stacked(features: Sequence[Features], prior: Features, clips: ClipSet, fold: Fold) -> Features:
+    """(test clips, classes) probabilities of a logistic regression on the log-probabilities of both.
+
+    It is fitted to what the machine says of training subjects that it was not fitted to. Arguments: see `fused`.
+    """
+    rows, test = np.array(fold.train), list(fold.test)
+    judge = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
+    judge.fit(np.hstack([inside(features, clips, fold), prior[rows]]), clips.labels.numpy()[rows])
+    outside = calibrated(features, clips, rows.tolist(), test)
+    found = np.zeros((len(test), len(clips.classes)))
+    found[:, judge.classes_] = judge.predict_proba(np.hstack([outside, prior[test]]))
+    return found
+
+
+def inside(features: Sequence[Features], clips: ClipSet, fold: Fold) -> Features:
+    """(training clips, classes) log-probabilities by machines that were fitted to four fifths of the other subjects."""
+    rows = np.array(fold.train)
     labels, subjects = clips.labels.numpy()[rows], np.array(clips.groups)[rows]
     own = np.zeros((len(rows), len(clips.classes)))
     for learn, choose in GroupKFold(5).split(rows, labels, subjects):
-        own[choose] = _log_probabilities(features, clips, rows[learn].tolist(), rows[choose].tolist())
-    reached = [f1_score(labels, (own + weight * prior[rows]).argmax(1), average="macro") for weight in WEIGHTS]
-    weight = WEIGHTS[int(np.argmax(reached))]
-    return _log_probabilities(features, clips, rows.tolist(), test) + weight * prior[test], weight
+        own[choose] = calibrated(features, clips, rows[learn].tolist(), rows[choose].tolist())
+    return own
 
 
-def _log_probabilities(
-    features: Sequence[Features], clips: ClipSet, train: Sequence[int], test: Sequence[int]
-) -> Features:
+def calibrated(features: Sequence[Features], clips: ClipSet, train: Sequence[int], test: Sequence[int]) -> Features:
+    """(test clips, classes) log-probabilities of a machine, mean of probabilities over the features and their twins."""
     machine = make_pipeline(StandardScaler(), CalibratedClassifierCV(SVC(class_weight="balanced"), ensemble=False))
     labels = np.tile(clips.labels.numpy()[list(train)], len(features))
     machine.fit(np.concatenate([each[train] for each in features]), labels)

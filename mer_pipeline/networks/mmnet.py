@@ -1,4 +1,7 @@
-"""MMNet, from which FaceSleuth descends: motion under one-channel spatial attention, plus position."""
+"""MMNet, from which FaceSleuth descends: motion under one-channel spatial attention, plus position.
+
+Also its motion stream alone on optical flow, a small network for small pictures.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -117,11 +120,63 @@ class MMNet(Network):
     ) -> Output:
         """Frames (B, 3, size, size), AUs (B, 21), which of them are known (B,) -> logits."""
         self.check(onset=onset, apex=apex)
-        x: Tensor = self.stem(apex - onset)
-        previous: Tensor | None = None
-        for stage, attention in zip(self.stages, self.attentions, strict=True):
-            x, previous = attention(stage(x), previous)
+        x = _attended(self.stem(apex - onset), self.stages, self.attentions)
         effective, au_logits = self.known_aus(x, aus, aus_known)
         if self.position is not None:
             x = x + self.position(onset)
         return Output.of(self.classify(x, effective), au_logits)
+
+
+@register("mmnet-flow")
+class MMNetFlow(Network):
+    """MMNet's motion stream on (u, v, strain), as narrow as `FaceSleuthFlow`, from which its attention alone differs.
+
+    Args:
+        classes: emotions.
+        size: of the square flow images in pixels, from 28.
+        stem: widths of the stem, which keeps the size.
+        channels: of the four stages, strides 1, 2, 2, 2.
+        dropout: share of the map's channels that are dropped before the classifier while training.
+    """
+
+    view = "flow"
+    least_px = 28
+
+    def __init__(
+        self,
+        classes: int,
+        size: int,
+        *,
+        stem: Sequence[int] = (16, 16),
+        channels: Sequence[int] = (16, 24, 32, 48),
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__(size)
+        if len(stem) != 2 or len(channels) != 4:
+            raise ValueError(f"stem is {list(stem)} and channels {list(channels)}: give 2 and 4 widths")
+        self.scale = nn.BatchNorm2d(3)  # strain has another size than u and v
+        self.stem = Stem(stem, stride=1)
+        self.stages = stages(stem[-1], channels)
+        self.attentions = nn.ModuleList(SpatialAttention(stride) for stride in STRIDES)
+        self.apply(initialise)
+        self.drop = nn.Dropout2d(dropout)
+        self.classify = nn.Linear(channels[-1] * (-(-size // 8)) ** 2, classes)
+
+    @property
+    def evidence_layers(self) -> Mapping[str, nn.Module]:
+        """The motion map."""
+        return {"motion": self.attentions[-1]}
+
+    def forward(self, flow: Tensor) -> Output:
+        """Flow (B, 3, size, size): u, v, strain -> logits."""
+        self.check(flow=flow)
+        x = _attended(self.stem(self.scale(flow)), self.stages, self.attentions)
+        return Output(self.classify(self.drop(x).flatten(1)))
+
+
+def _attended(x: Tensor, stages: nn.ModuleList, attentions: nn.ModuleList) -> Tensor:
+    """A stem's map through the stages, each under its attention, which continues the one before."""
+    previous: Tensor | None = None
+    for stage, attention in zip(stages, attentions, strict=True):
+        x, previous = attention(stage(x), previous)
+    return x

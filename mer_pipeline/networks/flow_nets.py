@@ -236,20 +236,21 @@ class Level(nn.Module):
         heads: of the attention.
         depth: blocks.
         parts: to a side of the picture; a token attends to those of its own part.
-        tokens: of a part.
+        side: of a part, in tokens.
     """
 
-    def __init__(self, width: int, heads: int, depth: int, parts: int, tokens: int) -> None:
+    def __init__(self, width: int, heads: int, depth: int, parts: int, side: int) -> None:
         super().__init__()
-        self.parts = parts
-        self.place = nn.Parameter(torch.randn(tokens, 1))
+        self.shape = (width, parts, side, parts, side)
+        self.place = nn.Parameter(torch.randn(side**2, 1))
         self.blocks = nn.Sequential(*(Block(width, heads, qkv_bias=False) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, width, h, w) -> the same shape."""
-        cut = x.unflatten(3, (self.parts, -1)).unflatten(2, (self.parts, -1)).permute(0, 2, 4, 3, 5, 1)
-        tokens = self.blocks(cut.flatten(0, 2).flatten(1, 2) + self.place)
-        result: Tensor = tokens.reshape(cut.shape).permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+        """(B, width, parts * side, parts * side) -> the same shape."""
+        width, parts, side, *_ = self.shape
+        cut = x.reshape(-1, *self.shape).permute(0, 2, 4, 3, 5, 1).reshape(-1, side**2, width)
+        tokens = self.blocks(cut + self.place).reshape(-1, parts, parts, side, side, width)
+        result: Tensor = tokens.permute(0, 5, 1, 3, 2, 4).reshape(-1, width, parts * side, parts * side)
         return result
 
 
@@ -297,7 +298,7 @@ class HTNet(FlowNetwork):
         levels: list[nn.Module] = [nn.Conv2d(3, width, size // patches, stride=size // patches)]
         for at, depth in enumerate(depths):
             own = width * 2**at
-            levels.append(Level(own, heads * 2**at, depth, parts // 2**at, (patches // parts) ** 2))
+            levels.append(Level(own, heads * 2**at, depth, parts // 2**at, patches // parts))
             if at + 1 < len(depths):
                 levels += [nn.Conv2d(own, 2 * own, 3, padding=1), LayerNorm2d(2 * own), nn.MaxPool2d(3, 2, 1)]
         last = width * parts

@@ -87,7 +87,7 @@ def test_every_network_explains_itself(name):
     batch = random_batch(network, 1)
     found = network.explain({**example_batch(network), **batch}).maps
     titles = [seen.title for seen in found]
-    layers = {"facesleuth": 4, "facesleuth-flow": 4, "mmnet": 4, "fdp": 4}.get(name, 0)
+    layers = {"facesleuth": 4, "facesleuth-flow": 4, "mmnet": 4, "mmnet-flow": 4, "fdp": 4, "rcn-a": 1}.get(name, 0)
     assert titles[:layers] == [f"layer {at + 1}" for at in range(layers)]
     assert titles[layers:] == (["motion", "position"] if name in ("facesleuth", "mmnet") else ["motion"])
     for seen in found:

@@ -104,6 +104,14 @@ def test_option_defaults_are_json_and_build(name: str) -> None:
         ("facesleuth-flow", {"atention": "soa"}, "'atention': did you mean attention?"),
         ("facesleuth-flow", {"channels": [8]}, "give 2 and 4 widths"),
         ("facesleuth-flow", {"head": "big"}, "branch, mean, literal, release"),
+        ("mmnet-flow", {"size": 27}, "at least 28"),
+        ("mmnet-flow", {"channels": [8]}, "give 2 and 4 widths"),
+        ("htnet", {"size": 30}, "multiple of 4"),
+        ("htnet", {"size": 28, "patches": 6}, "multiple of 4 and divide the size"),
+        ("htnet", {"size": 28, "width": 10}, "heads that divide the width"),
+        ("off-apexnet", {"size": 7}, "at least 8"),
+        ("sssnet", {"size": 15}, "at least 16"),
+        ("rcn-a", {"size": 11}, "at least 12"),
         ("resnet3d", {"size": 27}, "at least 28"),
         ("resnet3d", {"frames": 1}, "frames is 1: give at least 2"),
         ("resnet3d", {"depth": 18}, "'depth': did you mean width?"),
@@ -140,7 +148,7 @@ def test_a_single_frame_is_no_sequence(name: str) -> None:
 
 SIZES = [
     *((name, size) for name in FRAMES for size in (64, 96, 112, 160, 224, 256)),
-    *((name, size) for name in FLOW for size in (28, 32, 56, 61, 112)),
+    *((name, size) for name in FLOW for size in (28, 32, 56, 60 if name == "htnet" else 61, 112)),
     *(("fdp", size) for size in (32, 64, 96, 160)),
 ]
 
@@ -296,9 +304,14 @@ def test_same_seed_same_numbers(name: str) -> None:
         ("facesleuth", {"attention": "none", "position": False, "au_input": False}),
         ("facesleuth-flow", {}),
         ("fdp", {}),
+        ("htnet", {}),
         ("mmnet", {}),
+        ("mmnet-flow", {}),
+        ("off-apexnet", {}),
+        ("rcn-a", {}),
         ("resnet18", {}),
         ("resnet3d", {}),
+        ("sssnet", {}),
         ("ststnet", {}),
     ],
     ids=str,
@@ -306,7 +319,8 @@ def test_same_seed_same_numbers(name: str) -> None:
 def test_overfits_eight_clips(name: str, options: dict) -> None:
     net = tiny(name, size=32 if name == "resnet18" else 0, classes=4, **options)
     batch, labels = random_batch(net, 8), torch.arange(8) % 4
-    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2 if name == "ststnet" else 2e-3)
+    slow = name in ("ststnet", "sssnet", "rcn-a", "off-apexnet")
+    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2 if slow else 2e-3)
     for _ in range(50):
         output = net(**batch)
         loss = F.cross_entropy(output.logits, labels)

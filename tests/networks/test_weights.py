@@ -15,11 +15,16 @@ FIRST = [
     ("facesleuth", {"head": "release", "attention": "soa-shared"}, "9086fd3b7110df89", 7235.913559734),
     ("facesleuth-flow", {"head": "literal"}, "bec23087cbd0be45", 2090.389641682),
     ("fdp", {}, "398f9988a1c83dbd", 18498.986886128),
+    ("htnet", {}, "4544187574710b86", 392.902379896),
     ("mmnet", {}, "b1d111bb85f1b1c2", 2860.619774849),
     ("mmnet", {"au_input": True}, "6149f11c15e132cc", 3151.948444760),
+    ("mmnet-flow", {}, "a45c2e06bbbe7670", 2402.473724992),
+    ("off-apexnet", {}, "8d600e873bcd881f", 20.561690313),
+    ("rcn-a", {}, "934ecb9ede0f6af3", 113.787660849),
     ("resnet18", {}, "05eb1f10a882b44b", 1959.145739352),
     ("resnet18", {"au_input": True}, "d1df38c97e314403", 2233.121716346),
     ("resnet3d", {}, "70094fbc76d1b48c", 2974.091601128),
+    ("sssnet", {}, "22b334c52378a2d3", 67.434394560),
     ("ststnet", {}, "3a7e9b45ef98b31e", 75.562546238),
 ]
 

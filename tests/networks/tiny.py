@@ -17,13 +17,18 @@ OPTIONS: dict[str, dict] = {
         "hidden": 32,
         "drop_path": 0.0,
     },
+    "htnet": {"width": 12, "depths": [1, 1, 1]},
     "mmnet": SLIM,
+    "mmnet-flow": {**SLIM, "dropout": 0.0},
+    "off-apexnet": {"filters": [3, 4], "hidden": [16, 16], "dropout": 0.0},
+    "rcn-a": {"width": 8, "dropout": 0.0},
     "resnet18": {},
     "resnet3d": {"width": 8, "dropout": 0.0},
+    "sssnet": {"filters": [8, 8], "hidden": 16, "dropout": 0.0},
     "ststnet": {"dropout": 0.0},
 }
 FRAMES = ["facesleuth", "mmnet", "resnet18"]
-FLOW = ["facesleuth-flow", "resnet3d", "ststnet"]
+FLOW = ["facesleuth-flow", "htnet", "mmnet-flow", "off-apexnet", "rcn-a", "resnet3d", "sssnet", "ststnet"]
 EVERY = names()
 
 

@@ -118,7 +118,8 @@ def test_p_over_seeds_is_corrected_and_published_figures_stand_beside():
     composite = (["smic", "casme2", "samm"], "megc3")
     (others,) = published_of_others(("ststnet", "soa"), *composite)
     assert others.startswith("Published of others on these sets and classes: UF1 0.860, UAR 0.848 (HTNet, paper;")
-    assert published(("ststnet",), *composite).count("UF1") == 2
+    assert published(("ststnet",), *composite).count("UF1") == 4
+    assert "0.839 (Off-ApexNet, rebuilt in MEB" in published(("off-apexnet",), *composite)
     assert published_of_others(("soa",), ["casme2"], "casme2-5") == []
 
 

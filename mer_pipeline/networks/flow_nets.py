@@ -8,7 +8,7 @@ where a class says so.
 from collections.abc import Mapping, Sequence
 
 import torch
-from timm.layers import LayerNorm2d
+from timm.layers.norm import LayerNorm2d
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 

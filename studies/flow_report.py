@@ -40,7 +40,8 @@ def write_report(found: Mapping[str, Any], clips: ClipSet, path: Path) -> None:
         "# What the field's networks give with the last epoch",
         "",
         f"{datetime.date.today()}, `mer preprocess megc2019_flow --out CACHE`, then `python -m studies.flow_set "
-        f"CACHE --out FOLDER --parts {' '.join(parts)}`, {json.dumps(hardware(torch.device('cpu')))}. Trained at "
+        f"CACHE --out FOLDER --parts {' '.join(parts)} --systems ...` with the networks below, "
+        f"{json.dumps(hardware(torch.device('cpu')))}. Trained at "
         f"{', '.join(found['commits'])}; written at {versions().get('commit', 'none')}.",
         "",
         f"{len(clips.clip_ids)} clips of {len(set(clips.groups))} subjects ({', '.join(clips.datasets)}; SAMM's 133 "
@@ -111,6 +112,8 @@ def _sentences(found: Mapping[str, Any]) -> list[str]:
     below = [name for name, one in compared.items() if one.clear and one.value < 0]
     said = [f"Shown to be beyond the control on the same folds: {', '.join(above) or 'none'}; below it: "
             f"{', '.join(below) or 'none'} ({len(compared)} comparisons, Holm)."]  # fmt: skip
+    seen = sorted(one.detectable for one in compared.values() if one.detectable is not None)
+    said.append(f"With 80 % power such clips show differences from {seen[0]:.2f} to {seen[-1]:.2f}, by system.")
     best = max(found["systems"], key=lambda name: float(found["systems"][name]["score"]["all"]["uf1"]))
     reached = found["systems"][best]["score"]["all"]["uf1"]
     verb = "is reached" if reached >= _GOAL else "is not reached"

@@ -57,7 +57,7 @@ def test_stacking_hears_whichever_is_right(good):
 def test_the_report_says_what_was_reached_and_what_others_publish(tmp_path):
     clips = flow_clips(subjects=1)
     score = by_part(clips.labels.numpy(), clips)
-    less = {"value": 0.1, "low": -0.1, "high": 0.3, "p": 0.3, "p_holm": 0.6}
+    less = {"value": 0.1, "low": -0.1, "high": 0.3, "p": 0.3, "p_holm": 0.6, "detectable": 0.25}
     network = {
         "model": "off-apexnet",
         "parameters": 5,
@@ -76,5 +76,6 @@ def test_the_report_says_what_was_reached_and_what_others_publish(tmp_path):
     assert "| Off-ApexNet | 5 | 0.500 ± 0.100 | 0.700 | 1.000 | 1.000 / 1.000 |" in text
     assert "+0.100 (-0.100 to +0.300), 0.6 |" in text
     assert "beyond the control on the same folds: none; below it: none (2 comparisons, Holm)" in text
+    assert "differences from 0.25 to 0.25, by system" in text
     assert "1.000 (Off-ApexNet): 0.80 is reached" in text
     assert "- Off-ApexNet: UF1 0.720, UAR 0.710" in text

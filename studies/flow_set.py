@@ -128,7 +128,7 @@ def study(clips: ClipSet, protocol: str, names: Sequence[str], out: Path, progre
     for name, values in every.items():
         own = {"score": by_part(values.argmax(1), clips), "less_svm": compared[name]}
         rows[name] = {**rows.get(name, {}), **own}
-    found = {one.name: {"uf1": one.scores.uf1, "uar": one.scores.uar} for one in run.metrics.controls}
+    found: dict[str, Any] = {one.name: {"uf1": one.scores.uf1, "uar": one.scores.uar} for one in run.metrics.controls}
     found[SVM] |= {"by_part": by_part(control, clips)}
     return {"systems": rows, "controls": found}
 

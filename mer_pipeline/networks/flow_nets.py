@@ -8,8 +8,6 @@ where a class says so.
 from collections.abc import Mapping, Sequence
 
 import torch
-from timm.layers.norm import LayerNorm2d
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from mer_pipeline.networks.base import Network, Output
@@ -241,6 +239,8 @@ class Level(nn.Module):
 
     def __init__(self, width: int, heads: int, depth: int, parts: int, side: int) -> None:
         super().__init__()
+        from timm.models.vision_transformer import Block  # a second to import, which networks without it are spared
+
         self.shape = (width, parts, side, parts, side)
         self.place = nn.Parameter(torch.randn(side**2, 1))
         self.blocks = nn.Sequential(*(Block(width, heads, qkv_bias=False) for _ in range(depth)))
@@ -289,6 +289,8 @@ class HTNet(FlowNetwork):
         patches: int = 4,
     ) -> None:
         super().__init__(size)
+        from timm.layers.norm import LayerNorm2d
+
         parts = 2 ** (len(depths) - 1)
         if patches % parts or size % patches or width % heads:
             raise ValueError(

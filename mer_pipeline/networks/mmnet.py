@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from mer_pipeline.networks.base import Network, Output
@@ -51,6 +50,8 @@ class PositionCalibration(nn.Module):
 
     def __init__(self, grid: int, width: int) -> None:
         super().__init__()
+        from timm.models.vision_transformer import VisionTransformer  # a second to import, which others are spared
+
         self.grid = grid
         self.vit = VisionTransformer(
             img_size=grid,

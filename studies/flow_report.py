@@ -17,7 +17,6 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
 from mer_pipeline.device import hardware
-from mer_pipeline.reading import built
 from mer_pipeline.runs.provenance import versions
 from mer_pipeline.runs.results import Difference
 from mer_pipeline.training import OPTIMISTIC, ClipSet
@@ -107,7 +106,7 @@ def _row(
 
 def _sentences(found: Mapping[str, Any]) -> list[str]:
     """What may be said against the support vector machine, and of the best system."""
-    compared = {name: built(Difference, one["less_svm"]) for name, one in found["systems"].items()}
+    compared = {name: Difference.from_json(one["less_svm"]) for name, one in found["systems"].items()}
     above = [name for name, one in compared.items() if one.clear and one.value > 0]
     below = [name for name, one in compared.items() if one.clear and one.value < 0]
     said = [f"Shown to be beyond the control on the same folds: {', '.join(above) or 'none'}; below it: "

@@ -118,7 +118,7 @@ def study(clips: ClipSet, protocol: str, names: Sequence[str], out: Path, progre
         said[name] = (averaged + probabilities(run, turned)) / 2
         rows[name] = {
             "model": model,
-            "parameters": recipe.parameters(clips.size, len(clips.classes)),
+            "parameters": sum(p.numel() for p in recipe.outline(clips.size, len(clips.classes)).parameters()),
             **{key: summary[key] for key in ("uf1", "uar", "accuracy", "sd", "oracle", "seconds")},
             "averaged": by_part(averaged.argmax(1), clips),
         }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mer_pipeline.choices import TRUTH
 from mer_pipeline.cli import flags
-from mer_pipeline.cli.common import chosen_face, progress_bar, say_error, say_json, say_warning
+from mer_pipeline.cli.common import check_outputs, chosen_face, progress_bar, say_error, say_json, say_warning
 from mer_pipeline.cli.spotted import agreement_json, show_agreement, show_answers, show_spotting, show_strs
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import DEFAULT, choose_detector
@@ -36,6 +38,7 @@ Aus = Annotated[bool, typer.Option("--aus", help="Also name the Action Units of 
 Eaf = Annotated[Path | None, typer.Option(metavar="OUT.eaf", help="Write an annotation file for ELAN.")]
 Boris = Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write a table of events for BORIS.")]
 Vtt = Annotated[Path | None, typer.Option(metavar="OUT.vtt", help="Write subtitles for any player.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Let --eaf, --boris and --vtt replace files.")]
 Submission = Annotated[
     Path | None,
     typer.Option(metavar="OUT.csv", help="Write the micro-expressions and their classes for the challenge."),
@@ -67,6 +70,7 @@ def spot(
     eaf: Eaf = None,
     boris: Boris = None,
     vtt: Vtt = None,
+    overwrite: Overwrite = False,
     frames: flags.Frames = None,
     submission: Submission = None,
     as_str: Str = False,
@@ -78,8 +82,8 @@ def spot(
     """Find every micro- and macro-expression in videos of any length."""
     scored, window = as_str or as_official, (start, end)
     _check_usage(videos, evaluate, scored or as_lvqa, window, face)
-    written = _outputs((eaf, ".eaf"), (boris, ".csv"), (vtt, ".vtt"))
-    table = _table(videos, face, frames, eaf or vtt)
+    outputs = {"--eaf": eaf, "--boris": boris, "--vtt": vtt, "--frames": frames, "--submission": submission}
+    written = _coders_files(outputs, videos, face)
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
         _refuse_ignored(
             aus=aus, eaf=eaf, boris=boris, vtt=vtt, frames=frames, submission=submission, lvqa=as_lvqa, fps=fps,
@@ -87,6 +91,7 @@ def spot(
         )  # fmt: skip
         _judge_file(evaluate, videos[0], scored, as_official, as_json)
         return
+    table = _table(outputs, [*(videos or ()), *_files_of(evaluate)], [] if overwrite else written)
     from mer_pipeline.inference.naming import name_intervals
     from mer_pipeline.spotting.evaluate import spot_videos
     from mer_pipeline.video import Window
@@ -105,13 +110,21 @@ def spot(
     answered = _answers(result, named) if as_lvqa else {}
     submitted = _submitted(result, named) if scored or submission is not None else []
     scores = _challenge(result, submitted, as_official) if scored or submission is not None else {}
-    if as_json:
-        say_json(_document(result, shown, {**{name: score.as_json() for name, score in scores.items()}, **answered}))
-    show_strs({} if as_json else scores)
-    show_answers({} if as_json else answered)
+    _show_scores(result, shown, scores, answered, as_json)
     _write(result.videos, named, written, submission, submitted, whole=window == (None, None))
     _write_frames(table, result)
     _end(result)
+
+
+def _show_scores(
+    result: SpottingResults, named: dict[int, list[Named]], scores: dict[str, Strs], answered: Any, as_json: bool
+) -> None:
+    """What comes after the intervals; of JSON, all of it."""
+    if as_json:
+        say_json(_document(result, named, {**{name: score.as_json() for name, score in scores.items()}, **answered}))
+    else:
+        show_strs(scores)
+        show_answers(answered)
 
 
 def _document(result: SpottingResults, named: dict[int, list[Named]], challenge: dict[str, Any]) -> Any:
@@ -156,15 +169,47 @@ def _check_usage(
         raise typer.BadParameter("a truth is of one face a video", param_hint="--face")
 
 
-def _table(videos: list[Path] | None, face: str, frames: Path | None, of_one_person: Path | None) -> FrameTable | None:
-    """The table of frames, if it is wanted; what a file cannot hold is refused."""
+def _coders_files(outputs: Mapping[str, Path | None], videos: list[Path] | None, face: str) -> list[Path]:
+    """The files for coders' tools, each with its ending; what a file cannot hold is refused."""
+    endings = {"--eaf": ".eaf", "--boris": ".csv", "--vtt": ".vtt"}
+    given = {option: path for option in endings if (path := outputs[option]) is not None}
+    for option, path in given.items():
+        if path.suffix.lower() != endings[option]:
+            raise typer.BadParameter(f"{path} does not end in {endings[option]}", param_hint=option)
+    one_film = len(videos or ()) == 1
+    if outputs["--frames"] and not one_film:
+        raise typer.BadParameter("one table holds one film: give one VIDEO", param_hint="--frames")
+    of_one = ", ".join(option for option in given if option != "--boris")
+    if of_one and not one_film:
+        raise typer.BadParameter("one file holds one film: give one VIDEO", param_hint=of_one)
+    if of_one and face == "all":
+        raise typer.BadParameter("one file holds one person: give --face 1", param_hint=of_one)
+    return list(given.values())
+
+
+def _files_of(truth: Path | None) -> Iterator[Path]:
+    """What is read of a truth and could be taken for an output."""
+    if truth is not None:
+        yield truth
+        if truth.is_dir():
+            from mer_pipeline.datasets.films import coded_files
+
+            yield truth / TRUTH
+            yield from coded_files(truth)
+
+
+def _table(outputs: Mapping[str, Path | None], inputs: list[Path], kept: list[Path]) -> FrameTable | None:
+    """The table of frames, if it is wanted, once no file is lost by what is written; `kept` must not be there yet."""
+    check_outputs(outputs, inputs)
+    for path in kept:
+        if path.exists():
+            fix = "give another name, or --overwrite"
+            raise MerError("is there already, and what was corrected in it would be lost", where=path, fix=fix)
+    if (frames := outputs["--frames"]) is None:
+        return None
     from mer_pipeline.spotting.frame_table import FrameTable
 
-    if frames and len(videos or ()) != 1:
-        raise typer.BadParameter("one table holds one film: give one VIDEO", param_hint="--frames")
-    if face == "all" and of_one_person:
-        raise typer.BadParameter("one file holds one person: give --face 1", param_hint="--eaf, --vtt")
-    return None if frames is None else FrameTable(frames)
+    return FrameTable(frames)
 
 
 def _refuse_ignored(**given: object) -> None:
@@ -183,16 +228,6 @@ def _end(result: SpottingResults) -> None:
         say_error(error)
     if failed:
         raise typer.Exit(1)
-
-
-def _outputs(*named: tuple[Path | None, str]) -> list[Path]:
-    """The files to write, each with the ending that its option asks for."""
-    for path, ending in named:
-        if path is not None and path.suffix.lower() != ending:
-            raise typer.BadParameter(
-                f"{path} does not end in {ending}", param_hint="--boris" if ending == ".csv" else f"--{ending[1:]}"
-            )
-    return [path for path, _ in named if path is not None]
 
 
 def _write(
@@ -216,6 +251,8 @@ def _write(
         for each in videos
         if not each.error
     ]  # fmt: skip
+    if not codings:
+        return  # no film could be read, which is reported
     for path in paths:
         write_codings(path, codings)
     if submission is not None:

@@ -336,6 +336,8 @@ WRONG_FACES = [
     pytest.param(["--face", "all", "--evaluate", "x"], 2, "a truth is of one face a video", id="truth"),
     pytest.param(["--frames", "x.txt"], 1, "the name must end in .csv or .parquet", id="ending"),
     pytest.param(["b.mp4", "--frames", "x.csv"], 2, "one table holds one film", id="two films"),
+    pytest.param(["b.mp4", "--eaf", "x.eaf"], 2, "Invalid value for --eaf: one file holds one film", id="eaf of two"),
+    pytest.param(["b.mp4", "--vtt", "x.vtt"], 2, "Invalid value for --vtt: one file holds one film", id="vtt of two"),
 ]
 
 

@@ -140,6 +140,33 @@ def test_what_boris_itself_writes(tmp_path):
     assert found.warnings == ("film.mp4: behaviours that are no expression were left out: laughs",)
 
 
+NEWER = ("Observation id", "Source", "Media duration (s)", "FPS (frame/s)", "Subject", "Behavior", "Modifier #1",
+         "Modifier #2", "Start (s)", "Stop (s)", "Media file name",
+         "Image index start", "Image index stop")  # fmt: skip
+COUNTED = [
+    pytest.param(29.97, 2.369, (71, 84), (71, 84), id="time and count agree"),
+    pytest.param(29.97, 2.386, (71, 84), (71, 84), id="a time between two frames"),
+    pytest.param(29.97, 2.236, (71, 84), (67, 84), id="the time was corrected"),
+    pytest.param("NA", 2.369, (71, 84), (71, 84), id="no rate"),
+    pytest.param(29.97, 2.369, ("NA", ""), (71, 84), id="not counted"),
+]
+
+
+@pytest.mark.parametrize(("fps", "start", "images", "span"), COUNTED)
+def test_what_newer_boris_writes(tmp_path, fps, start, images, span):
+    """A film in two columns, a column for each set of modifiers, and the frames that the player counted."""
+    row = {"Source": "player #1:/films/a.mp4;/films/s01.mp4", "Media file name": "/films/s01.mp4", "FPS (frame/s)": fps,
+           "Media duration (s)": "16.0", "Subject": "anna", "Behavior": "micro-expression", "Modifier #1": "happiness",
+           "Modifier #2": "6+12", "Start (s)": start, "Stop (s)": 2.803, "Image index start": images[0],
+           "Image index stop": images[1]}  # fmt: skip
+    (found,) = read_codings(boris(tmp_path / "a.csv", row, columns=NEWER))
+    assert plain(found.marks) == [("micro", span, None, "happiness", "6+12")]
+    assert (found.film.name, found.subject) == ("s01.mp4", "anna")
+    without = [column for column in NEWER if column != "Media file name"]
+    (found,) = read_codings(boris(tmp_path / "b.csv", {**row, "Source": "player #1:/films/s01.mp4"}, columns=without))
+    assert found.film.name == "s01.mp4"
+
+
 def test_films_with_coders_files_beside_them_are_a_dataset(tmp_path):
     raw = tmp_path / "My Lab"
     for who in ("anna", "ben"):

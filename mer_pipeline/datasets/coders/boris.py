@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mer_pipeline.cache.atomic import csv_bytes
@@ -17,10 +18,14 @@ COLUMNS = (
     "Behavioral category", "Modifiers", "Behavior type", "Start (s)", "Stop (s)", "Duration (s)", "Comment start",
     "Comment stop",
 )  # fmt: skip
+_SETS = tuple(f"modifier {number}" for number in range(1, 10))  # of modifiers, a column each in newer exports
 _WANTED = {
-    "film": ("Media file",), "length": ("Total length", "Media duration (s)"), "fps": ("FPS", "FPS (frame/s)"),
+    "film": ("Media file", "Media file name"), "source": ("Source",),
+    "length": ("Total length", "Media duration (s)"), "fps": ("FPS", "FPS (frame/s)"),
     "subject": ("Subject",), "behavior": ("Behavior",), "modifiers": ("Modifiers", "Modifier"),
     "start": ("Start (s)",), "stop": ("Stop (s)",), "first": ("Comment start",),
+    "start image": ("Image index start",), "stop image": ("Image index stop",),
+    **{name: (name.replace(" ", " #"),) for name in _SETS},
 }  # fmt: skip
 _REQUIRED = ("film", "behavior", "start", "stop")
 _NOBODY = ("", "no focal subject", "no subject")
@@ -29,7 +34,7 @@ _NOBODY = ("", "no focal subject", "no subject")
 def is_table(path: Path) -> bool:
     """Whether a file has the columns of BORIS."""
     try:
-        read_rows(path, _WANTED, _REQUIRED)
+        _rows(path)
     except MerError:
         return False
     return True
@@ -42,9 +47,19 @@ def read(path: Path) -> list[tuple[Coding, list[Moment]]]:
         MerError: It cannot be read, has other columns, or no time in a row.
     """
     by_film: dict[str, list[Row]] = {}
-    for row in read_rows(path, _WANTED, _REQUIRED).rows:
-        by_film.setdefault(_film(row["film"]), []).append(row)
+    for row in _rows(path):
+        by_film.setdefault(_film(row["film"] or row["source"]), []).append(row)
     return [_coding(path, film, rows) for film, rows in by_film.items()]
+
+
+def _rows(path: Path) -> tuple[Row, ...]:
+    """The events; `Source` names the film where no column of its own does."""
+    try:
+        return read_rows(path, _WANTED, _REQUIRED).rows
+    except MerError:
+        with suppress(MerError):
+            return read_rows(path, _WANTED, ("source", *_REQUIRED[1:])).rows
+        raise
 
 
 def _film(cell: str) -> str:
@@ -60,9 +75,10 @@ def _coding(path: Path, film: str, rows: Sequence[Row]) -> tuple[Coding, list[Mo
             unknown.add(row["behavior"])
             continue
         start, stop = (_ms(row, column) for column in ("start", "stop"))
-        moments.append(Moment(kind, start, max(start, stop), row["first"]))
+        images = _image(row["start image"]), _image(row["stop image"])
+        moments.append(Moment(kind, start, max(start, stop), row["first"], images))
         if kind in ("micro", "macro"):
-            for modifier in re.split(r"[|]", row["modifiers"]):
+            for modifier in "|".join(row[column] for column in ("modifiers", *_SETS)).split("|"):
                 of = "aus" if _is_aus(modifier) else "emotion"
                 moments += (
                     [Moment(of, start, max(start, stop), modifier)] if modifier.strip() not in ("", "None") else []
@@ -84,6 +100,10 @@ def _ms(row: Row, column: str) -> float:
         return float(row[column].replace(",", ".")) * 1000
     except ValueError:
         raise MerError(f"no time in {column!r}", where=f"{row.sheet}, row {row.number}") from None
+
+
+def _image(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 def _positive(text: str) -> float | None:

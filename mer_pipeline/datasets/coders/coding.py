@@ -108,12 +108,13 @@ class Coding:
 
 @dataclass(frozen=True)
 class Moment:
-    """A stretch of a file of coders: what it is, its milliseconds, and its text."""
+    """A stretch of a file of coders: what it is, its milliseconds, its text, and the frames a program counted."""
 
     kind: str
     start_ms: float
     stop_ms: float
     text: str = ""
+    counted: tuple[int | None, int | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -128,19 +129,25 @@ class Clock:
     fps: float | None
     times_s: npt.NDArray[np.float64] | None = None
 
-    def frame(self, at_ms: float, noted: int | None, where: object) -> int:
-        """The frame of a time: the one that was noted where its time is this one, else the nearest.
+    def frame(self, at_ms: float, noted: int | None, where: object, counted: int | None = None) -> int:
+        """The frame of a time: the one that was noted where its time is this one, else the counted or the nearest one.
 
         Raises:
-            MerError: The rate is not known, and no frame is noted.
+            MerError: The rate is not known, and no frame is noted or counted.
         """
         if noted is not None and self._fits(at_ms, noted):
             return noted
         if self.times_s is not None and len(self.times_s):
-            return int(abs(self.times_s - at_ms / 1000).argmin())
-        if self.fps is None:
+            nearest = int(abs(self.times_s - at_ms / 1000).argmin())
+            counted = None if counted is None else min(counted, len(self.times_s) - 1)
+        elif self.fps is not None:
+            nearest = max(0, round(at_ms / 1000 * self.fps))
+        elif counted is not None:
+            return counted
+        else:
             raise MerError("the rate of its film is not known", where=where, fix="put the film beside it")
-        return max(0, round(at_ms / 1000 * self.fps))
+        # A player may state a time between two frames; a time that was corrected by hand leaves the count behind.
+        return counted if counted is not None and abs(counted - nearest) <= 1 else nearest
 
     def _fits(self, at_ms: float, frame: int) -> bool:
         if self.times_s is not None:
@@ -188,14 +195,14 @@ def to_marks(moments: Iterable[Moment], clock: Clock, where: object) -> tuple[tu
     for kind in (*KINDS, *EVENTS):
         for moment in by_kind.get(kind, ()):
             onset, apex, offset = _noted(moment.text)
-            first = clock.frame(moment.start_ms, onset, where)
-            last = max(first, clock.frame(moment.stop_ms, offset, where))
+            first = clock.frame(moment.start_ms, onset, where, moment.counted[0])
+            last = max(first, clock.frame(moment.stop_ms, offset, where, moment.counted[1]))
             if offset == onset == first and moment.stop_ms - moment.start_ms <= 1:
                 last = first  # one frame, which in an .eaf file cannot last 0 ms
             mark = Mark(kind, first, last)
             if kind in KINDS:
                 apexes = _within(by_kind.get("apex", ()), moment)
-                frames = [clock.frame(each.start_ms, _noted(each.text)[0], where) for each in apexes]
+                frames = [clock.frame(a.start_ms, _noted(a.text)[0], where, a.counted[0]) for a in apexes]
                 # An expression may lie in another, and its apex with it: then the noted one counts.
                 frames = [apex] if apex is not None and apex in frames else frames
                 own = [frame for frame in (*frames, apex) if frame is not None and first <= frame <= last]

@@ -46,6 +46,43 @@ def test_the_same_frames_are_read_back(tmp_path, fps, name):
     assert found.warnings == ()
 
 
+LYING = [
+    pytest.param((Mark("macro", 389, 395), Mark("micro", 390, 390, 390)), id="a mark without an apex around another"),
+    pytest.param((Mark("macro", 389, 395), Mark("micro", 380, 400, 392)), id="in another"),
+    pytest.param((Mark("macro", 20, 71, 34), Mark("micro", 30, 38, 34)), id="one apex of two"),
+    pytest.param((Mark("micro", 32, 32, None, "happiness", "1+2"),), id="labels of one frame"),
+    pytest.param(
+        (Mark("macro", 30, 40, None, "anger"), Mark("micro", 32, 32, None, "happiness")), id="in a longer one"
+    ),
+]
+
+
+@pytest.mark.parametrize("name", ["a.eaf", "a.csv"])
+@pytest.mark.parametrize("marks", LYING)
+def test_each_mark_keeps_its_own_apex_and_labels(tmp_path, marks, name):
+    write_codings(tmp_path / name, [Coding(Path("film.mp4"), 29.97, marks, 5000)])
+    (found,) = read_codings(tmp_path / name)
+    assert sorted(plain(found.marks)) == sorted(plain(marks))
+    assert found.warnings == ()
+
+
+SET = [
+    pytest.param([("macro", "", 0, 90), ("micro", "", 30, 50)], 40, [None, 40], id="the narrowest"),
+    pytest.param([("macro", "", 0, 90), ("micro", "", 30, 50)], 60, [60, None], id="the only one around it"),
+    pytest.param([("macro", "frames 0/90", 0, 90)], 40, [40], id="in a mark that was written without one"),
+    pytest.param([("macro", "", 0, 90), ("micro", "frames 30/50", 30, 50)], 40, [40, None], id="not noted before"),
+    pytest.param([("macro", "frames 0/60/90", 0, 90)], 40, [40], id="moved"),
+]
+
+
+@pytest.mark.parametrize(("spans", "apex", "apexes"), SET)
+def test_an_apex_that_a_coder_sets_is_of_one_mark(spans, apex, apexes):
+    moments = [Moment(kind, first * 10, last * 10, text) for kind, text, first, last in spans]
+    marks, wrong = to_marks([*moments, Moment("apex", apex * 10, apex * 10 + 10)], Clock(100.0), "here")
+    assert [mark.apex_frame for mark in marks] == apexes
+    assert wrong == []
+
+
 def test_a_rate_that_varies_is_read_by_the_times_of_the_film():
     times_s = np.cumsum([0.0, *([0.0333, 0.0417] * 50)])
     clock = Clock(30.0, times_s)

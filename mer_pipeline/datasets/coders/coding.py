@@ -191,6 +191,8 @@ def to_marks(moments: Iterable[Moment], clock: Clock, where: object) -> tuple[tu
         by_kind.setdefault(moment.kind, []).append(moment)
     expressions = [moment for kind in KINDS for moment in by_kind.get(kind, ())]
     texts = {(of, own): text for of in ("aus", "emotion") for own, text in _owned(by_kind.get(of, ()), expressions)}
+    points = [(p, clock.frame(p.start_ms, _noted(p.text)[0], where, p.counted[0])) for p in by_kind.get("apex", ())]
+    apexes = _apexes(points, expressions)
     marks, wrong = [], []
     for kind in (*KINDS, *EVENTS):
         for moment in by_kind.get(kind, ()):
@@ -201,10 +203,7 @@ def to_marks(moments: Iterable[Moment], clock: Clock, where: object) -> tuple[tu
                 last = first  # one frame, which in an .eaf file cannot last 0 ms
             mark = Mark(kind, first, last)
             if kind in KINDS:
-                apexes = _within(by_kind.get("apex", ()), moment)
-                frames = [clock.frame(a.start_ms, _noted(a.text)[0], where, a.counted[0]) for a in apexes]
-                # An expression may lie in another, and its apex with it: then the noted one counts.
-                frames = [apex] if apex is not None and apex in frames else frames
+                frames = apexes.get(moment, [])
                 own = [frame for frame in (*frames, apex) if frame is not None and first <= frame <= last]
                 if len(frames) > 1:
                     wrong.append(f"{NAMES[kind]} {mark.frames_text}: {len(frames)} apexes; the first counts")
@@ -223,14 +222,31 @@ def _noted(text: str) -> tuple[int | None, int | None, int | None]:
     return frames[0], frames[1] if len(frames) == 3 else None, frames[-1]
 
 
-def _within(moments: Sequence[Moment], of: Moment) -> list[Moment]:
-    return [each for each in moments if of.start_ms <= each.start_ms <= of.stop_ms]
+def _apexes(points: Sequence[tuple[Moment, int]], expressions: Sequence[Moment]) -> dict[Moment, list[int]]:
+    """The frames of the apexes of each expression, where it has any; one expression may lie in another.
+
+    An apex is of the expressions whose text notes it. Another, which a coder has set, is of the narrowest around it,
+    first among those whose text does not settle theirs.
+    """
+    frames = {frame for _, frame in points}
+    noted = {each: _noted(each.text) for each in expressions}
+    settled = {each: text[0] is not None and (text[1] is None or text[1] in frames) for each, text in noted.items()}
+    found: dict[Moment, list[int]] = {}
+    for moment, frame in points:
+        around = [each for each in expressions if each.start_ms <= moment.start_ms <= each.stop_ms]
+        own = [each for each in around if noted[each][1] == frame]
+        narrowest = sorted(around, key=lambda each: (settled[each], each.stop_ms - each.start_ms))[:1]
+        for each in own or narrowest:
+            found.setdefault(each, []).append(frame)
+    return {each: sorted(set(own), key=lambda frame: (frame != noted[each][1], frame)) for each, own in found.items()}
 
 
 def _owned(moments: Sequence[Moment], expressions: Sequence[Moment]) -> Iterator[tuple[Moment, str]]:
     """The expression that each text fits best, if they share any time: one may lie in another."""
 
     def fit(own: Moment, each: Moment) -> float:
+        if (own.start_ms, own.stop_ms) == (each.start_ms, each.stop_ms):
+            return 1.0  # also where both are one frame, and last no time
         shared = min(each.stop_ms, own.stop_ms) - max(each.start_ms, own.start_ms)
         return shared / max(1.0, max(each.stop_ms, own.stop_ms) - min(each.start_ms, own.start_ms))
 

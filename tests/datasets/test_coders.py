@@ -204,6 +204,15 @@ def test_what_newer_boris_writes(tmp_path, fps, start, images, span):
     assert found.film.name == "s01.mp4"
 
 
+@pytest.mark.parametrize(("name", "warned"), [("talk.mp4", 0), ("talk.avi", 0), ("renamed.mp4", 1)])
+@pytest.mark.parametrize("table", ["anna.eaf", "anna.csv"])
+def test_another_film_than_the_named_one_is_doubtful(tmp_path, name, warned, table):
+    write_codings(tmp_path / table, [Coding(Path("talk.mp4"), 30.0, MARKS[:1], 120)])
+    (found,) = read_codings(tmp_path / table, tmp_path / "films" / name)
+    words = f"{table} is of talk.mp4, and is taken for {name}: right if it was renamed"
+    assert found.warnings == (words,) * warned
+
+
 def test_films_with_coders_files_beside_them_are_a_dataset(tmp_path):
     raw = tmp_path / "My Lab"
     for who in ("anna", "ben"):

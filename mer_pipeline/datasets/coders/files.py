@@ -43,15 +43,19 @@ def read_codings(path: Path, film: Path | None = None) -> list[Coding]:
         own = film_of(coding.film, path)
         if film is not None and own is not None and own.stem != film.stem:
             raise MerError(f"marks {own.name}, not {film.name}", where=path, fix="give the film that it marks")
+        wrong = []
+        # A file without a film goes by its own name.
+        if film is not None and coding.film.stem != film.stem and coding.film != path.with_suffix(""):
+            wrong = [f"{path.name} is of {coding.film.name}, and is taken for {film.name}: right if it was renamed"]
         own = film or own
         footage = None if own is None else _opened(own)
         fps = coding.fps if footage is None else footage.fps or coding.fps
         clock = Clock(fps, None if footage is None else footage.times_s)
-        marks, wrong = to_marks(moments, clock, path)
+        marks, unclear = to_marks(moments, clock, path)
         frames = coding.frames if footage is None else len(footage)
         codings.append(
             replace(coding, film=own or coding.film, fps=fps, marks=marks, frames=frames,
-                    warnings=(*coding.warnings, *wrong))
+                    warnings=(*coding.warnings, *wrong, *unclear))
         )  # fmt: skip
     return codings
 

@@ -81,7 +81,7 @@ def spot(
 ) -> None:
     """Find every micro- and macro-expression in videos of any length."""
     scored, window = as_str or as_official, (start, end)
-    _check_usage(videos, evaluate, scored or as_lvqa, window, face)
+    _check_usage(videos, evaluate, {"--str": as_str, "--official": as_official, "--lvqa": as_lvqa}, window, face)
     outputs = {"--eaf": eaf, "--boris": boris, "--vtt": vtt, "--frames": frames, "--submission": submission}
     written = _coders_files(outputs, videos, face)
     if evaluate is not None and videos and len(videos) == 1 and videos[0].suffix.lower() in (".eaf", ".csv", ".tsv"):
@@ -155,14 +155,15 @@ def _show(result: SpottingResults, named: dict[int, list[Named]]) -> None:
 def _check_usage(
     videos: list[Path] | None,
     evaluate: Path | None,
-    scored: bool,
+    scores: Mapping[str, bool],
     window: tuple[float | None, float | None],
     face: str,
 ) -> None:
     if not videos and evaluate is None:
         raise typer.BadParameter("give at least one video, or --evaluate TRUTH", param_hint="VIDEO...")
-    if scored and evaluate is None:
-        raise typer.BadParameter("the score needs --evaluate TRUTH", param_hint="--str, --lvqa")
+    if any(scores.values()) and evaluate is None:
+        given = ", ".join(option for option, wanted in scores.items() if wanted)
+        raise typer.BadParameter("the score needs --evaluate TRUTH", param_hint=given)
     if evaluate is not None and window != (None, None):
         raise typer.BadParameter("a truth is of whole videos", param_hint="--from, --to")
     if evaluate is not None and face != "largest":

@@ -49,7 +49,8 @@ class _Reader(Reader):
         try:
             wanted = {name: COLUMNS[name] for name in ("subject", "clip", "onset", "offset")}
             blinks = read_rows(self.layout.need_sheet(table.raw), wanted, wanted, SHEETS[1])
-            table.warnings.append(f"blinks annotated too, which are no expressions: {len(blinks.rows)}")
+            if blinks.rows:
+                table.warnings.append(f"blinks annotated too, which are no expressions: {len(blinks.rows)}")
         except MerError:
             pass  # a .csv file, or a version without them
         return super().rows(table)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mer_pipeline.choices import TRUTH
+from mer_pipeline.choices import FILM_SUFFIXES, TRUTH
 from mer_pipeline.datasets import casme3_c, casme3_long, casme_sq, films, megc, samm_long, smic_long
 from mer_pipeline.datasets.clip import Annotations
 from mer_pipeline.datasets.coders import CODED, KINDS, Coding, Mark, read_codings
@@ -76,7 +76,8 @@ def read_long(truth: Path, film: Path | None = None) -> LongTruth:
     if long is not None:
         found = _from_annotations(read_dataset(truth, long.name), long.layout)
     elif table.is_file():
-        found = _from_codings(truth.stem, read_codings(table, film)) if is_coded(table) else _from_table(table)
+        coded = is_coded(table) or table.suffix.lower() in FILM_SUFFIXES  # of films the reader says what is wrong
+        found = _from_codings(truth.stem, read_codings(table, film)) if coded else _from_table(table)
     elif not truth.exists():
         raise MerError("no such file or folder", where=truth, fix="give a set, its table, or a coder's file")
     else:

@@ -348,6 +348,22 @@ def test_wrong_faces_and_tables(mer, tmp_path, arguments, code, message):
     assert message in " ".join(called.err.replace("│", " ").split())
 
 
+@pytest.mark.parametrize("options", [("--official",), ("--lvqa", "--str")], ids=["official", "two"])
+def test_a_score_without_a_truth_names_the_options_that_were_given(mer, options):
+    called = mer("spot", "a.mp4", *options)
+    assert called.code == 2
+    named = ", ".join(sorted(options, reverse=True))
+    assert f"Invalid value for {named}: the score needs --evaluate" in " ".join(called.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("second", [[], ["b.mp4"], ["b.eaf"]], ids=["alone", "film", "coder"])
+def test_a_film_in_the_place_of_a_truth_is_one_line(mer, tmp_path, second):
+    (tmp_path / "a.mp4").touch()
+    called = mer("spot", "--evaluate", tmp_path / "a.mp4", *(tmp_path / name for name in second), "-q")
+    assert called.code == 1
+    assert "a.mp4: a film, where a table of what was marked is expected; give a coder's" in only_error(called)
+
+
 IGNORED = [
     pytest.param(["--aus"], "--aus", id="aus"),
     pytest.param(["--eaf", "x.eaf", "--lvqa"], "--eaf, --lvqa", id="eaf and lvqa"),

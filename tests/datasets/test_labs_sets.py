@@ -97,6 +97,18 @@ def test_casme3_long_videos(tmp_path):
     assert (video.video, video.spans["macro"]) == (folder, ((16, 51), (796, 821)))
 
 
+def test_no_blinks_are_not_counted(tmp_path):
+    rows = [CASME3_LONG, ("spNO.1", "b", 10, 12, 20, "4", "Micro-expression", "I")]
+    xls(
+        tmp_path / "CAS(ME)3_part_A_v2.xls",
+        **{"AU+Emotion": rows, "eye_blink": [(*CASME3_LONG[:2], "Onset", "Offset")]},
+    )
+    frames(tmp_path / "part_A/spNO.1/b/color", range(1, 30), "{}.jpg")
+    found = read_dataset(tmp_path)
+    assert [clip.name for clip in found.clips] == ["b_10"]
+    assert not [text for text in found.warnings if text.startswith("blinks")]
+
+
 def test_beside_the_sheet_of_its_short_clips_casme3_is_that(tmp_path):
     header = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class", "emotion")
     book(

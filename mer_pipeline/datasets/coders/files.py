@@ -34,6 +34,9 @@ def read_codings(path: Path, film: Path | None = None) -> list[Coding]:
             found = [eaf.read(path)]
         except FileNotFoundError:
             raise MerError("no such file", where=path, fix="check the path") from None
+    elif path.suffix.lower() in FILM_SUFFIXES and path.is_file():
+        fix = "give a coder's file (.eaf, BORIS's table) or a set, and the film as VIDEO"
+        raise MerError("a film, where a table of what was marked is expected", where=path, fix=fix)
     else:
         found = boris.read(path)
     if film is not None and len(found) > 1:

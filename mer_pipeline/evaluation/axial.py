@@ -104,7 +104,7 @@ def well(angles_deg: Sequence[float], losses: Sequence[float], shuffles: int = _
         shuffles: That `p` rests on; without any it is 1.
 
     Example:
-        >>> round(well([0, 30, 60, 90, 120, 150], [0.7, 0.6, 0.3, 0.3, 0.6, 0.7]).at_deg)
+        >>> float(round(well([0, 30, 60, 90, 120, 150], [0.7, 0.6, 0.3, 0.3, 0.6, 0.7]).at_deg))
         75.0
     """
     centres = np.arange(0, 180, 0.5)

@@ -73,7 +73,7 @@ class RangeChart:
 def around_zero(rows: Sequence[RangeRow]) -> RangeChart:
     """A chart of differences, as wide as they need, with zero in it.
 
-    >>> chart = around_zero([RangeRow("a", "", [Mark(0.1, "honest")], interval=(-0.05, 0.25))])
+    >>> chart = around_zero([RangeRow("a", "", [RangeMark(0.1, "honest")], interval=(-0.05, 0.25))])
     >>> chart.low < -0.05 and chart.high > 0.25
     True
     """

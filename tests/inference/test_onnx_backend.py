@@ -58,6 +58,11 @@ OTHERS = [
     ("resnet18", 64, "", {}),
     ("resnet3d", 56, "dis", {"frames": 4, "width": 8}),
     ("ststnet", 28, "tvl1", {}),
+    ("off-apexnet", 28, "tvl1", {"hidden": [32, 32]}),
+    ("sssnet", 28, "tvl1", {"filters": [8, 16], "hidden": 32}),
+    ("rcn-a", 28, "tvl1", {"width": 16}),
+    ("htnet", 28, "tvl1", {"width": 12, "depths": [1, 1, 1]}),
+    ("mmnet-flow", 28, "tvl1", {}),
 ]
 
 

@@ -41,5 +41,7 @@ SPOTTED = "spotted"
 # Frames a second: no camera of this field is faster; a file that states more has a damaged header.
 GREATEST_FPS = 10_000.0
 DEFAULT_SIZE = 224  # side of a crop in pixels
+# Endings of pictures that may be frames.
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 # Endings of videos, where a folder of them is given.
 FILM_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")

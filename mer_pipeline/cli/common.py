@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mer_pipeline import progress as reports
+from mer_pipeline.choices import IMAGE_SUFFIXES
 from mer_pipeline.engines import Engine, engine_of
 from mer_pipeline.errors import MerError, os_errors, printable
 from mer_pipeline.faces.detectors import DEFAULT, Detector, choose_detector
@@ -84,6 +85,8 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path]) ->
     for option, path in outputs.items():
         if path is None:
             continue
+        if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES and identity(path.parent) in taken:
+            raise typer.BadParameter(f"{path} would be replaced: a frame of the input", param_hint=option)
         if (of := taken.get(identity(path))) is not None:
             raise typer.BadParameter(f"{path} would be replaced: {of}; give another name", param_hint=option)
         taken[identity(path)] = f"{option} is written there"

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mer_pipeline.choices import IMAGE_SUFFIXES
 from mer_pipeline.errors import MerError
-from mer_pipeline.video.frame_files import IMAGE_SUFFIXES, list_frames
+from mer_pipeline.video.frame_files import list_frames
 
 _SUFFIXES = "|".join(suffix[1:] for suffix in sorted(IMAGE_SUFFIXES))
 _FRAME = re.compile(rf"(\d+)[^\d\0]*\.(?:{_SUFFIXES})\0", re.IGNORECASE)  # a name ends with \0, which none has

@@ -58,7 +58,7 @@ def _convolved(before: int, width: int, kernel: int, pool: int, dropout: float) 
 
 @register("off-apexnet")
 class OffApexNet(FlowNetwork):
-    """Two streams of two 5x5 convolutions, on u and on v, and two wide layers; strain is not looked at.
+    """Two streams of two 5x5 convolutions, on u and on v, and two wide layers; strain is not taken.
 
     Source: Gan et al., "OFF-ApexNet on micro-expression recognition system", Signal Processing: Image Communication 74
     (2019), the section on the network: 6 and 16 filters, each followed by 2x2 max pooling, then 1,024 and 1,024 units.

@@ -7,10 +7,9 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from mer_pipeline.choices import FILM_SUFFIXES
+from mer_pipeline.choices import FILM_SUFFIXES, IMAGE_SUFFIXES
 from mer_pipeline.errors import MerError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 _LAST_NUMBER = re.compile(r"(\d+)\D*?(?:\.[^.]*)?$")
 
 

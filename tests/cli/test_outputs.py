@@ -13,6 +13,7 @@ from .test_spot import only_error
 SAME = [
     pytest.param({"--csv": "film.mp4"}, "film.mp4 would be replaced: it is read as an input", id="input"),
     pytest.param({"--csv": "link.mp4"}, "link.mp4 would be replaced: it is read as an input", id="link"),
+    pytest.param({"--image": "frames/1.png"}, "1.png would be replaced: a frame of the input", id="frame"),
     pytest.param({"--csv": "a.csv", "--boris": "in/../a.csv"}, "a.csv would be replaced: --csv is", id="outputs"),
 ]
 
@@ -21,9 +22,13 @@ SAME = [
 def test_an_output_that_is_another_file_is_refused(tmp_path, outputs, message):
     (tmp_path / "film.mp4").touch()
     (tmp_path / "in").mkdir()
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "1.png").touch()
     (tmp_path / "link.mp4").symlink_to("film.mp4")
     with pytest.raises(typer.BadParameter, match=message):
-        check_outputs({name: tmp_path / path for name, path in outputs.items()}, [tmp_path / "film.mp4"])
+        check_outputs(
+            {name: tmp_path / path for name, path in outputs.items()}, [tmp_path / "film.mp4", tmp_path / "frames"]
+        )
 
 
 def test_files_of_their_own_are_not_refused(tmp_path):

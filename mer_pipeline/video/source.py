@@ -17,6 +17,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
 from PIL import Image as Pillow
 
 from mer_pipeline.arrays import Image
@@ -193,6 +194,7 @@ class VideoFile(Footage):
 
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
         at, frames = -1, None
+        colours = VideoReformatter()  # one for all frames: a new one for each takes as long as what it does
         try:
             for wanted in indices:
                 key = self._keys[bisect.bisect_right(self._keys, wanted) - 1]
@@ -207,7 +209,7 @@ class VideoFile(Footage):
                     raise self._broken(wanted)
                 at = wanted
                 _refuse_large(found.width, found.height, self.path)
-                yield wanted, _upright(found)
+                yield wanted, _upright(found, colours)
         except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
             raise (_unreadable(self.path, error) if at < 0 else self._broken(at + 1)) from None
 
@@ -377,8 +379,9 @@ def _unreadable(path: Path, error: Exception) -> MerError:
     )
 
 
-def _upright(frame: av.VideoFrame) -> Image:
+def _upright(frame: av.VideoFrame, colours: VideoReformatter) -> Image:
     """The frame as RGB, turned by the rotation that its metadata asks for."""
-    image = frame.to_ndarray(format="rgb24")
+    # One thread: more are hardly quicker and cost a third more of the processor.
+    image = colours.reformat(frame, format="rgb24", threads=1).to_ndarray()
     turns = round(frame.rotation / 90) % 4
     return np.asarray(np.ascontiguousarray(np.rot90(image, turns)) if turns else image, np.uint8)

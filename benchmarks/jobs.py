@@ -162,7 +162,7 @@ def predicted(folder: Path, clips: int, jobs: Sequence[int]) -> list[Timed]:
         table = folder / f"predicted-{count}.csv"
         command = [sys.executable, "-c", "from mer_pipeline.cli import main; main()", "predict", str(films)]
         started = time.perf_counter()
-        subprocess.run([*command, "--csv", str(table), "--jobs", str(count), "-q"], check=True)
+        subprocess.run([*command, "--csv", str(table), "--jobs", str(count), "-q"], check=True, capture_output=True)
         seconds = time.perf_counter() - started
         tables.append(table.read_bytes())
         ways.append(Timed(f"mer predict FOLDER --jobs {count}", seconds, tables[-1] == tables[0]))

@@ -4,7 +4,7 @@ The usual way of public code: decode every frame of a clip and run dlib's HOG fa
 Here: only onset and apex are decoded, the face is found in these, the head drift between the two is removed, crops are
 cut and everything is cached, in one process too. Both run on frame folders in the layout of CASME II (640x480 JPEG).
 
-    python benchmarks/preprocess.py --clips 40 --out benchmarks/reports/preprocess.md
+    python benchmarks/preprocess.py --clips 80 --out benchmarks/reports/preprocess-DATE.md
 """
 
 from __future__ import annotations

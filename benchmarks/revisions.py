@@ -1,6 +1,10 @@
 """Processor time of spotting now against another revision of this project, in pairs that take turns.
 
-python -m benchmarks.revisions 646f838~1 VIDEO... --pairs 3 --out benchmarks/reports/revisions.md
+    python -m benchmarks.revisions 646f838~1 VIDEO... --pairs 3 --out benchmarks/reports/revisions.md
+
+`--python` is an interpreter with what that revision needs, where that is not what today's needs. `--cold CLIP` also
+times the whole command `mer predict CLIP --model RUN` from its start, where RUN holds fresh weights of
+`facesleuth-tiny`, and today's `mer predict CLIP`, whose model ships with it.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +27,7 @@ import torch
 from mer_pipeline.device import hardware
 
 ROOT = Path(__file__).resolve().parent.parent
+Project = tuple[Path, str]  # where it lies, and the interpreter that has what it needs
 # Importing is measured by `startup`; here only what follows.
 _SPOT = """
 import sys, time
@@ -31,6 +37,13 @@ began = time.process_time()
 found = spot_video(Path(sys.argv[1]))
 print(time.process_time() - began, found.frames, len(found.intervals))
 """
+_MODEL = """
+import sys
+from pathlib import Path
+from benchmarks.predict import make_model
+make_model(Path(sys.argv[1]))
+"""
+_MER = "from mer_pipeline.cli import main; main()"
 
 
 @contextmanager
@@ -45,18 +58,44 @@ def checkout(revision: str) -> Iterator[Path]:
             subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", place], check=True)
 
 
-def spotted(project: Path, video: Path) -> tuple[float, int, int]:
-    """Seconds of processor time, frames and expressions of one video, in a process of its own with one thread."""
-    environment = os.environ | {"PYTHONPATH": str(project), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", _SPOT, str(video.resolve())]
-    done = subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True, text=True)
-    seconds, frames, count = done.stdout.split()[-3:]
+def run(project: Project, *arguments: str) -> str:
+    """What Python prints in a project, in a process of its own with one thread."""
+    place, python = project
+    environment = os.environ | {"PYTHONPATH": str(place), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [python, "-c", *arguments]
+    return subprocess.run(command, cwd=place, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def spotted(project: Project, video: Path) -> tuple[float, int, int]:
+    """Seconds of processor time, frames and expressions of one video."""
+    seconds, frames, count = run(project, _SPOT, str(video.resolve())).split()[-3:]
     return float(seconds), int(frames), int(count)
 
 
-def row(before: Path, video: Path, pairs: int) -> str:
+def cold(project: Project, clip: Path, model: bool = True) -> float:
+    """Seconds by the clock of the whole command on a short clip, with a network of fresh weights or the shipped one."""
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = ["--model", f"{folder}/run", "--device", "cpu"] if model else []
+        if model:
+            run(project, _MODEL, folder)
+        started = time.perf_counter()
+        run(project, _MER, "predict", str(clip.resolve()), *chosen)
+        return time.perf_counter() - started
+
+
+def cold_row(before: Project, now: Project, clip: Path, pairs: int) -> str:
+    """One line on the whole command."""
+    measured = [(cold(before, clip), cold(now, clip), cold(now, clip, model=False)) for _ in range(pairs)]
+    old, new, usual = (median(each[at] for each in measured) for at in (0, 1, 2))
+    return (
+        f"`mer predict {clip.name}` from its start, by the clock, medians: {old:.2f} s before; now {new:.2f} s with "
+        f"the same network ({new / old:.2f}), {usual:.2f} s with the model that ships ({usual / old:.2f})."
+    )
+
+
+def row(before: Project, today: Project, video: Path, pairs: int) -> str:
     """One row of the table."""
-    measured = [(spotted(before, video), spotted(ROOT, video)) for _ in range(pairs)]
+    measured = [(spotted(before, video), spotted(today, video)) for _ in range(pairs)]
     old, new = (median(each[at][0] for each in measured) for at in (0, 1))
     ratios = sorted(b[0] / a[0] for a, b in measured)
     (_, frames, once), (_, _, now) = measured[-1]
@@ -72,6 +111,8 @@ def main() -> None:
     parser.add_argument("revision", help="the older state, as git names it")
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--python", default=sys.executable, help="what runs the older state")
+    parser.add_argument("--cold", type=Path, metavar="CLIP", help="also time mer predict on a short clip")
     parser.add_argument("--out", type=Path, help="where the report goes; printed where not given")
     arguments = parser.parse_args()
     now, then = (
@@ -89,8 +130,12 @@ def main() -> None:
         "| video | frames | ms a frame before | now | now / before | expressions |",
         "|---|---|---|---|---|---|",
     ]
-    with checkout(arguments.revision) as before:
-        lines += [row(before, video, arguments.pairs) for video in arguments.videos]
+    today = ROOT, sys.executable
+    with checkout(arguments.revision) as place:
+        before = place, arguments.python
+        lines += [row(before, today, video, arguments.pairs) for video in arguments.videos]
+        if arguments.cold is not None:
+            lines += ["", cold_row(before, today, arguments.cold, arguments.pairs)]
     text = "\n".join(lines) + "\n"
     if arguments.out is None:
         sys.stdout.write(text)

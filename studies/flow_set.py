@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mer_pipeline.cli.common import progress_bar
@@ -35,6 +36,8 @@ from mer_pipeline.training.loop import au_sources, predict
 from studies.flow_angles import SMALL, study_angles
 from studies.flow_machines import Features, answers, calibrated, fused, mirrored, pyramid, stacked, tuned
 from studies.flow_report import write_report
+
+Indices = npt.NDArray[np.integer[Any]]  # of classes
 
 # One setting for every network: what the library does by default to a picture, classes weighed as the support vector
 # machine weighs them, and a rate that ends at a tenth.
@@ -197,7 +200,7 @@ def _shares(logs: Features) -> Features:
     return np.asarray(found / found.sum(1, keepdims=True))
 
 
-def _compared(said: Mapping[str, Features], control: Features, clips: ClipSet) -> dict[str, dict[str, Any]]:
+def _compared(said: Mapping[str, Features], control: Indices, clips: ClipSet) -> dict[str, dict[str, Any]]:
     """UF1 of every system less that of the SVM, with Holm's correction for the number of systems."""
     truth, other = _names(clips.labels.numpy(), clips), _names(control, clips)
     found = {
@@ -207,7 +210,7 @@ def _compared(said: Mapping[str, Features], control: Features, clips: ClipSet) -
     return {name: one.as_json() for name, one in holm(found).items()}
 
 
-def by_part(guesses: Features, clips: ClipSet) -> dict[str, dict[str, float]]:
+def by_part(guesses: Indices, clips: ClipSet) -> dict[str, dict[str, float]]:
     """Scores of guesses, (clips,) class indices, on all clips and on those of each set."""
     truth, said = _names(clips.labels.numpy(), clips), _names(guesses, clips)
     parts = {"all": list(range(len(said)))}
@@ -224,7 +227,7 @@ def by_part(guesses: Features, clips: ClipSet) -> dict[str, dict[str, float]]:
     }
 
 
-def _names(indices: Sequence[int] | Features, clips: ClipSet) -> list[str]:
+def _names(indices: Indices, clips: ClipSet) -> list[str]:
     return [clips.classes[int(at)] for at in indices]
 
 

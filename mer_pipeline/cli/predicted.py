@@ -45,8 +45,13 @@ def _print(results: list[ClipResult], written: list[Path]) -> None:
             say(f"{result.name}: no micro-expression found")
         if result.events:
             say(f"{result.name}: no expressions: {events_in_words(result.events)}")
+    warned: dict[str, list[str]] = {}
+    for result in results:
         for warning in result.warnings:
-            say_warning(f"{result.name}: {warning}")
+            warned.setdefault(warning, []).append(result.name)
+    for warning, names in warned.items():
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        say_warning(f"{names[0]}{others}: {warning}")
     for path in written:
         say(f"wrote {path}")
 

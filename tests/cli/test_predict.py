@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mer_pipeline.cli.predicted import say_results
 from mer_pipeline.facs import AU_NUMBERS
+from mer_pipeline.inference import ClipResult
 from tests.cli.test_commands import assert_one_error_line
 
 
@@ -199,3 +201,11 @@ def test_wrong_batches(mer, tmp_path, options, code, message):
     called = mer("predict", clip, *(each.format(clip=clip) for each in options), "-q")
     assert called.code == code
     assert message in " ".join(called.err.replace("│", " ").split())
+
+
+def test_what_many_clips_are_warned_of_is_said_once(capsys):
+    shared = "the frames do not say their rate"
+    clips = [ClipResult(f"{name}.avi", warnings=[shared]) for name in "abc"]
+    say_results([*clips, ClipResult("d.avi", warnings=["two faces"])], written=[], as_json=False)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
+    assert said == [f"warning: a.avi and 2 more: {shared}", "warning: d.avi: two faces"]

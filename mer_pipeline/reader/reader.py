@@ -30,7 +30,8 @@ class Reading:
     Attributes:
         groups: (clips, 4) probability of each of `GROUPS`.
         aus: (clips, 21) of each Action Unit, in the order of `facs.AU_NUMBERS`: a number from 0 to 1 that is 0.5 where
-            naming it has the highest F1 on computed motion. In such motion it is a probability but for an offset.
+            naming it has the highest F1 on computed motion, seen in crops of the same kind. In such motion it is a
+            probability but for an offset.
     """
 
     groups: npt.NDArray[np.float32]
@@ -63,14 +64,25 @@ class CellPerceptron:
 class FlowReader:
     """Reads flow from onset to apex.
 
+    In an aligned crop a place is always the same part of a face, so that its Action Units are read by perceptrons that
+    learnt from such crops alone.
+
     Attributes:
-        members: The perceptrons.
-        card: What its weights file says of it: how it was made and what it scored.
+        members: The perceptrons for groups, and for the Action Units of published images.
+        aligned: Those for the Action Units of aligned crops.
+        card: What its weights file says of it: temperature and thresholds.
     """
 
-    def __init__(self, members: Sequence[CellPerceptron], card: Mapping[str, Json]) -> None:
-        self.members, self.card, known = tuple(members), card, cast("Mapping[str, Any]", card)
-        self._temperature, self._thresholds = known["temperature"], np.asarray(known["au_thresholds"], np.float32)
+    def __init__(
+        self, members: Sequence[CellPerceptron], aligned: Sequence[CellPerceptron], card: Mapping[str, Json]
+    ) -> None:
+        self.members, self.aligned, self.card = tuple(members), tuple(aligned), card
+        known = cast("Mapping[str, Any]", card)
+        self._temperature = known["temperature"]
+        self._units = {
+            False: (self.members, np.asarray(known["au_thresholds"], np.float32)),
+            True: (self.aligned, np.asarray(known["aligned_au_thresholds"], np.float32)),
+        }
 
     def read(self, flow: Pictures, *, aligned: bool) -> Reading:
         """Read clips.
@@ -80,21 +92,23 @@ class FlowReader:
             aligned: Whether these are crops as the stages make them, or published flow images.
         """
         fields = normalised(to_side(flow, aligned))
-        logits = np.mean([member(fields) for member in self.members], 0)
-        scaled = logits[:, : len(GROUPS)] / self._temperature
+        scaled = mean_logits(self.members, fields)[:, : len(GROUPS)] / self._temperature
         powers = np.exp(scaled - scaled.max(1, keepdims=True))
-        units = 1 / (1 + np.exp(self._thresholds - logits[:, len(GROUPS) :]))
+        members, thresholds = self._units[aligned]
+        units = 1 / (1 + np.exp(thresholds - mean_logits(members, fields)[:, len(GROUPS) :]))
         return Reading(np.asarray(powers / powers.sum(1, keepdims=True), np.float32), np.asarray(units, np.float32))
 
     def as_bytes(self) -> bytes:
         """The weights file: half precision, the card in its header."""
+        every = {"": self.members, "aligned.": self.aligned}
         tensors = {
-            f"{at}.{part}": values.astype(np.float16)
-            for at, member in enumerate(self.members)
+            f"{name}{at}.{part}": values.astype(np.float16)
+            for name, members in every.items()
+            for at, member in enumerate(members)
             for part, values in member.tensors.items()
         }
-        card = {**self.card, "cells": [member.cells for member in self.members]}
-        return safetensors.numpy.save(tensors, metadata={"card": json.dumps(card, sort_keys=True)})
+        cells = {f"{name}cells": [member.cells for member in members] for name, members in every.items()}
+        return safetensors.numpy.save(tensors, metadata={"card": json.dumps({**self.card, **cells}, sort_keys=True)})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> FlowReader:
@@ -102,11 +116,19 @@ class FlowReader:
         length = int.from_bytes(content[:8], "little")
         card = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["card"])
         tensors = {name: values.astype(np.float32) for name, values in safetensors.numpy.load(content).items()}
-        members = [
-            CellPerceptron(count, {part: tensors[f"{at}.{part}"] for part in _PARTS})
-            for at, count in enumerate(card["cells"])
-        ]
-        return cls(members, card)
+        members, aligned = (
+            [
+                CellPerceptron(count, {part: tensors[f"{name}{at}.{part}"] for part in _PARTS})
+                for at, count in enumerate(card[f"{name}cells"])
+            ]
+            for name in ("", "aligned.")
+        )
+        return cls(members, aligned, card)
+
+
+def mean_logits(members: Sequence[CellPerceptron], fields: FloatImage) -> npt.NDArray[np.float32]:
+    """(clips, 25) what several perceptrons say of normalised fields, averaged."""
+    return np.asarray(np.mean([member(fields) for member in members], 0), np.float32)
 
 
 @functools.cache

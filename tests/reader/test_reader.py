@@ -8,8 +8,9 @@ import pytest
 
 from mer_pipeline.facs import AU_NUMBERS
 from mer_pipeline.reader import GROUPS, FlowReader, about, shipped
-from mer_pipeline.reader.features import cells, mirrored, normalised, to_side
+from mer_pipeline.reader.features import cells, mirrored, normalised, to_side, window
 from mer_pipeline.synth.skin.drawn import draw_motion
+from mer_pipeline.synth.skin.people import Crops
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +66,30 @@ def test_aligned_crops_show_the_part_that_published_images_show():
     assert (row / 28, column / 28) == pytest.approx((0.25, 0.25), abs=0.04)
 
 
+def test_action_units_of_aligned_crops_are_read_by_what_learnt_from_such_crops():
+    faces = draw_motion((99, 2), 600, crops=Crops((0.53, 0.53), (0.25, 0.25), (1, 1), 0, 0))
+    crops = np.zeros((600, 2, 44, 44), np.float32)
+    top, left, side = window(44, aligned=True)
+    crops[..., top : top + side, left : left + side] = faces.flow
+    truth = faces.aus > 0
+    usual = truth.sum(0) >= 10
+
+    def f1(aligned: bool, flow) -> float:
+        named = shipped().read(flow, aligned=aligned).aus >= 0.5
+        both = 2 * (named & truth).sum(0) / np.maximum(named.sum(0) + truth.sum(0), 1)
+        return float(both[usual].mean())
+
+    assert usual.sum() >= 12
+    assert f1(True, crops) > f1(False, faces.flow) + 0.1
+    assert f1(True, crops) > 0.6
+
+
 def test_a_weights_file_gives_the_reader_back(motion):
     again = FlowReader.from_bytes(shipped().as_bytes())
-    np.testing.assert_array_equal(
-        again.read(motion.flow[:9], aligned=False).groups, shipped().read(motion.flow[:9], aligned=False).groups
-    )
+    for aligned in (False, True):
+        found, expected = (reader.read(motion.flow[:9], aligned=aligned) for reader in (again, shipped()))
+        np.testing.assert_array_equal(found.groups, expected.groups)
+        np.testing.assert_array_equal(found.aus, expected.aus)
 
 
 def test_cells_are_means_of_equal_parts():

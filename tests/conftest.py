@@ -1,5 +1,6 @@
 """Small synthetic data that many tests share, and a guard against the network."""
 
+import functools
 import socket
 import sys
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import pytest
 from mer_pipeline.cli import main
 from mer_pipeline.datasets import read_dataset
 from mer_pipeline.stages.preprocess import Parameters, preprocess
-from mer_pipeline.synth import Options, synthesise
+from mer_pipeline.synth import Options, portrait, synthesise
 from mer_pipeline.training import load_clips, load_recipe, train
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -36,6 +37,18 @@ def _no_network(monkeypatch):
         raise AssertionError(f"a connection to {address} was tried")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_portrait():
+    """The built-in portrait is prepared once a process: that takes longer than to film two clips."""
+    built_in = functools.cache(lambda: portrait.load_portraits(None))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "mer_pipeline.synth.dataset.load_portraits",
+            lambda face: built_in() if face is None else portrait.load_portraits(face),
+        )
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Every dataset from its raw layout to a run, each in its own cache and all of them in one."""
+"""Every dataset from its raw layout to a run, in a cache of its own and, for the oldest six, in one together."""
 
 import json
 
@@ -23,7 +23,7 @@ def test_the_chain_runs_on(mer, caches, layout):
     raw, cache = caches / layout / "raw", caches / layout / "cache"
     # Each set has a seed of its own: equal ones would draw the same faces, and the guard against leaks would see it.
     seed = (*LAYOUTS, *OTHERS).index(layout)
-    assert mer("synth", raw, "--layout", layout, "--subjects", 2, "--clips", 4, "--seed", seed, "-q").code == 0
+    assert mer("synth", raw, "--layout", layout, "--subjects", 2, "--clips", 3, "--seed", seed, "-q").code == 0
     facts = json.loads(mer("inspect", raw, "--json").out)
     assert facts["dataset"] == layout
     assert facts["subjects"] == 2
@@ -38,10 +38,11 @@ def test_the_chain_runs_on(mer, caches, layout):
     assert annotated["apex_frame"].tolist() == truth.loc[annotated.index, "apex_frame"].tolist()
     spotted = found[found["apex_source"] == "spotted"]
     assert len(spotted) == (len(found) if layout in ("smic", "casme3-c", "megc") else len(spotted))
-    called = mer("train", "--seeds", 1, "--dataset", cache, "--model", "facesleuth-tiny", "--epochs", 1,
-                 "--out", caches / layout / "run", "--json", "-q")  # fmt: skip
-    assert called.code == 0, called.err
-    assert json.loads(called.out)["folds"] == 2
+    if layout in OTHERS:  # the first six are trained on below
+        called = mer("train", "--seeds", 1, "--dataset", cache, "--model", "facesleuth-tiny", "--epochs", 1,
+                     "--out", caches / layout / "run", "--json", "-q")  # fmt: skip
+        assert called.code == 0, called.err
+        assert json.loads(called.out)["folds"] == 2
 
 
 def test_all_sets_in_one_cache_train_together(mer, caches, tmp_path):

@@ -15,7 +15,6 @@ from mer_pipeline.facs import parse_aus
 from mer_pipeline.stages.preprocess import Parameters, preprocess
 from mer_pipeline.synth import LAYOUTS, Options, synthesise
 from mer_pipeline.synth.plan import ClipPlan
-from mer_pipeline.synth.portrait import Portrait, load_portraits
 from mer_pipeline.training import load_clips, load_recipe, train
 
 CLIPS = 12
@@ -36,16 +35,8 @@ NO_APEX = {"casme3-c", "megc", "smic"}  # sets without an apex
 NO_AUS = {"megc", "smic", "smic-long"}
 
 
-@pytest.fixture(scope="module")
-def portraits() -> tuple[Portrait, Portrait]:
-    return load_portraits(None)
-
-
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_round_trip(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portraits: tuple[Portrait, Portrait], layout: str
-) -> None:
-    monkeypatch.setattr("mer_pipeline.synth.dataset.load_portraits", lambda face: portraits)
+def test_round_trip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
     any_pictures(monkeypatch)
     raw = synthesise(tmp_path / "raw", layout=layout, subjects=1, clips=CLIPS, options=Options(noise=0))
     found = read_dataset(raw)
@@ -75,9 +66,8 @@ NEW = ("casme", "4dme", "dfme", "casme3-long", "casme3-c", "samm-long", "smic-lo
 
 
 @pytest.mark.parametrize("layout", NEW)
-def test_from_the_folder_to_a_network(tmp_path, monkeypatch, portraits, layout):
+def test_from_the_folder_to_a_network(tmp_path, monkeypatch, layout):
     """Inspect, preprocess and train for an epoch; `test_every_dataset` does so with faces."""
-    monkeypatch.setattr("mer_pipeline.synth.dataset.load_portraits", lambda face: portraits)
     any_pictures(monkeypatch)
     raw = synthesise(tmp_path / "raw", layout=layout, subjects=2, clips=3)
     found = read_dataset(raw)

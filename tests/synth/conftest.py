@@ -27,9 +27,3 @@ def portraits() -> tuple[Portrait, Portrait]:
 def subject(portraits: tuple[Portrait, Portrait]) -> Subject:
     rng = np.random.default_rng(5)
     return make_subject(portraits, draw_traits(rng, Options()), rng)
-
-
-@pytest.fixture
-def portraits_at_hand(portraits: tuple[Portrait, Portrait], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares a test the seconds in which the portrait is searched for its face."""
-    monkeypatch.setattr("mer_pipeline.synth.dataset.load_portraits", lambda face: portraits)

@@ -11,6 +11,7 @@ import pytest
 from mer_pipeline.errors import MerError
 from mer_pipeline.synth import LAYOUTS, Options, synthesise
 from mer_pipeline.synth.action_units import planted_units
+from mer_pipeline.synth.portrait import load_portraits
 
 
 def make_empty(folder: Path) -> dict[str, Any]:
@@ -90,7 +91,6 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         synthesise(tmp_path / "file" / "out")
 
 
-@pytest.mark.usefixtures("portraits_at_hand")
 @pytest.mark.parametrize("existed", [False, True], ids=["new", "existing"])
 @pytest.mark.parametrize(
     ("failure", "expected"),
@@ -116,6 +116,7 @@ def test_what_fails_midway_leaves_nothing(
 
 def test_scikit_image_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "skimage", None)
+    monkeypatch.setattr("mer_pipeline.synth.dataset.load_portraits", load_portraits)  # not the one that is at hand
     with pytest.raises(MerError, match=r"needs scikit-image.*pip install 'mer-pipeline\[demo\]'"):
         synthesise(tmp_path / "out")
 

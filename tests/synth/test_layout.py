@@ -112,7 +112,6 @@ def test_same_seed_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     assert same == []
 
 
-@pytest.mark.usefixtures("portraits_at_hand")
 def test_video_holds_the_frames_of_the_folder(tmp_path: Path) -> None:
     synthesise(tmp_path / "frames", subjects=1, clips=1)
     synthesise(tmp_path / "video", subjects=1, clips=1, options=Options(video=True))

@@ -102,7 +102,6 @@ def test_files_and_truth(tmp_path):
     assert told == [("synth", second, 14) for second in range(1, 15)]
 
 
-@pytest.mark.usefixtures("portraits_at_hand")
 def test_same_seed_same_bytes(tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         options = Options(fps=30, seconds=3, blink_share=1, drift_px=2)
@@ -112,7 +111,6 @@ def test_same_seed_same_bytes(tmp_path):
     assert filecmp.cmpfiles(tmp_path / "a", tmp_path / "c", names, shallow=False)[0] == []
 
 
-@pytest.mark.usefixtures("portraits_at_hand")
 def test_frames_are_rendered_while_they_are_written(tmp_path, monkeypatch):
     """Memory does not grow with the length: no frame is kept."""
     drawn, written = [], []
@@ -130,7 +128,6 @@ def test_frames_are_rendered_while_they_are_written(tmp_path, monkeypatch):
     assert written == list(range(1, 121))
 
 
-@pytest.mark.usefixtures("portraits_at_hand")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -154,7 +151,7 @@ def test_options_out_of_range(name, value):
         Options(**{name: value})
 
 
-def test_lost_frames_show_the_one_before_and_compression_makes_a_film_small(tmp_path, portraits_at_hand):
+def test_lost_frames_show_the_one_before_and_compression_makes_a_film_small(tmp_path):
     sizes, same = {}, {}
     for name, harm in {"good": {}, "lost": {"lost": 0.3}, "small": {"compression": 35}}.items():
         options = Options(fps=15, seconds=2.5, noise=4.0, **harm)

@@ -1,4 +1,4 @@
-"""The recipes of docs/extending.md: each is applied to a copy of the package, whose tests and commands are then run."""
+"""The recipes of docs/extending.md: all are applied to a copy of the package, whose tests and commands are then run."""
 
 import importlib.util
 import json
@@ -15,14 +15,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 MOST_FILES = {"dataset": 6, "network": 4, "command": 4, "detector": 3, "protocol": 2}
-# What a copy is used by: its tests, then commands, whose answers are written down.
+# What the copy is used by: its tests, then commands, whose answers are written down. One process for all recipes: to
+# start it takes longer than most of them.
 USE = """
 import contextlib, io, json, pathlib, sys
 import pytest
 
 tests, commands = json.loads(sys.argv[1])
-if code := pytest.main(tests):
-    sys.exit(code)
+for each in tests:
+    if code := pytest.main(each):
+        sys.exit(code)
 from mer_pipeline.cli import main
 
 
@@ -37,7 +39,7 @@ def call(arguments):
     return code, out.getvalue(), err.getvalue()
 
 
-pathlib.Path("called.json").write_text(json.dumps([call(arguments) for arguments in commands]))
+pathlib.Path("called.json").write_text(json.dumps({name: call(arguments) for name, arguments in commands.items()}))
 """
 # What is run of a test file that stands in the repository already: the rest of it is run where it stands.
 CASES = {"protocol": ["-k", "odd-even"]}
@@ -90,23 +92,30 @@ class Called:
         return " ".join((self.out + self.err).replace("│", " ").split())
 
 
-def extended(name: str, root: Path) -> Path:
-    """A copy of the package with one recipe applied."""
+def extended(root: Path) -> Path:
+    """A copy of the package with every recipe applied."""
     for part in ("mer_pipeline", "models", "docs"):
         # With what Python has compiled: to compile it anew takes longer than a test.
         shutil.copytree(ROOT / part, root / part)
     shutil.copytree(ROOT / "tests", root / "tests", ignore=shutil.ignore_patterns("__pycache__", "data"))
     shutil.copy(ROOT / "pyproject.toml", root)
-    for block in RECIPES[name][1]:
-        apply(root, *block)
+    for _, blocks in RECIPES.values():
+        for block in blocks:
+            apply(root, *block)
     return root
 
 
-def use(name: str, root: Path, *commands: list[object]) -> list[Called]:
-    """Run the recipe's own tests and then `mer` commands, in one process whose package is the copy."""
-    paths = list(dict.fromkeys(path for _, path, _ in RECIPES[name][1] if path.endswith(".py")))
-    tests = [path for path in paths if path.startswith("tests/")]
-    arguments = ["-q", "-p", "no:cacheprovider", "--rootdir", str(root), *tests, *CASES.get(name, ())]
+def use(root: Path, commands: dict[str, list[object]]) -> dict[str, Called]:
+    """Run the recipes' own tests and then `mer` commands, in one process whose package is the copy."""
+    files = {
+        name: list(dict.fromkeys(path for _, path, _ in blocks if path.endswith(".py")))
+        for name, (_, blocks) in RECIPES.items()
+    }
+    options = ["-q", "-p", "no:cacheprovider", "--rootdir", str(root)]
+    tests = [
+        [*options, *(path for path in paths if path.startswith("tests/")), *CASES.get(name, ())]
+        for name, paths in files.items()
+    ]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
 
     def python(*given: str) -> None:
@@ -121,11 +130,34 @@ def use(name: str, root: Path, *commands: list[object]) -> list[Called]:
         )
         assert called.returncode == 0, f"{given}\n{called.stdout}\n{called.stderr}"
 
-    python("-c", USE, json.dumps([arguments, [[*map(str, command)] for command in commands]]))
+    python("-c", USE, json.dumps([tests, {name: [*map(str, command)] for name, command in commands.items()}]))
     if importlib.util.find_spec("ruff"):
-        python("-m", "ruff", "check", "--no-cache", *paths)
-        python("-m", "ruff", "format", "--no-cache", "--check", *paths)
-    return [Called(*called) for called in json.loads((root / "called.json").read_text())]
+        every = [path for paths in files.values() for path in paths]
+        python("-m", "ruff", "check", "--no-cache", *every)
+        python("-m", "ruff", "format", "--no-cache", "--check", *every)
+    return {name: Called(*called) for name, called in json.loads((root / "called.json").read_text()).items()}
+
+
+@pytest.fixture(scope="module")
+def called(raw, cache, tmp_path_factory) -> dict[str, Called]:
+    """What each command answers in the extended copy."""
+    out = tmp_path_factory.mktemp("extended")
+    train = ["train", "--seeds", 1, "--set", "epochs=1", "--protocol"]
+    tiny = ["--model", "facesleuth-tiny"]
+    commands = {
+        "synth": ["synth", out / "raw", "--layout", "mylab", "--subjects", 2, "--clips", 3, "-q"],
+        "inspect": ["inspect", out / "raw", "--json"],
+        "models": ["models", "--json"],
+        "network": [*train, "kfold:2", "--dataset", cache, "--model", "mynet", "-q", "--out", out / "n", "--json"],
+        "help": ["--help"],
+        "count": ["count", raw],
+        "count nothing": ["count"],
+        "preprocess": ["preprocess", raw, "--out", out / "c", "--size", 32, "--detector", "middle", "--json", "-q"],
+        "detector": [*train, "kfold:2", "--dataset", out / "c", *tiny, "--out", out / "d", "--json", "-q"],
+        "train help": ["train", "--help"],
+        "protocol": [*train, "odd-even", "--dataset", cache, *tiny, "--out", out / "p", "--json", "-q"],
+    }
+    return use(extended(out / "copy"), commands)
 
 
 def test_the_page_has_five_recipes():
@@ -160,84 +192,36 @@ def test_what_a_block_of_changes_does(diff, new):
         assert added("a\nb\nc\nb b\n", diff) == new
 
 
-def test_a_dataset_is_recognised_and_its_layout_written(tmp_path):
-    root = extended("dataset", tmp_path / "copy")
-    synth = ["synth", tmp_path / "raw", "--layout", "mylab", "--subjects", 2, "--clips", 3, "-q"]
-    written, shown = use("dataset", root, synth, ["inspect", tmp_path / "raw", "--json"])
-    assert (written.code, shown.code) == (0, 0), shown.err
-    found = json.loads(shown.out)
+def test_a_dataset_is_recognised_and_its_layout_written(called):
+    assert (called["synth"].code, called["inspect"].code) == (0, 0), called["inspect"].err
+    found = json.loads(called["inspect"].out)
     assert (found["dataset"], found["clips"], found["subjects"], found["problems"]) == ("mylab", 6, 2, [])
 
 
-def test_a_network_is_listed_and_trained(cache, tmp_path):
-    root = extended("network", tmp_path / "copy")
-    train = [
-        "train",
-        "--seeds",
-        "1",
-        "--dataset",
-        cache,
-        "--model",
-        "mynet",
-        "--set",
-        "epochs=1",
-        "--protocol",
-        "kfold:2",
-        "-q",
-    ]
-    listed, trained = use("network", root, ["models", "--json"], [*train, "--out", tmp_path / "run", "--json"])
-    (row,) = [row for row in json.loads(listed.out) if row["name"] == "mynet"]
+def test_a_network_is_listed_and_trained(called):
+    (row,) = [row for row in json.loads(called["models"].out) if row["name"] == "mynet"]
     assert (row["parameters"], row["view"]) == (965, "pair")
+    trained = called["network"]
     assert trained.code == 0, trained.err
     assert [json.loads(trained.out)[key] for key in ("model", "clips", "folds")] == ["mynet", 15, 2]
 
 
-def test_a_command_is_listed_and_runs(raw, tmp_path):
-    root = extended("command", tmp_path / "copy")
-    help_, right, wrong = use("command", root, ["--help"], ["count", raw], ["count"])
-    assert "count Count the clips of a dataset." in help_.words
-    assert (right.code, right.out) == (0, "15 clips of casme2\n")
+def test_a_command_is_listed_and_runs(called):
+    assert "count Count the clips of a dataset." in called["help"].words
+    assert (called["count"].code, called["count"].out) == (0, "15 clips of casme2\n")
+    wrong = called["count nothing"]
     assert (wrong.code, "Missing argument" in wrong.err) == (2, True)
 
 
-def test_a_detector_finds_faces_and_the_card_names_it(raw, tmp_path):
-    root = extended("detector", tmp_path / "copy")
-    made = ["preprocess", raw, "--out", tmp_path / "c", "--size", 32, "--detector", "middle", "--json", "-q"]
-    train = [
-        "train",
-        "--seeds",
-        "1",
-        "--dataset",
-        tmp_path / "c",
-        "--model",
-        "facesleuth-tiny",
-        "--set",
-        "epochs=1",
-        "-q",
-    ]
-    summary, trained = use("detector", root, made, [*train, "--protocol", "kfold:2", "--out", tmp_path / "run"])
-    assert json.loads(summary.out)["ok"] == 15
-    assert trained.code == 0, trained.err
-    card = json.loads((tmp_path / "run" / "final" / "card.json").read_text())
+def test_a_detector_finds_faces_and_the_card_names_it(called):
+    assert json.loads(called["preprocess"].out)["ok"] == 15
+    assert called["detector"].code == 0, called["detector"].err
+    card = json.loads((Path(json.loads(called["detector"].out)["run"]) / "final" / "card.json").read_text())
     assert card["chain"]["detector"] == ["middle"]
 
 
-def test_a_protocol_is_named_by_the_help_and_holds_out(cache, tmp_path):
-    root = extended("protocol", tmp_path / "copy")
-    train = [
-        "train",
-        "--seeds",
-        "1",
-        "--dataset",
-        cache,
-        "--model",
-        "facesleuth-tiny",
-        "--set",
-        "epochs=1",
-        "--protocol",
-        "odd-even",
-    ]
-    help_, trained = use("protocol", root, ["train", "--help"], [*train, "--out", tmp_path / "run", "--json", "-q"])
-    assert "odd-even (every other subject)" in help_.words
+def test_a_protocol_is_named_by_the_help_and_holds_out(called):
+    assert "odd-even (every other subject)" in called["train help"].words
+    trained = called["protocol"]
     assert trained.code == 0, trained.err
     assert [json.loads(trained.out)[key] for key in ("protocol", "folds")] == ["odd-even", 2]

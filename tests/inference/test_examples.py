@@ -44,8 +44,13 @@ def test_the_examples_use_the_door_alone():
                 assert imported in ([], ["mer_pipeline"]), name
 
 
-def test_library(tmp_path, capsys):
-    example("library").main(tmp_path, epochs=1)
+def test_library(raw, tmp_path, capsys, monkeypatch):
+    script = example("library")
+    # The set is there already: what writes it is tested elsewhere.
+    asked = []
+    monkeypatch.setattr(script.mer, "synthesise", lambda out, **given: (asked.append((out, given)), raw)[1])
+    script.main(tmp_path, epochs=1)
+    assert asked == [(tmp_path / "raw", {"subjects": 3, "clips": 5})]
     printed = capsys.readouterr().out
     assert printed.startswith("15 clips, {")
     assert "optimistic: epoch chosen on the test fold" in printed

@@ -51,6 +51,12 @@ def _one_portrait():
         yield
 
 
+@pytest.fixture
+def portrait_anew(monkeypatch):
+    """The built-in portrait is prepared as on a first call, for tests of what can go wrong then."""
+    monkeypatch.setattr("mer_pipeline.synth.dataset.load_portraits", portrait.load_portraits)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     return SHARED

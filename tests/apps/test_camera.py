@@ -42,7 +42,7 @@ def test_a_file_played_as_a_camera_is_judged(film, predictor):
     assert (result.clip, result.fps, result.faces) == (str(path), FPS, 1)
     assert 0.7 * 3 * FPS <= result.frames <= 3 * FPS, "a busy machine may leave some out"
     (found,) = result.expressions
-    assert found.apex_frame == pytest.approx(apex, abs=8)
+    assert found.apex_frame == pytest.approx(apex, abs=8 + (3 * FPS - result.frames))  # what was left out is not seen
     assert found.kind == "micro"
     assert found.apex_s == pytest.approx(found.apex_frame / FPS)
     assert states == sorted(states)

@@ -21,6 +21,7 @@ def test_a_wheel_that_will_not_do_is_one_line(mer, tmp_path):
     assert_one_error_line(mer("setup", "--from", tmp_path / "no.whl"), "no.whl: damaged, or not a wheel")
 
 
+@pytest.mark.usefixtures("portrait_anew")
 @pytest.mark.parametrize(
     "arguments",
     [

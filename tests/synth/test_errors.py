@@ -11,7 +11,6 @@ import pytest
 from mer_pipeline.errors import MerError
 from mer_pipeline.synth import LAYOUTS, Options, synthesise
 from mer_pipeline.synth.action_units import planted_units
-from mer_pipeline.synth.portrait import load_portraits
 
 
 def make_empty(folder: Path) -> dict[str, Any]:
@@ -114,9 +113,9 @@ def test_what_fails_midway_leaves_nothing(
     assert not existed or not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.usefixtures("portrait_anew")
 def test_scikit_image_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "skimage", None)
-    monkeypatch.setattr("mer_pipeline.synth.dataset.load_portraits", load_portraits)  # not the one that is at hand
     with pytest.raises(MerError, match=r"needs scikit-image.*pip install 'mer-pipeline\[demo\]'"):
         synthesise(tmp_path / "out")
 

@@ -239,6 +239,8 @@ class _Outputs:
 
         if self.magnified and not any(each.kind != "macro" for result in results for each in result.expressions):
             say_warning("--magnify: there is no micro-expression to magnify")
+        if self.pictures.draws_expressions and not any(path.suffix.lower() == ".png" for path in self.pictures.written):
+            say_warning("--image: there is no expression to show, and no picture was written")
         if self.table is not None and not self.batched:
             write_csv(self.table, results)
         if self.rows is not None and not any(result.error for result in results):

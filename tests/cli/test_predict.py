@@ -209,3 +209,10 @@ def test_what_many_clips_are_warned_of_is_said_once(capsys):
     say_results([*clips, ClipResult("d.avi", warnings=["two faces"])], written=[], as_json=False)
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
     assert said == [f"warning: a.avi and 2 more: {shared}", "warning: d.avi: two faces"]
+
+
+def test_a_picture_of_nothing_is_not_left_out_without_a_word(mer, tmp_path):
+    called = mer("predict", tmp_path / "absent.avi", "--image", tmp_path / "i.png", "-q")
+    assert called.code == 1
+    assert called.error_lines[0] == "warning: --image: there is no expression to show, and no picture was written"
+    assert list(tmp_path.iterdir()) == []

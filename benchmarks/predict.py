@@ -170,6 +170,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20, help="length of the videos")
     parser.add_argument("--out", type=Path, help="where the report goes")
     arguments = parser.parse_args()
+    if arguments.out is not None and (arguments.out.is_dir() or not arguments.out.parent.is_dir()):
+        parser.error(f"--out {arguments.out}: name a file in a folder that is there")
     # As the command line has it; the processes that measure inherit it.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with tempfile.TemporaryDirectory() as folder:

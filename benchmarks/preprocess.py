@@ -113,6 +113,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=40, help="a multiple of 10")
     parser.add_argument("--out", type=Path, help="where the report goes")
     arguments = parser.parse_args()
+    if arguments.out is not None and (arguments.out.is_dir() or not arguments.out.parent.is_dir()):
+        parser.error(f"--out {arguments.out}: name a file in a folder that is there")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         synthesise(root / "raw", subjects=arguments.clips // CLIPS_A_SUBJECT, clips=CLIPS_A_SUBJECT)

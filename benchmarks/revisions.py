@@ -115,6 +115,16 @@ def main() -> None:
     parser.add_argument("--cold", type=Path, metavar="CLIP", help="also time mer predict on a short clip")
     parser.add_argument("--out", type=Path, help="where the report goes; printed where not given")
     arguments = parser.parse_args()
+    if arguments.out is not None and (arguments.out.is_dir() or not arguments.out.parent.is_dir()):
+        parser.error(f"--out {arguments.out}: name a file in a folder that is there")
+    for path in (*arguments.videos, *([arguments.cold] if arguments.cold else [])):
+        if not path.is_file():
+            parser.error(f"{path}: no such file")
+    known = subprocess.run(
+        ["git", "-C", ROOT, "rev-parse", "--verify", "--quiet", f"{arguments.revision}^{{commit}}"], capture_output=True
+    )
+    if known.returncode:
+        parser.error(f"{arguments.revision}: no such revision; see git log")
     now, then = (
         subprocess.check_output(["git", "-C", ROOT, "rev-parse", "--short", name], text=True).strip()
         for name in ("HEAD", arguments.revision)

@@ -79,10 +79,9 @@ class FlowReader:
         self.members, self.aligned, self.card = tuple(members), tuple(aligned), card
         known = cast("Mapping[str, Any]", card)
         self._temperature = known["temperature"]
-        self._units = {
-            False: (self.members, np.asarray(known["au_thresholds"], np.float32)),
-            True: (self.aligned, np.asarray(known["aligned_au_thresholds"], np.float32)),
-        }
+        self._thresholds, self._aligned_thresholds = (
+            np.asarray(known[name], np.float32) for name in ("au_thresholds", "aligned_au_thresholds")
+        )
 
     def read(self, flow: Pictures, *, aligned: bool) -> Reading:
         """Read clips.
@@ -92,10 +91,12 @@ class FlowReader:
             aligned: Whether these are crops as the stages make them, or published flow images.
         """
         fields = normalised(to_side(flow, aligned))
-        scaled = mean_logits(self.members, fields)[:, : len(GROUPS)] / self._temperature
+        logits = mean_logits(self.members, fields)
+        scaled = logits[:, : len(GROUPS)] / self._temperature
         powers = np.exp(scaled - scaled.max(1, keepdims=True))
-        members, thresholds = self._units[aligned]
-        units = 1 / (1 + np.exp(thresholds - mean_logits(members, fields)[:, len(GROUPS) :]))
+        thresholds = self._aligned_thresholds if aligned else self._thresholds
+        logits = mean_logits(self.aligned, fields) if aligned else logits
+        units = 1 / (1 + np.exp(thresholds - logits[:, len(GROUPS) :]))
         return Reading(np.asarray(powers / powers.sum(1, keepdims=True), np.float32), np.asarray(units, np.float32))
 
     def as_bytes(self) -> bytes:

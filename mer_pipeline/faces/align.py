@@ -10,6 +10,7 @@ size is one scaling away.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,41 +92,57 @@ def smooth_face(image: Image, to_unit: Matrix, size: int) -> FloatImage:
         size: Side of the result in pixels.
     """
     image, matrix, scale = _around_face(image, to_unit, size)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     sigma = _BLUR_PX / scale
-    shrink = int(_SHRUNK_SCALE / scale)
+    shrink = min(int(_SHRUNK_SCALE / scale), *grey.shape)  # little is left of a face that leaves the frame
     if shrink > 1:
-        grey, matrix = _shrunk(grey, matrix, shrink)
+        small, matrix = _shrunk(grey, matrix, shrink)
         # A mean over n pixels is a blur with the variance (n^2 - 1) / 12; what is missing follows.
-        sigma, scale = np.sqrt(sigma**2 - (shrink**2 - 1) / 12) / shrink, scale * shrink
-    grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma), np.float32)
+        sigma, scale = math.sqrt(sigma**2 - (shrink**2 - 1) / 12) / shrink, scale * shrink
+    else:
+        small = grey.astype(np.float32)
+    blurred = cv2.GaussianBlur(small, (0, 0), sigma)
     flags = cv2.INTER_CUBIC if scale > 0.75 else cv2.INTER_LINEAR
-    warped = cv2.warpAffine(grey, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpAffine(blurred, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.float32)
 
 
-def _shrunk(grey: FloatImage, matrix: Matrix, times: int) -> tuple[FloatImage, Matrix]:
-    """A picture with blocks of pixels averaged, and the warp from there."""
-    height, width = (max(1, side // times) for side in grey.shape)
-    whole = grey[: height * times, : width * times]
-    small = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+def _shrunk(grey: Image, matrix: Matrix, times: int) -> tuple[FloatImage, Matrix]:
+    """A picture with blocks of pixels averaged, and the warp from there.
+
+    Whole rows are added first, and as the small integers that they are: half of the time of a resampling of floats.
+    """
+    height, width = (side // times for side in grey.shape)
+    rows = grey[: height * times : times, : width * times].astype(np.uint16)
+    for at in range(1, times):
+        rows += grey[at : height * times : times, : width * times]
+    blocks = rows[:, ::times].astype(np.float32)
+    for at in range(1, times):
+        blocks += rows[:, at::times]
     middle = matrix[:, :2].sum(1) * (times - 1) / 2
-    return small, np.column_stack([matrix[:, :2] * times, matrix[:, 2] + middle])
+    return blocks * np.float32(1 / times**2), np.column_stack([matrix[:, :2] * times, matrix[:, 2] + middle])
 
 
 def _around_face(image: Image, to_unit: Matrix, size: int) -> tuple[Image, Matrix, float]:
     """The part of a frame that a warp reads (what lies beyond need not be blurred), the warp from there, its scale."""
     matrix = unit_to_grid(size) @ _square(to_unit)
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], np.float64) - 0.5
-    there = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
-    margin = 16 + 4 / scale
-    height, width = image.shape[:2]
-    # At least one pixel stays where the face has left the frame.
-    x0, y0 = np.clip(np.floor(there.min(0) - margin), 0, (width - 1, height - 1)).astype(int)
-    x1, y1 = np.clip(np.ceil(there.max(0) + margin), (x0 + 1, y0 + 1), (width, height)).astype(int)
-    shift = matrix[:, :2] @ (x0, y0)
-    return image[y0:y1, x0:x1], np.column_stack([matrix[:, :2], matrix[:, 2] + shift]), scale
+    (a, b, shift_x), (c, d, shift_y) = matrix.tolist()
+    determinant = a * d - b * c
+    scale = math.sqrt(abs(determinant))
+    # Of the grid in the frame: its middle, and how far its corners are from there.
+    right, down = size / 2 - 0.5 - shift_x, size / 2 - 0.5 - shift_y
+    middle = (d * right - b * down) / determinant, (a * down - c * right) / determinant
+    half, margin = size / 2 / abs(determinant), 16 + 4 / scale
+    x0, x1 = _within(image.shape[1], middle[0], half * (abs(b) + abs(d)) + margin)
+    y0, y1 = _within(image.shape[0], middle[1], half * (abs(a) + abs(c)) + margin)
+    matrix[:, 2] += a * x0 + b * y0, c * x0 + d * y0
+    return image[y0:y1, x0:x1], matrix, scale
+
+
+def _within(side: int, middle: float, around: float) -> tuple[int, int]:
+    """Where a stretch begins and ends in a side of a picture; at least one pixel is left of one that lies outside."""
+    first = min(max(math.floor(middle - around), 0), side - 1)
+    return first, min(max(math.ceil(middle + around), first + 1), side)
 
 
 def unit_to_grid(size: int) -> Matrix:

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mer_pipeline.faces.align import _GRID, align, face_to_unit, trusted_cells, unit_to_grid, warp
+from mer_pipeline.faces.align import _GRID, align, face_to_unit, smooth_face, trusted_cells, unit_to_grid, warp
 from mer_pipeline.faces.crop import crop
 from mer_pipeline.faces.face_mesh import FaceMesh
 from mer_pipeline.faces.landmarks import POINTS, FaceBox, Landmarks
@@ -154,6 +154,24 @@ def test_a_large_face_is_low_passed_before_it_is_shrunk():
     stripes[:, ::2] = 255
     to_unit = np.linalg.inv(np.vstack([unit_to_grid(512), [0, 0, 1]]))[:2]
     assert warp(stripes, to_unit, 100)[10:-10, 10:-10].std() < 3
+
+
+@pytest.mark.parametrize("width", [120, 300, 600, 1100])
+@pytest.mark.parametrize("place", [(640, 360), (300, 500), (1279, 719), (-5000, 360), (640, 9000)], ids=str)
+def test_a_face_of_any_size_is_smoothed_alike_wherever_it_is(width, place):
+    # A gradient is what it was after any blur and any shrinking, and the last pixel stands for what is beyond.
+    x, y = np.meshgrid(np.linspace(20, 200, 1280), np.linspace(0, 40, 720))
+    image = np.repeat(np.rint(x + y).astype(np.uint8)[..., None], 3, 2)
+    to_unit = np.array([[1 / width, 0, 0.5 - place[0] / width], [0, 1 / width, 0.5 - place[1] / width]])
+    found = smooth_face(image, to_unit, 128)
+    at = (np.arange(128) + 0.5) / 128 - 0.5
+    there = (np.clip(middle + at * width, 0, side - 1) for middle, side in zip(place, (1280, 720), strict=True))
+    column, row = np.meshgrid(*there)
+    wrong = np.abs(found - (20 + column * 180 / 1279 + row * 40 / 719))
+    assert wrong.max() < 3
+    # Where the frame cuts the ramp off, its blur is another one; elsewhere rounding is all that is left.
+    inside = (column > 60) & (column < 1220) & (row > 60) & (row < 660)
+    assert not inside.any() or np.median(wrong[inside]) < 0.15
 
 
 def test_crops_are_in_the_order_of_the_frames(portrait):

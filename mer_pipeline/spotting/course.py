@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mer_pipeline.arrays import Matrix
+from mer_pipeline.arrays import Matrix, quantile
 
 # A flank is read where it passes these parts of its height. The foot lies this many times as far below the middle as
 # the low part does, 2.44 for a raised cosine and 2.89 for a movement of minimum jerk (Flash and Hogan, J. Neurosci.
@@ -35,10 +35,9 @@ def interval(course: Matrix, top: int | None = None) -> tuple[int, int, int]:
     end, late = (last - at for at in flank(course[top:][::-1]))
     # Either flank says where the height was reached. A flank that the clip cuts off says nothing.
     flanks = [at for at, cut in ((early, top < 2), (late, top > last - 2)) if not cut]
-    apex = float(np.mean(flanks)) if flanks else float(top)
-    onset = int(np.clip(round(foot), 0, top))
-    offset = int(np.clip(round(end), top, last))
-    return onset, int(np.clip(round(apex), onset, offset)), offset
+    apex = sum(flanks) / len(flanks) if flanks else float(top)
+    onset, offset = min(max(round(foot), 0), top), min(max(round(end), top), last)
+    return onset, min(max(round(apex), onset), offset), offset
 
 
 def flank(rise: Matrix) -> tuple[float, float]:
@@ -46,13 +45,14 @@ def flank(rise: Matrix) -> tuple[float, float]:
     top = len(rise) - 1
     if top < 1:
         return float(top), float(top)
+    back = rise[-2::-1]
     floor = quantile(rise, _QUIET_SHARE)
     foot = early = 0.0
     for _ in range(2):
         height = float(rise[-1]) - floor
         if height <= 0:
             return float(top), float(top)
-        low, middle, high = (_passes(rise, floor + part * height) for part in (_LOW, _MIDDLE, _HIGH))
+        low, middle, high = (_passes(rise, back, floor + part * height) for part in (_LOW, _MIDDLE, _HIGH))
         foot, early = middle - _FROM_LOW * (middle - low), middle + _FROM_HIGH * (high - middle)
         # Rest is what the course was shortly before it rose, wherever it had been drawn to by a slow trend.
         before = rise[max(0, int(foot) - _BEFORE) : max(1, int(foot) + 1)]
@@ -60,24 +60,11 @@ def flank(rise: Matrix) -> tuple[float, float]:
     return max(foot, 0.0), early
 
 
-def quantile(values: Matrix, share: float) -> float:
-    """What a share of the values lies below: `numpy.quantile`, without what that takes to start on a short course.
-
-    >>> quantile(np.array([3.0, 1.0, 2.0, 10.0]), 0.5)
-    2.5
-    """
-    place = share * (len(values) - 1)
-    low = int(place)
-    high = min(low + 1, len(values) - 1)
-    near = np.partition(values, (low, high))
-    return float(near[low] + (near[high] - near[low]) * (place - low))
-
-
-def _passes(rise: Matrix, level: float) -> float:
-    """Where a course rises through a level for the last time, between frames."""
-    under = np.flatnonzero(rise[:-1] <= level)
-    if not under.size:
+def _passes(rise: Matrix, back: Matrix, level: float) -> float:
+    """Where a course rises through a level for the last time, between frames; `back` is all but its last, backwards."""
+    since = int((back <= level).argmax())
+    if not back[since] <= level:
         return 0.0
-    at = int(under[-1])
+    at = len(back) - 1 - since
     here, step = float(rise[at]), float(rise[at + 1]) - float(rise[at])
     return at + min(max((level - here) / max(step, 1e-12), 0.0), 1.0)

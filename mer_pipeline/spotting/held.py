@@ -150,8 +150,10 @@ def find_rises(moves: Moves, usual: NoiseFloor, signs: Signs) -> list[Rise]:
 
 def _step(moves: Moves, lag: int) -> Matrix:
     """(frames, CELLS * CELLS, 2) the skin after a rise of so many frames minus the skin before."""
-    at, half, width = np.arange(len(moves)), lag // 2, max(2, round(_AVERAGED_S * moves.fps))
-    return moves.mean(at + half, at + half + width) - moves.mean(at - half - width + 1, at - half + 1)
+    at, half, width = range(len(moves)), lag // 2, max(2, round(_AVERAGED_S * moves.fps))
+    moved = moves.mean(at, half, half + width)
+    moved -= moves.mean(at, -half - width + 1, -half + 1)
+    return moved
 
 
 def begin(rise: Rise, motion_px: npt.NDArray[np.float32], first: int, fps: float) -> Held | None:

@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_pipeline.arrays import Matrix
-from mer_pipeline.spotting.course import interval, quantile
+from mer_pipeline.arrays import Matrix, quantile
+from mer_pipeline.spotting.course import interval
 from mer_pipeline.spotting.moves import Moves
 from mer_pipeline.spotting.patterns import (
     blind_to_turns,
@@ -164,8 +164,10 @@ def typical(moved_px: Iterable[Matrix]) -> Matrix:
 def _median_root(squares: Matrix) -> Matrix:
     """(n,) median of the roots of (n, k) squares."""
     middle = squares.shape[1] // 2
-    pair = (middle - 1 + squares.shape[1] % 2, middle)
-    return np.asarray(np.sqrt(np.partition(squares, pair)[:, pair]).mean(1))
+    parted = np.partition(squares, middle)  # for two places at once it takes four times as long
+    high = parted[:, middle]
+    low = high if squares.shape[1] % 2 else parted[:, :middle].max(1)
+    return 0.5 * (np.sqrt(low) + np.sqrt(high))
 
 
 def find_intervals(moves: Moves, usual: NoiseFloor, signs: Signs | None = None) -> list[Candidate]:
@@ -209,15 +211,13 @@ def _lags(fps: float) -> list[int]:
 
 
 def _bend(moves: Moves, lag: int) -> _Scale:
-    at = np.arange(0, len(moves), max(1, lag // _STEPS))
-
-    def mean(frames: npt.NDArray[np.int64], around: int) -> Matrix:
-        frames = np.clip(frames, -around, len(moves) - 1 + around)
-        return moves.mean(frames - around, frames + around + 1)
-
-    around_rest, around_top = round(_REST_SHARE * lag), round(_TOP_SHARE * lag)
-    rests = 0.5 * (mean(at - lag, around_rest) + mean(at + lag, around_rest))
-    return _Scale(lag, at, mean(at, around_top) - rests)
+    at = range(0, len(moves), max(1, lag // _STEPS))
+    rest, top = round(_REST_SHARE * lag), round(_TOP_SHARE * lag)
+    bend, rests = moves.mean(at, -top, top + 1), moves.mean(at, -lag - rest, -lag + rest + 1)
+    rests += moves.mean(at, lag - rest, lag + rest + 1)
+    rests *= 0.5
+    bend -= rests
+    return _Scale(lag, np.array(at), bend)
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,24 @@ class Moves:
     def __len__(self) -> int:
         return len(self.px)
 
-    def mean(self, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> Matrix:
-        """(k, CELLS * CELLS, 2) means from `first` to before `last`, each (k,); the ends stand for what is beyond."""
-        first = np.clip(first, 0, len(self) - 1)
-        last = np.clip(last, first + 1, len(self))
-        return np.asarray((self.sums[last] - self.sums[first]) / (last - first)[:, None, None])
+    def mean(self, at: range, begin: int, end: int) -> Matrix:
+        """(len(at), CELLS * CELLS, 2) means from each frame + `begin` to before it + `end`.
+
+        The ends stand for what is beyond.
+        """
+        frames = np.array(at)
+        first = np.clip(frames + begin, 0, len(self) - 1)
+        last = np.clip(frames + end, first + 1, len(self))
+        found = np.empty((len(at), *self.px.shape[1:]))
+        # Most stretches are known whole: their rows of the sums need no copy.
+        low, high = (int(each) for each in np.searchsorted(frames, (-begin, len(self) - end + 1)))
+        if low < high:
+            before, after = (self.sums[each[low] : each[high - 1] + 1 : at.step] for each in (first, last))
+            np.subtract(after, before, out=found[low:high])
+            found[low:high] /= end - begin
+        for some in (slice(0, low), slice(max(low, high), None)):
+            found[some] = (self.sums[last[some]] - self.sums[first[some]]) / (last - first)[some, None, None]
+        return found
 
     def reaches(self, at: npt.NDArray[np.int64], around: int) -> npt.NDArray[np.bool_]:
         """Whether frames lie so near to those that are judged."""

@@ -27,11 +27,12 @@ _SMOOTH_SHARE = 0.62
 
 def stands_out(bend_px: Matrix, trust: Matrix, usual_px: Matrix) -> Matrix:
     """(k,) the region that stands out most: the root of its mean energy, in units of what is usual."""
-    energy = (bend_px**2).sum(-1) / usual_px**2
-    weights = _regions() * trust
-    enough = weights.sum(1) > 2
-    means = energy @ weights[enough].T / weights[enough].sum(1)
-    return np.sqrt(means.max(1)) if enough.any() else np.zeros(len(bend_px))
+    weights, whole = _weighed(trust.tobytes())
+    if not whole.size:
+        return np.zeros(len(bend_px))
+    x, y = bend_px[..., 0], bend_px[..., 1]
+    energy = (x * x + y * y) / usual_px**2
+    return np.asarray(np.sqrt((energy @ weights / whole).max(1)))
 
 
 def region_means(motion_px: Matrix, trust: Matrix) -> Matrix:
@@ -60,6 +61,7 @@ def is_smooth(pattern: Matrix, trust: Matrix) -> bool:
     return float(((_smooth_basis(root).T @ moved) ** 2).sum()) > _SMOOTH_SHARE * float((moved**2).sum())
 
 
+@functools.lru_cache(maxsize=1)
 def around_eyes() -> Mask:
     """(CELLS * CELLS,) the cells that lids and gaze draw on."""
     return np.asarray(_boxes(_AROUND_EYES).any(0))
@@ -72,9 +74,14 @@ def without_eyes(trust: Matrix) -> Matrix:
 
 def lids_lead(pattern: Matrix, trust: Matrix) -> bool:
     """Whether the lids move more than any skin does."""
-    eyes = _boxes(_EYES).any(0) & (trust == 0)
+    eyes = _lids() & (trust == 0)
     lengths = np.hypot(*pattern.T)
     return bool(eyes.any()) and float(np.sqrt((lengths[eyes] ** 2).mean())) >= float(lengths[trust > 0].max())
+
+
+@functools.lru_cache(maxsize=1)
+def _lids() -> Mask:
+    return np.asarray(_boxes(_EYES).any(0))
 
 
 def of_mouth(pattern: Matrix, trust: Matrix) -> bool:
@@ -138,6 +145,14 @@ def _boxes(boxes: tuple[tuple[int, int, int, int], ...]) -> Mask:
 @functools.lru_cache(maxsize=1)
 def _regions() -> Matrix:
     return _boxes(_REGIONS).astype(np.float64)
+
+
+@functools.lru_cache(maxsize=16)
+def _weighed(trust: bytes) -> tuple[Matrix, Matrix]:
+    """(CELLS * CELLS, n) weights of the cells in the regions that are seen, and their sums."""
+    weights = _regions() * np.frombuffer(trust)
+    whole = weights.sum(1)
+    return weights[whole > 2].T, whole[whole > 2]
 
 
 def _smooth_basis(weights: Matrix) -> Matrix:

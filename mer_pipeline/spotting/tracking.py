@@ -341,5 +341,7 @@ def _begin(landmarks: Landmarks | None, image: Image, index: int) -> _Face | Non
 def _eyes(grey: FloatImage) -> FloatImage:
     """(2, pixels) the pictures of both eyes, each with mean 0 and variance 1; where there is nothing to see, less."""
     rows, columns = _EYES
-    parts = [grey[rows, each].ravel() for each in columns]
-    return np.stack([(part - part.mean()) / (part.std() + _DARK) for part in parts])
+    parts = np.stack([grey[rows, each].ravel() for each in columns])
+    parts -= parts.mean(1, keepdims=True)
+    parts /= np.sqrt((parts * parts).mean(1, keepdims=True)) + np.float32(_DARK)
+    return parts

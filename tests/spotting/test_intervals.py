@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from mer_pipeline.arrays import quantile
 from mer_pipeline.faces.registration import CELLS
-from mer_pipeline.spotting.course import quantile
 from mer_pipeline.spotting.intervals import LONGEST_S, NoiseFloor, energy, find_intervals, is_micro, typical
 from mer_pipeline.spotting.moves import Moves
 
@@ -48,6 +48,17 @@ def tracks(seconds, fps, *parts, noise=0.06, seed=0):
 
 def moves(motion, fps, judged=None):
     return Moves.of(motion, TRUST.ravel(), fps, judged)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 60])
+@pytest.mark.parametrize("at", [range(1), range(0, 7, 3), range(7), range(0, 60, 4)], ids=str)
+@pytest.mark.parametrize(("begin", "end"), [(0, 1), (-3, 4), (5, 9), (-30, -11), (40, 90)])
+def test_means_of_stretches_in_which_the_ends_stand_for_what_is_beyond(frames, at, begin, end):
+    motion = moves(np.random.default_rng(3).normal(size=(frames, CELLS * CELLS, 2)), 24.0)
+    found = motion.mean(at, begin, end)
+    for frame, mean in zip(at, found, strict=True):
+        first = min(max(frame + begin, 0), frames - 1)
+        assert np.allclose(mean, motion.px[first : max(frame + end, first + 1)].mean(0), atol=1e-12)
 
 
 def found_in(motion, fps):

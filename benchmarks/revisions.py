@@ -4,7 +4,8 @@
 
 `--python` is an interpreter with what that revision needs, where that is not what today's needs. `--cold CLIP` also
 times the whole command `mer predict CLIP --model RUN` from its start, where RUN holds fresh weights of
-`facesleuth-tiny`, and today's `mer predict CLIP`, whose model ships with it.
+`facesleuth-tiny`; today's with the same network as `mer export` writes it; and today's `mer predict CLIP`, whose model
+ships with it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import torch
 
@@ -44,6 +46,7 @@ from benchmarks.predict import make_model
 make_model(Path(sys.argv[1]))
 """
 _MER = "from mer_pipeline.cli import main; main()"
+Kind = Literal["run", "exported", "shipped"]  # of model
 
 
 @contextmanager
@@ -72,12 +75,15 @@ def spotted(project: Project, video: Path) -> tuple[float, int, int]:
     return float(seconds), int(frames), int(count)
 
 
-def cold(project: Project, clip: Path, model: bool = True) -> float:
+def cold(project: Project, clip: Path, kind: Kind) -> float:
     """Seconds by the clock of the whole command on a short clip, with a network of fresh weights or the shipped one."""
     with tempfile.TemporaryDirectory() as folder:
-        chosen = ["--model", f"{folder}/run", "--device", "cpu"] if model else []
-        if model:
+        made = {"run": f"{folder}/run", "exported": f"{folder}/model.onnx"}
+        chosen = ["--model", made[kind], "--device", "cpu"] if kind in made else []
+        if chosen:
             run(project, _MODEL, folder)
+        if kind == "exported":
+            run(project, _MER, "export", made["run"], "--out", made["exported"])
         started = time.perf_counter()
         run(project, _MER, "predict", str(clip.resolve()), *chosen)
         return time.perf_counter() - started
@@ -85,11 +91,13 @@ def cold(project: Project, clip: Path, model: bool = True) -> float:
 
 def cold_row(before: Project, now: Project, clip: Path, pairs: int) -> str:
     """One line on the whole command."""
-    measured = [(cold(before, clip), cold(now, clip), cold(now, clip, model=False)) for _ in range(pairs)]
-    old, new, usual = (median(each[at] for each in measured) for at in (0, 1, 2))
+    asked: list[tuple[Project, Kind]] = [(before, "run"), (now, "run"), (now, "exported"), (now, "shipped")]
+    measured = [[cold(project, clip, kind) for project, kind in asked] for _ in range(pairs)]
+    old, new, exported, usual = (median(each) for each in zip(*measured, strict=True))
     return (
         f"`mer predict {clip.name}` from its start, by the clock, medians: {old:.2f} s before; now {new:.2f} s with "
-        f"the same network ({new / old:.2f}), {usual:.2f} s with the model that ships ({usual / old:.2f})."
+        f"the same network ({new / old:.2f}), {exported:.2f} s with it exported ({exported / old:.2f}), {usual:.2f} s "
+        f"with the model that ships ({usual / old:.2f})."
     )
 
 

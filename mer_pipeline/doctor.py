@@ -11,7 +11,7 @@ import torch
 
 from mer_pipeline.device import choose_device, hardware
 from mer_pipeline.errors import MerError
-from mer_pipeline.faces.face_mesh.models import models_folder, read_models, read_record
+from mer_pipeline.faces.face_mesh.models import read_models, read_record
 from mer_pipeline.version import __version__
 
 _PACKAGES = (
@@ -75,7 +75,7 @@ def _face_models() -> dict[str, str]:
     try:
         models, record = read_models(), read_record()
     except MerError as error:
-        return _check("face models", f"none in {models_folder()}", str(error.fix))
+        return _check("face models", f"{error.where}: {error.what}", str(error.fix))
     return _check("face models", f"{models.source}: from {record['source']}, by mer {record['versions']['mer']}")
 
 

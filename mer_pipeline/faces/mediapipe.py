@@ -5,6 +5,7 @@ As single images, also where they are a video: the landmarks of a video MediaPip
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import zipfile
@@ -40,6 +41,7 @@ class MediapipeFaces:
 
     def __init__(self, models: FaceModels) -> None:
         """Load the models."""
+        self._source = models.source
         with native_stderr_silenced():
             # Imported here because it is optional, and takes seconds.
             import mediapipe
@@ -59,10 +61,15 @@ class MediapipeFaces:
 
     def close(self) -> None:
         """Free the models."""
-        self._landmarker.close()
+        with contextlib.suppress(RuntimeError):  # a graph that has failed says so once more
+            self._landmarker.close()
 
     def _find(self, canvas: Canvas) -> list[Landmarks]:
-        found = self._landmarker.detect(self._image(np.ascontiguousarray(canvas.square))).face_landmarks
+        try:
+            found = self._landmarker.detect(self._image(np.ascontiguousarray(canvas.square))).face_landmarks
+        except RuntimeError:
+            fix = "use the models of: mer setup"
+            raise MerError("MediaPipe fails at work with its models", where=self._source, fix=fix) from None
         points = [np.array([(point.x, point.y, point.z) for point in face], np.float64) * canvas.side for face in found]
         return [Landmarks(each[:, :2], depth=each[:, 2]) for each in points]
 

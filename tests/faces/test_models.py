@@ -6,16 +6,20 @@ import os
 import re
 import subprocess
 import zipfile
+from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from mer_pipeline.errors import MerError
 from mer_pipeline.faces.detectors import Detector, choose_detector
 from mer_pipeline.faces.face_mesh import FaceMesh, install
 from mer_pipeline.faces.face_mesh.models import DETECTOR, MESH, RECORD, models_folder, read_models, read_task, sha256
 from mer_pipeline.faces.face_mesh.rewrite import _Graph
+from mer_pipeline.faces.mediapipe import MediapipeFaces
 from tests.faces.frames import make_frames
 
 FIRST, SECOND = install._FILES
@@ -43,6 +47,22 @@ def model_of(sizes, models):
     (picture,) = (graph.value(tensor) for tensor in graph.part.inputs)
     flat = picture.reshaped(128 * 128 * 3)
     outputs = [flat.taken(np.arange(size, dtype=np.int32)).reshaped(1, size) for size in sizes]
+    graph.part.operators, graph.model.signatureDefs = graph.added, []
+    graph.part.outputs = np.array([output.at for output in outputs], np.int32)
+    return graph.packed()
+
+
+def other_input(models, kind):
+    """A detector that takes bytes, as quantised ones do, or nothing."""
+    graph = _Graph(models.detector)
+    (picture,) = (graph.value(tensor) for tensor in graph.part.inputs)
+    if kind == "nothing":
+        graph.part.inputs = np.array([], np.int32)
+    else:
+        graph.part.tensors[picture.at].type = schema.TensorType.UINT8
+        picture = picture.cast("UINT8", "FLOAT32")
+    flat = picture.reshaped(128 * 128 * 3)
+    outputs = [flat.taken(np.arange(size, dtype=np.int32)).reshaped(1, size) for size in (896 * 16, 896)]
     graph.part.operators, graph.model.signatureDefs = graph.added, []
     graph.part.outputs = np.array([output.at for output in outputs], np.int32)
     return graph.packed()
@@ -105,6 +125,9 @@ BAD_TASKS = [
     ),
     pytest.param(lambda at, m: task(at, m.detector, model_of([1434], m)), "and 0 of flags", id="no flag"),
     pytest.param(lambda at, m: task(at, m.mesh, m.mesh), "face detector has outputs of", id="no detector"),
+    pytest.param(lambda at, m: task(at, failing_model(m), m.mesh), "face detector fails at work", id="fails at work"),
+    pytest.param(lambda at, m: task(at, other_input(m, "bytes"), m.mesh), "it is a quantised one", id="quantised"),
+    pytest.param(lambda at, m: task(at, other_input(m, "nothing"), m.mesh), "takes [], not one square", id="no input"),
 ]
 
 
@@ -127,10 +150,14 @@ def test_a_task_of_the_users_own_takes_the_place_of_the_models(models, tmp_path)
     assert read_task(own).detector == models.detector
 
 
-def test_a_task_that_fails_at_work_is_one_line(models, tmp_path):
-    chosen = choose_detector(face_model=task(tmp_path, failing_model(models), models.mesh))
-    with chosen.open() as faces, pytest.raises(MerError, match=r"own\.task: its face detector fails at work; use the"):
-        faces(make_frames()["one face"])
+def test_what_fails_in_mediapipe_is_one_line(models, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("CalculatorGraph::Run() failed")
+
+    with closing(MediapipeFaces(models)) as faces, closing(faces._landmarker):
+        monkeypatch.setattr(faces, "_landmarker", SimpleNamespace(detect=fail, close=fail))
+        with pytest.raises(MerError, match="MediaPipe fails at work with its models; use the models of: mer setup"):
+            faces(make_frames()["one face"])
 
 
 def test_a_model_of_numbers_that_are_none_is_one_line(models, monkeypatch):
@@ -186,12 +213,12 @@ def test_what_pip_cannot_do_is_passed_on(none_installed, monkeypatch, tmp_path):
         install.install(folder=tmp_path)
 
 
-def installed_package(folder, models, monkeypatch, mesh=b"the landmark model"):
+def installed_package(folder, models, monkeypatch, mesh=b"the landmark model", version="0.10.21"):
     """A package that has both files, whose second one rewrites to that of the models."""
     for name, content in ((FIRST, models.detector), (SECOND, mesh)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    found = SimpleNamespace(version="0.10.21", locate_file=lambda name: folder / name)
+    found = SimpleNamespace(version=version, locate_file=lambda name: folder / name)
     monkeypatch.setattr(install.importlib.metadata, "distributions", lambda name: [found])
     monkeypatch.setattr(install, "_FILES", {FIRST: sha256(models.detector), SECOND: sha256(mesh)})
     monkeypatch.setattr("mer_pipeline.faces.face_mesh.rewrite.rewrite", lambda content: models.mesh)
@@ -210,6 +237,13 @@ def test_models_of_an_installed_package_are_taken_once(models, monkeypatch, tmp_
         read_models(folder)
     assert install.install(folder=folder).made
     assert read_models(folder).mesh == models.mesh
+
+
+def test_another_version_of_the_package_is_left_alone(models, monkeypatch, tmp_path):
+    installed_package(tmp_path / "site", models, monkeypatch, version="0.10.9")
+    monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MerError, match="pip is not here to get it"):
+        install.install(folder=tmp_path / "models")
 
 
 def test_a_folder_that_cannot_be_written_is_named(models, monkeypatch, tmp_path):
@@ -241,6 +275,11 @@ def test_a_pipe_in_the_place_of_a_model_holds_nothing_up(models, tmp_path, monke
             id="identity",
         ),
         pytest.param(json.dumps({"sha256": {}}), "damaged or unreadable; run: mer setup", id="incomplete"),
+        pytest.param(
+            json.dumps({"sha256": {DETECTOR: "1", MESH: "2"}, "identity": ["a", "b"]}),
+            "damaged or unreadable; run: mer setup",
+            id="no source",
+        ),
     ],
 )
 def test_absent_models_say_how_to_get_them(record, message, monkeypatch, tmp_path):
@@ -255,4 +294,5 @@ def test_absent_models_say_how_to_get_them(record, message, monkeypatch, tmp_pat
 
 def test_the_models_are_in_the_users_data_folder_or_where_a_variable_says(tmp_path):
     assert models_folder({"MER_MODELS": str(tmp_path)}) == tmp_path
+    assert models_folder({"MER_MODELS": "~/models"}) == Path.home() / "models"
     assert models_folder({}).parts[-2:] == ("mer", "models")

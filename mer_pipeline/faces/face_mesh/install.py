@@ -30,7 +30,8 @@ from mer_pipeline.faces.face_mesh.models import (
 )
 from mer_pipeline.version import __version__
 
-_PACKAGE = "mediapipe==0.10.21"
+_VERSION = "0.10.21"
+_PACKAGE = f"mediapipe=={_VERSION}"
 # Where the models are in the package, and their sha256.
 _FILES = {
     "mediapipe/modules/face_detection/face_detection_short_range.tflite": (
@@ -103,11 +104,12 @@ def _contents(wheel: Path | None) -> tuple[str, list[bytes]]:
     """Where the models come from, and what their files hold."""
     if wheel is not None:
         return wheel.name, _from_wheel(wheel)
-    found = next((each for each in importlib.metadata.distributions(name="mediapipe")), None)
-    paths = [] if found is None else [Path(str(found.locate_file(name))) for name in _FILES]
-    if found is not None and all(path.is_file() for path in paths):
-        contents = [_checked(name, path.read_bytes(), path) for name, path in zip(_FILES, paths, strict=True)]
-        return f"the installed mediapipe {found.version}", contents
+    for found in importlib.metadata.distributions(name="mediapipe"):
+        paths = [Path(str(found.locate_file(name))) for name in _FILES]
+        # Other versions may have these files with something else in them.
+        if found.version == _VERSION and all(path.is_file() for path in paths):
+            contents = [_checked(name, path.read_bytes(), path) for name, path in zip(_FILES, paths, strict=True)]
+            return f"the installed mediapipe {found.version}", contents
     with tempfile.TemporaryDirectory() as folder:
         wheel = _download(Path(folder))
         return wheel.name, _from_wheel(wheel)
@@ -131,7 +133,7 @@ def _download(folder: Path) -> Path:
     """Let pip get the wheel; that for Linux, since the models are the same in all."""
     if importlib.util.find_spec("pip") is None:
         raise MerError("the models come in a package, and pip is not here to get it",
-                       fix=f"run: python -m ensurepip, then mer setup; or {_FROM_FILE}")  # fmt: skip
+                       fix=f"run: {sys.executable} -m ensurepip, then mer setup; or {_FROM_FILE}")  # fmt: skip
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
     which = ["--no-deps", "--only-binary", ":all:", "--python-version", "3.12", "--implementation", "cp",
              "--platform", "manylinux_2_28_x86_64"]  # fmt: skip

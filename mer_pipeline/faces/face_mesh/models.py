@@ -49,7 +49,7 @@ class FaceModels:
 def models_folder(environment: Mapping[str, str] | None = None) -> Path:
     """Where `mer setup` keeps the models: `MER_MODELS`, or a folder in the user's data folder."""
     named = (os.environ if environment is None else environment).get("MER_MODELS")
-    return Path(named) if named else platformdirs.user_data_path("mer", appauthor=False) / "models"
+    return Path(named).expanduser() if named else platformdirs.user_data_path("mer", appauthor=False) / "models"
 
 
 def sha256(content: bytes) -> str:
@@ -67,8 +67,8 @@ def read_record(folder: Path | None = None) -> dict[str, Any]:
     try:
         record = parse_json(read_bytes(path))
         digests = (record["sha256"][DETECTOR], record["sha256"][MESH], *listed(record["identity"]))
-        if not all(isinstance(digest, str) for digest in digests):
-            raise TypeError("a digest that is no text")
+        if not all(isinstance(each, str) for each in (*digests, record["source"], record["versions"]["mer"])):
+            raise TypeError("a digest or a name that is no text")
     except FileNotFoundError:
         raise MerError("the models that find faces are not there", where=path.parent, fix=_FIX) from None
     except (MerError, ValueError, KeyError, TypeError, RecursionError):

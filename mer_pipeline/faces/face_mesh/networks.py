@@ -83,12 +83,16 @@ class _Network:
         except (ValueError, RuntimeError):
             raise self.error("is not a model that LiteRT can run") from None
         inputs, outputs = self._run.get_input_details(), self._run.get_output_details()
-        shape = inputs[0]["shape"].tolist()
-        if len(inputs) != 1 or len(shape) != 4 or shape != [1, shape[1], shape[1], 3]:
-            raise self.error(f"takes {[each['shape'].tolist() for each in inputs]}, not one square picture")
-        self.side_px: int = shape[1]
+        shapes = [each["shape"].tolist() for each in inputs]
+        side = shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 4 else 0
+        if shapes != [[1, side, side, 3]]:
+            raise self.error(f"takes {shapes}, not one square picture")
+        if any(each["dtype"] != np.float32 for each in (*inputs, *outputs)):
+            raise self.error("takes or gives numbers that are not float32: it is a quantised one")
+        self.side_px: int = side
         self.sizes = [int(np.prod(each["shape"])) for each in outputs]
         self._input, self._outputs = inputs[0]["index"], [each["index"] for each in outputs]
+        self(np.zeros((side, side, 3), np.float32))  # what cannot work is refused before any frame is decoded
 
     def __call__(self, picture: FloatImage) -> list[npt.NDArray[np.float32]]:
         self._run.set_tensor(self._input, picture[None])

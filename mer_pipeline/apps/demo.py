@@ -11,6 +11,7 @@ from mer_pipeline.datasets import read_dataset
 from mer_pipeline.device import choose_device
 from mer_pipeline.engines import cores
 from mer_pipeline.errors import MerError
+from mer_pipeline.faces.detectors import choose_detector
 from mer_pipeline.inference import Predictor
 from mer_pipeline.progress import Progress, silent
 from mer_pipeline.reading import JsonObject
@@ -82,7 +83,7 @@ def run_demo(run: Path, *, device: str = "cpu", progress: Progress = silent) -> 
     Raises:
         MerError: A folder cannot be written, or holds something else.
     """
-    choose_device(device)  # before anything is written
+    choose_device(device), choose_detector()  # before anything is written
     if run.exists() and not (run / "run.json").is_file() and (not run.is_dir() or any(run.iterdir())):
         raise MerError("exists and is not a run folder", where=run, fix="choose another --out")
     data = run.with_name(f"{run.name}-data")

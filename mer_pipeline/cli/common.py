@@ -172,15 +172,21 @@ def progress_bar(quiet: bool, resume: str = "the same command goes on from here"
             bar.TimeRemainingColumn(),
             bar.TextColumn("{task.fields[detail]}", style="dim", markup=False),
         )
-        with bar.Progress(*columns, console=_err()) as bars:
-            tasks: dict[str, TaskID] = {}
+        bars = bar.Progress(*columns, console=_err())
+        tasks: dict[str, TaskID] = {}
 
-            def report(task: str, done: int, total: int, detail: str = "") -> None:
-                if task not in tasks:
-                    tasks[task] = bars.add_task(task, total=total, detail="")
-                bars.update(tasks[task], completed=done, total=total, detail=printable(detail))
+        def report(task: str, done: int, total: int, detail: str = "") -> None:
+            if not tasks:
+                bars.start()
+            if task not in tasks:
+                tasks[task] = bars.add_task(task, total=total, detail="")
+            bars.update(tasks[task], completed=done, total=total, detail=printable(detail))
 
+        try:
             yield report
+        finally:
+            if tasks:  # what fails before anything was done leaves no empty line above its error
+                bars.stop()
     except KeyboardInterrupt:
         _line(_err(), "; ".join(filter(None, ("interrupted", resume))))
         raise typer.Exit(130) from None

@@ -27,9 +27,11 @@ def test_a_wheel_that_will_not_do_is_one_line(mer, tmp_path):
     [
         ["preprocess", "{raw}", "--out", "{out}", "-q"],
         ["spot", "{clip}", "--fps", "200", "-q"],
+        ["spot", "{clip}", "--fps", "200"],
         ["predict", "{clip}", "--model", "{run}", "--fps", "200", "-q"],
         ["predict", "{clip}", "--model", "{run}", "--detector", "mediapipe-tasks", "-q"],
         ["synth", "{out}", "--subjects", "1", "--clips", "5"],
+        ["demo", "--out", "{out}"],
     ],
     ids=lambda arguments: " ".join(each for each in arguments if "{" not in each),
 )
@@ -39,13 +41,15 @@ def test_a_command_without_models_says_so_in_one_line(mer, raw, run, monkeypatch
     places = {"raw": raw, "out": tmp_path / "out", "clip": clip, "run": run}
     called = mer(*(each.format(**places) for each in arguments))
     assert_one_error_line(called, f"{tmp_path / 'nowhere'}: the models that find faces are not there; run: mer setup")
-    assert called.out == ""
+    assert (called.out, called.err.count("\n")) == ("", 1)
+    assert not any(tmp_path.iterdir())
 
 
 def test_doctor_says_how_to_get_models(mer, monkeypatch, tmp_path):
     monkeypatch.setenv("MER_MODELS", str(tmp_path))
     (row,) = [row for row in json.loads(mer("doctor", "--json").out) if row["what"] == "face models"]
-    assert (row["found"], row["fix"]) == (f"none in {tmp_path}", "run: mer setup")
+    assert row["found"] == f"{tmp_path}: the models that find faces are not there"
+    assert row["fix"] == "run: mer setup"
 
 
 @pytest.mark.parametrize("command", ["preprocess", "spot", "predict"])

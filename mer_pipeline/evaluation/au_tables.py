@@ -82,7 +82,9 @@ def _units(path: Path) -> dict[str, npt.NDArray[np.float64]]:
     if "face_id" in table and len(table):
         table = table[table["face_id"] == table["face_id"].iloc[0]]
     found = {match[1]: name for name in table.columns if (match := _UNIT.fullmatch(name)) is not None}
-    values = {unit: pd.to_numeric(table[name], "coerce").to_numpy(np.float64) for unit, name in found.items()}
+    values: dict[str, npt.NDArray[np.float64]] = {
+        str(unit): pd.to_numeric(table[name], "coerce").to_numpy(np.float64) for unit, name in found.items()
+    }
     if not values or not all(np.isfinite(one).any() for one in values.values()):
         raise MerError(
             "no column of an Action Unit with numbers", where=path, fix="name them AU01_r (OpenFace) or AU01 (py-feat)"

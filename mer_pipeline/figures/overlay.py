@@ -174,7 +174,7 @@ class _Hull:
     """The outline of a face, carried on from where it was last found."""
 
     def __init__(self) -> None:
-        self._unit = np.empty((0, 2))
+        self._unit: Matrix = np.empty((0, 2))
 
     def in_frame(self, face: Tracked, found: Landmarks | None) -> Face:
         """Where the face is in this frame."""

@@ -167,7 +167,7 @@ def _median_root(squares: Matrix) -> Matrix:
     parted = np.partition(squares, middle)  # for two places at once it takes four times as long
     high = parted[:, middle]
     low = high if squares.shape[1] % 2 else parted[:, :middle].max(1)
-    return 0.5 * (np.sqrt(low) + np.sqrt(high))
+    return np.asarray(0.5 * (np.sqrt(low) + np.sqrt(high)))
 
 
 def find_intervals(moves: Moves, usual: NoiseFloor, signs: Signs | None = None) -> list[Candidate]:

@@ -206,7 +206,7 @@ def measure_real(clip: Path, mesh: FaceMesh) -> tuple[dict[str, Any], dict[str, 
     footage = open_footage(clip)
     window = max(2, round(_WINDOW_S * (footage.fps or 30)))
     dis = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_MEDIUM)
-    jitter = {f"{way}, {region}": np.full(len(footage), np.nan) for way in WAYS for region in JUDGED}
+    jitter: dict[str, Matrix] = {f"{way}, {region}": np.full(len(footage), np.nan) for way in WAYS for region in JUDGED}
     with_face = registered = 0
     for begin in range(0, len(footage), window):
         images = dict(footage.read(range(begin, min(begin + window, len(footage)))))

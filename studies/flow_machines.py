@@ -57,7 +57,7 @@ def answers(images: torch.Tensor, classes: Sequence[str]) -> Features:
     reading = shipped().read(images[:, 0].numpy(), aligned=False)
     groups = np.log(np.clip(reading.groups[:, [GROUPS.index(name) for name in classes]], 1e-6, 1))
     units = np.clip(reading.aus, 1e-4, 1 - 1e-4)
-    return np.concatenate([groups, np.log(units / (1 - units))], axis=1).astype(np.float64)
+    return np.asarray(np.concatenate([groups, np.log(units / (1 - units))], axis=1), np.float64)
 
 
 def mirrored(images: torch.Tensor) -> torch.Tensor:
@@ -182,7 +182,7 @@ def study(clips: ClipSet, protocol: str) -> tuple[dict[str, npt.NDArray[np.int64
             own_both, [own_both_twin], clips, fold
         ),
     }  # fmt: skip
-    values = {name: np.zeros((len(clips.clip_ids), len(clips.classes))) for name in systems}
+    values: dict[str, Features] = {name: np.zeros((len(clips.clip_ids), len(clips.classes))) for name in systems}
     for fold in folds:
         for name, fit in systems.items():
             values[name][list(fold.test)] = fit(fold)

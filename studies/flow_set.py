@@ -162,7 +162,9 @@ def machines(clips: ClipSet, protocol: str) -> dict[str, Features]:
     """
     plain, twin = pyramid(clips.images), pyramid(mirrored(clips.images))
     prior = answers(clips.images, clips.classes)[:, : len(clips.classes)]
-    found = {name: np.zeros((len(clips.clip_ids), len(clips.classes))) for name in (TUNED, CALIBRATED, FUSED, STACKED)}
+    found: dict[str, Features] = {
+        name: np.zeros((len(clips.clip_ids), len(clips.classes))) for name in (TUNED, CALIBRATED, FUSED, STACKED)
+    }
     for fold in folds_of(protocol, clips.clip_ids, clips.groups):
         train_rows, test = list(fold.train), list(fold.test)
         share = np.bincount(clips.labels.numpy()[train_rows], minlength=len(clips.classes)) / len(train_rows)

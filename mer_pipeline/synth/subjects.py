@@ -137,8 +137,9 @@ def _base_map(to_portrait: Matrix, warp: _ThinPlate) -> FloatImage:
     coarse = pictures.transform(
         np.stack(np.meshgrid(x[::_STRIDE] + middle, y[::_STRIDE] + middle), axis=-1), to_portrait
     )
-    shift: Matrix = warp(coarse.reshape(-1, 2)).reshape(coarse.shape)
-    full += pictures.resize(shift, BASE_SIZE_WH, cv2.INTER_CUBIC)
+    shift = warp(coarse.reshape(-1, 2)).reshape(coarse.shape)
+    fine: Matrix = pictures.resize(shift, BASE_SIZE_WH, cv2.INTER_CUBIC)
+    full += fine
     return np.asarray(full, np.float32)
 
 

@@ -21,6 +21,7 @@ from mer_pipeline.networks.orientation import (
     line_grid,
     line_means,
     reweight,
+    widened,
 )
 
 
@@ -152,7 +153,7 @@ class OrientationAttention(MapSource):
     def map_of(self, output: AttentionProfile) -> LineMap:
         """The lines that cross the map, beyond whose corners there are spare ones."""
         height, width, theta = output.height_px, output.width_px, float(output.theta.detach())
-        centre = float(centre_position(output.theta.double(), height, width))
+        centre = float(centre_position(widened(output.theta), height, width))
         reach = (height - 1) / 2 * (abs(math.cos(theta)) + abs(math.sin(theta)))
         first, last = math.floor(centre - reach + 1e-3), math.ceil(centre + reach - 1e-3)
         values = output.values[:1].detach().abs().mean(2, keepdim=True)
@@ -209,9 +210,9 @@ def continued(previous: AttentionProfile, grid: LineGrid) -> Tensor:
     sizes = (previous.height_px, previous.width_px), (grid.height_px, grid.width_px)
     stride = _stride(*sizes)
     dtype = previous.values.dtype
-    theta, new_theta = previous.theta.double(), grid.theta.double()
+    theta, new_theta = widened(previous.theta), widened(grid.theta)
     turned = torch.where((new_theta - theta).cos().detach() < 0, -1.0, 1.0)
-    lines = torch.arange(grid.bins, device=theta.device, dtype=torch.float64)
+    lines = torch.arange(grid.bins, device=theta.device, dtype=theta.dtype)
     centre = centre_position(theta, previous.height_px, previous.width_px)
     along_new = lines - centre_position(new_theta, grid.height_px, grid.width_px)
     # The new map's centre, seen from the old map's centre, lies half a pixel up or left where a side was even.
@@ -225,7 +226,7 @@ def continued(previous: AttentionProfile, grid: LineGrid) -> Tensor:
     lowest = (held + typical * absent).amin(dim=1, keepdim=True)  # of the bins that hold pixels
     values = held + lowest * absent
     last = bin_count(previous.height_px, previous.width_px) - 1
-    bins = torch.arange(last + 1, device=theta.device, dtype=torch.float64)
+    bins = torch.arange(last + 1, device=theta.device, dtype=theta.dtype)
     taps = (-1, 0, 1) if stride == 2 else (0,)
     read = [hat(_within(place + tap, last)[:, None] - bins).to(dtype) @ values for tap in taps]
     return torch.stack(read).amax(dim=0)

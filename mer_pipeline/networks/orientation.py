@@ -145,6 +145,13 @@ def _middle_bin(height_px: int, width_px: int) -> int:
     return math.ceil(math.hypot(height_px - 1, width_px - 1) / 2 + 0.5) + 1
 
 
+def widened(theta: Tensor) -> Tensor:
+    """An angle in the widest float that has a sine there."""
+    # Neither Apple's GPUs nor the onnxruntime of Python 3.10 have one of doubles.
+    narrow = theta.device.type == "mps" or _is_exporting()
+    return theta.to(torch.float32 if narrow else torch.float64)
+
+
 def _grid_offset(theta: Tensor, height_px: int, width_px: int) -> Tensor:
     """Offset of the bins from the centre of the map: 1/2 at 90 degrees for even heights, at 0 for even widths.
 
@@ -161,9 +168,9 @@ def _grid_offset(theta: Tensor, height_px: int, width_px: int) -> Tensor:
 
 
 def _project(theta: Tensor, height_px: int, width_px: int) -> tuple[Tensor, Tensor]:
-    """Bin coordinate of every pixel (P,) and its derivative by theta, in the widest float of the device."""
-    wide = torch.float32 if theta.device.type == "mps" else torch.float64
-    angle = theta.to(wide)
+    """Bin coordinate of every pixel (P,) and its derivative by theta, as wide as `widened` makes it."""
+    angle = widened(theta)
+    wide = angle.dtype
     y = torch.arange(height_px, device=theta.device, dtype=wide) - (height_px - 1) / 2
     x = torch.arange(width_px, device=theta.device, dtype=wide) - (width_px - 1) / 2
     y, x = (part.flatten() for part in torch.meshgrid(y, x, indexing="ij"))
@@ -179,8 +186,11 @@ def _project(theta: Tensor, height_px: int, width_px: int) -> tuple[Tensor, Tens
 
 
 def _needs_matrix(rows: Tensor) -> bool:
-    exporting = torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting()
-    return exporting or rows.device.type not in ("cpu", "cuda", "meta")
+    return _is_exporting() or rows.device.type not in ("cpu", "cuda", "meta")
+
+
+def _is_exporting() -> bool:
+    return bool(torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting())
 
 
 def _matrix(grid: LineGrid) -> Tensor:

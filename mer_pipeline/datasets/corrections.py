@@ -63,8 +63,12 @@ def load_corrections(dataset: str, path: Path | None = None) -> Corrections:
         text = read_text(Path(str(where)))
     except (OSError, MerError) as error:
         raise MerError(f"cannot read the corrections ({error})", where=where, fix="give a UTF-8 .csv file") from None
+    try:
+        parsed = _parse(text.splitlines(), where)
+    except csv.Error as error:
+        raise MerError(f"no table ({error})", where=where, fix="give a UTF-8 .csv file") from None
     found = Corrections()
-    for correction in _parse(text.splitlines(), where):
+    for correction in parsed:
         if correction.clip.startswith(f"{dataset}/"):
             found.pending.setdefault(correction.clip, []).append(correction)
     return found

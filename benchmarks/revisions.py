@@ -5,7 +5,7 @@
 `--python` is an interpreter with what that revision needs, where that is not what today's needs. `--cold CLIP` also
 times the whole command `mer predict CLIP --model RUN` from its start, where RUN holds fresh weights of
 `facesleuth-tiny`; today's with the same network as `mer export` writes it; and today's `mer predict CLIP`, whose model
-ships with it.
+ships with it. `--preprocess RAW` also takes the processor time of the whole command `mer preprocess RAW`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import datetime
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,26 @@ def cold_row(before: Project, now: Project, clip: Path, pairs: int) -> str:
     )
 
 
+def preprocessed(project: Project, raw: Path) -> float:
+    """Seconds of processor time of `mer preprocess` on a dataset, from its start, with a new cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = resource.getrusage(resource.RUSAGE_CHILDREN)
+        run(project, _MER, "preprocess", str(raw.resolve()), "--out", f"{folder}/cache", "--jobs", "1", "--quiet")
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime - began.ru_utime + ended.ru_stime - began.ru_stime
+
+
+def preprocess_row(before: Project, now: Project, raw: Path, pairs: int) -> str:
+    """One line on preprocessing."""
+    measured = [(preprocessed(before, raw), preprocessed(now, raw)) for _ in range(pairs)]
+    old, new = (median(each) for each in zip(*measured, strict=True))
+    ratios = sorted(b / a for a, b in measured)
+    return (
+        f"`mer preprocess {raw.name}` from its start, one process, processor time, medians: {old:.2f} s before, now "
+        f"{new:.2f} s ({median(ratios):.2f}; {ratios[0]:.2f} to {ratios[-1]:.2f})."
+    )
+
+
 def row(before: Project, today: Project, video: Path, pairs: int) -> str:
     """One row of the table."""
     measured = [(spotted(before, video), spotted(today, video)) for _ in range(pairs)]
@@ -117,17 +138,22 @@ def main() -> None:
     """Measure each video and print or write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("revision", help="the older state, as git names it")
-    parser.add_argument("videos", nargs="+", type=Path)
+    parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--python", default=sys.executable, help="what runs the older state")
     parser.add_argument("--cold", type=Path, metavar="CLIP", help="also time mer predict on a short clip")
+    parser.add_argument("--preprocess", type=Path, metavar="RAW", help="also time mer preprocess on a dataset")
     parser.add_argument("--out", type=Path, help="where the report goes; printed where not given")
     arguments = parser.parse_args()
     if arguments.out is not None and (arguments.out.is_dir() or not arguments.out.parent.is_dir()):
         parser.error(f"--out {arguments.out}: name a file in a folder that is there")
+    if not (arguments.videos or arguments.cold or arguments.preprocess):
+        parser.error("nothing to measure: give videos, --cold or --preprocess")
     for path in (*arguments.videos, *([arguments.cold] if arguments.cold else [])):
         if not path.is_file():
             parser.error(f"{path}: no such file")
+    if arguments.preprocess is not None and not arguments.preprocess.is_dir():
+        parser.error(f"--preprocess {arguments.preprocess}: no such folder")
     known = subprocess.run(
         ["git", "-C", ROOT, "rev-parse", "--verify", "--quiet", f"{arguments.revision}^{{commit}}"], capture_output=True
     )
@@ -154,6 +180,8 @@ def main() -> None:
         lines += [row(before, today, video, arguments.pairs) for video in arguments.videos]
         if arguments.cold is not None:
             lines += ["", cold_row(before, today, arguments.cold, arguments.pairs)]
+        if arguments.preprocess is not None:
+            lines += ["", preprocess_row(before, today, arguments.preprocess, arguments.pairs)]
     text = "\n".join(lines) + "\n"
     if arguments.out is None:
         sys.stdout.write(text)

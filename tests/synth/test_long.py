@@ -53,7 +53,7 @@ def test_an_event_rises_holds_and_falls():
         PlannedEvent("micro", 5, 5, 6, 7)
 
 
-def test_what_moves_is_what_the_plan_tells(subject):
+def test_what_moves_is_what_the_plan_says(subject):
     options = Options(fps=30, seconds=8, noise=0, blink_share=0, amplitude_px=(2, 2))
     plan = draw_long(options, 30, 8, 2, (1,))
     first, *frames = render(subject, plan, make_camera(options, 30, (0,)), (0,))
